@@ -1,0 +1,12 @@
+//! The pure core of Millstream: ids, columns, commit records, the partition's
+//! protocol, timers and watermarks.
+//!
+//! Architecture invariant: nothing here knows tokio, wasmtime, RocksDB, NATS, a
+//! clock or a serialisation framework. What happens is decided here from facts
+//! that others read, and executed by them, so that the simulation runs the very
+//! code that runs in production.
+
+pub mod columns;
+pub mod description;
+pub mod ids;
+pub mod udf;
