@@ -7,6 +7,11 @@
 //! code that runs in production.
 
 pub mod columns;
+pub mod commit;
+pub mod delta;
 pub mod description;
 pub mod ids;
+pub mod outputs;
+pub mod slice;
 pub mod udf;
+pub mod wire;
