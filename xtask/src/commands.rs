@@ -1,0 +1,45 @@
+//! The subcommands, one file each.
+
+mod bench;
+mod build;
+mod demo;
+mod setup;
+mod test;
+mod tidy;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::workspace::Workspace;
+
+/// What `cargo xtask` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Find or fetch what the machine lacks: the modules' target, libclang, a nats-server.
+    Setup,
+    /// Build the binary `millstream` and every shipped module.
+    Build,
+    /// Run every check and every test; further arguments go to the test runner.
+    Test(test::Args),
+    /// Check format, lints, the rules of the code and the dependencies.
+    Tidy,
+    /// Build everything, then show it at work on a real nats-server.
+    Demo(demo::Args),
+    /// Build everything, then run a benchmark by name.
+    Bench(bench::Args),
+}
+
+impl Command {
+    /// Runs the subcommand on the checkout it was called in.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::load()?;
+        match self {
+            Self::Setup => setup::run(),
+            Self::Build => build::run(&workspace),
+            Self::Test(args) => test::run(&workspace, &args),
+            Self::Tidy => tidy::run(&workspace),
+            Self::Demo(args) => demo::run(&workspace, &args),
+            Self::Bench(args) => bench::run(&workspace, &args),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask test`: every check and every test, as continuous integration runs them.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::build::{BINARY, BINARY_VARIABLE};
+use super::{setup, tidy};
+use crate::modules;
+use crate::process::{cargo, run as run_command, say};
+use crate::tools::nats;
+use crate::tools::runner::Runner;
+use crate::workspace::Workspace;
+
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Arguments for the test runner, for example `-E 'test(takeover)'`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+/// The subcommand. What later steps need must succeed; checks and tests all run, and are judged at the end.
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    let server = setup::ensure()?;
+    let mut failed = Failed::default();
+    failed.note("the checks (cargo xtask tidy)", tidy::run(workspace));
+
+    modules::SHIPPED.build(workspace)?;
+    if modules::FOR_TESTS.exists(workspace) {
+        modules::FOR_TESTS.build(workspace)?;
+    }
+    say("build the binary and the tests");
+    run_command(
+        cargo()
+            .args(["build", "--release", "--workspace", "--all-targets"])
+            .current_dir(&workspace.root),
+    )?;
+
+    say("test the modules natively");
+    failed.note("the modules' tests", run_command(&mut modules::SHIPPED.cargo(workspace, "test")));
+    say("test the examples in the documentation");
+    let mut documented = cargo();
+    documented.args(["test", "--doc", "--release", "--workspace"]).current_dir(&workspace.root);
+    failed.note("the documentation's tests", run_command(&mut documented));
+
+    say("test everything else");
+    failed.note("the tests", run_tests(workspace, &server, &args.rest));
+    failed.judge()
+}
+
+fn run_tests(workspace: &Workspace, server: &Path, args: &[OsString]) -> Result<()> {
+    run_command(
+        cargo()
+            .args(Runner::find().args())
+            .args(args)
+            .env(nats::VARIABLE, server)
+            .env(BINARY_VARIABLE, workspace.binary(BINARY))
+            .current_dir(&workspace.root),
+    )
+}
+
+/// The steps that failed.
+#[derive(Default)]
+struct Failed(Vec<&'static str>);
+
+impl Failed {
+    /// Notes the outcome of a step, and says at once what went wrong.
+    fn note(&mut self, step: &'static str, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            say(&format!("FAILED: {step}: {error:#}"));
+            self.0.push(step);
+        }
+    }
+
+    fn judge(self) -> Result<()> {
+        if !self.0.is_empty() {
+            bail!("failed: {}", self.0.join(", "));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failed_step_fails_the_whole() {
+        let mut failed = Failed::default();
+        failed.note("first", Ok(()));
+        assert!(Failed::default().judge().is_ok());
+        failed.note("second", Err(anyhow::anyhow!("broken")));
+        let error = failed.judge().expect_err("a step failed");
+        assert_eq!(error.to_string(), "failed: second");
+    }
+}

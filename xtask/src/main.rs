@@ -1,0 +1,39 @@
+//! `cargo xtask`: the project's own commands, so that a newcomer needs to know one word.
+//!
+//! - `commands` holds one file per subcommand.
+//! - `tools` finds or fetches what the machine must have.
+//! - `checks` are the rules of `cargo xtask tidy`: pure functions from text to findings.
+//! - `modules` builds the WebAssembly modules, which live in cargo workspaces of their own.
+//!
+//! Data goes to stdout and talk to stderr; a command that failed exits with a status other than 0.
+
+mod checks;
+mod commands;
+mod modules;
+mod process;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+
+/// Build, check, test, demonstrate and measure Millstream.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
