@@ -1,0 +1,82 @@
+//! `#[derive(States)]`.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{DeriveInput, Field, LitInt, LitStr};
+
+use crate::fields::{named, no_lifetime};
+use crate::names::{duration_ms, plain};
+
+/// What `#[state(...)]` says.
+struct Settings {
+    name: String,
+    ttl_ms: Option<u64>,
+    version: u32,
+}
+
+pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
+    let parsed = named(&item, "States", "struct Card { profile: Value<Profile> }")?;
+    no_lifetime(&parsed, "States", "state outlives the records, so it owns what it holds")?;
+    let ident = &item.ident;
+    let fields: Vec<_> = parsed.fields.iter().map(|field| &field.ident).collect();
+    let types: Vec<_> = parsed.fields.iter().map(|field| &field.ty).collect();
+    let mut declared = Vec::new();
+    for field in &parsed.fields {
+        let Settings { name, ttl_ms, version } = settings(field)?;
+        let ty = &field.ty;
+        let ttl_ms = match ttl_ms {
+            Some(ms) => quote!(::core::option::Option::Some(#ms)),
+            None => quote!(::core::option::Option::None),
+        };
+        declared.push(quote_spanned! {ty.span()=>
+            ::millstream_udf::__private::describe::State {
+                name: #name.into(),
+                kind: <#ty as ::millstream_udf::__private::StateField>::KIND,
+                ttl_ms: #ttl_ms,
+                schema_version: #version,
+            }
+        });
+    }
+    Ok(quote! {
+        #[automatically_derived]
+        impl ::millstream_udf::__private::States for #ident {
+            fn declare(states: &mut ::std::vec::Vec<::millstream_udf::__private::describe::State>) {
+                states.extend([#(#declared),*]);
+            }
+
+            fn open(opening: &mut ::millstream_udf::__private::Opening) -> Self {
+                Self { #(#fields: <#types as ::millstream_udf::__private::StateField>::open(opening)),* }
+            }
+
+            #[inline]
+            fn select(&mut self, key: u32) {
+                #(::millstream_udf::__private::StateField::select(&mut self.#fields, key);)*
+            }
+
+            fn close(self, written: &mut ::std::vec::Vec<::millstream_udf::__private::Written>) {
+                #(::millstream_udf::__private::StateField::close(self.#fields, written);)*
+            }
+        }
+    })
+}
+
+fn settings(field: &Field) -> syn::Result<Settings> {
+    let name = field.ident.as_ref().map(plain).unwrap_or_default();
+    let mut settings = Settings { name, ttl_ms: None, version: 1 };
+    for attribute in field.attrs.iter().filter(|a| a.path().is_ident("state")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("ttl") {
+                settings.ttl_ms = Some(duration_ms(&meta.value()?.parse()?)?);
+            } else if meta.path.is_ident("version") {
+                settings.version = meta.value()?.parse::<LitInt>()?.base10_parse()?;
+            } else if meta.path.is_ident("rename") {
+                settings.name = meta.value()?.parse::<LitStr>()?.value();
+            } else {
+                return Err(meta.error("`#[state]` knows `ttl = \"30d\"`, `version = 2` and `rename = \"name\"`"));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(settings)
+}

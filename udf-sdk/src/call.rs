@@ -1,0 +1,92 @@
+//! The glue that `#[udf]` generates calls to: from a batch to effects, once for the component and
+//! the test harness.
+
+use crate::context::{Context, Records, TimerContext, Timers};
+use crate::describe::Description;
+use crate::error::{Error, Result};
+use crate::frame::{Batch, Effects, Failure, Stored, TimerBatch, TimerChanges};
+use crate::output::Outputs;
+use crate::state::{Opening, States};
+
+/// A user-defined function as a whole. `#[udf]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a UDF",
+    note = "put `#[udf]` on its `impl` block, or on a function"
+)]
+pub trait Udf: Sized + 'static {
+    /// Its keyed state.
+    type State: States;
+    /// Its outputs.
+    type Outputs: Outputs;
+    /// What it needs and gives.
+    fn description() -> Description;
+    /// A fresh instance; `config` is the stage's configuration, or nothing if it has not asked for
+    /// one.
+    fn create(config: Option<&str>) -> Result<Self>;
+    /// Processes records in order.
+    fn process(&self, batch: Batch) -> Result<Effects, Failure>;
+    /// Fires timers in order.
+    fn on_timer(&self, batch: TimerBatch) -> Result<Effects, Failure>;
+}
+
+/// Reads a configuration for [`Udf::create`].
+pub fn configuration<C: serde::de::DeserializeOwned>(config: Option<&str>) -> Result<C> {
+    serde_json::from_str(config.unwrap_or("{}"))
+        .map_err(|error| Error::new(format_args!("the stage's `config` does not fit: {error}")))
+}
+
+/// Runs a handler for each record of a batch.
+#[inline]
+pub fn process<'b, S: States, O: Outputs>(
+    records: &'b Records,
+    values: Vec<Stored>,
+    mut handle: impl FnMut(usize, &mut S, &mut O, &mut Context<'b>) -> Result<()>,
+) -> Result<Effects, Failure> {
+    let mut state = S::open(&mut Opening::new(records.distinct_keys(), values));
+    let mut outputs = O::open();
+    let mut context = Context::new(records);
+    for i in 0..records.len() {
+        let key = context.select(i);
+        state.select(key);
+        outputs.select(i as u32);
+        if let Err(error) = handle(i, &mut state, &mut outputs, &mut context) {
+            return Err(error.at(i));
+        }
+    }
+    Ok(close(state, outputs, context.close()))
+}
+
+/// Runs a handler for each timer of a batch.
+#[inline]
+pub fn on_timer<'b, S: States, O: Outputs>(
+    timers: &'b Timers,
+    values: Vec<Stored>,
+    mut handle: impl FnMut(&mut S, &mut O, &mut TimerContext<'b>) -> Result<()>,
+) -> Result<Effects, Failure> {
+    let mut state = S::open(&mut Opening::new(timers.distinct_keys(), values));
+    let mut outputs = O::open();
+    let mut context = TimerContext::new(timers);
+    for i in 0..timers.len() {
+        let key = context.select(i);
+        state.select(key);
+        outputs.select(i as u32);
+        if let Err(error) = handle(&mut state, &mut outputs, &mut context) {
+            return Err(error.at(i));
+        }
+    }
+    Ok(close(state, outputs, context.close()))
+}
+
+fn close<S: States, O: Outputs>(state: S, outputs: O, timer_changes: TimerChanges) -> Effects {
+    let mut effects = Effects { timer_changes, ..Effects::default() };
+    outputs.close(&mut effects.emitted);
+    state.close(&mut effects.written);
+    effects
+}
+
+/// The host names inputs and timers by index; one that was not declared is its mistake.
+#[cold]
+#[inline(never)]
+pub fn undeclared(what: &str, index: u32) -> ! {
+    panic!("the host named {what} {index}, which is not declared")
+}

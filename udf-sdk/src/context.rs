@@ -1,0 +1,242 @@
+//! What a handler may know and do beyond its record, its state and its outputs.
+
+use std::str;
+
+use crate::error::{Error, Result};
+use crate::frame::{Batch, Blob, TimerBatch};
+use crate::random::Random;
+use crate::timer::{Changes, Clock, Timer};
+
+fn text(key: &[u8]) -> Result<&str> {
+    str::from_utf8(key).map_err(|_| Error::new(format_args!("the key of {} bytes is not text", key.len())))
+}
+
+#[cold]
+#[inline(never)]
+fn no_seeds() -> ! {
+    panic!("the host passed no seeds although the capability `random` was asked for")
+}
+
+fn random_at(seeds: &[u64], i: usize) -> Random {
+    match seeds.get(i) {
+        Some(&seed) => Random::from_seed(seed),
+        None => no_seeds(),
+    }
+}
+
+/// The key, the times and the timers of a record at hand. All times are milliseconds since 1970
+/// UTC.
+pub struct Context<'b> {
+    records: &'b Records,
+    index: usize,
+    changes: Changes,
+}
+
+/// All of a batch but its columns and states.
+#[doc(hidden)]
+pub struct Records {
+    keys: Blob,
+    key_of: Vec<u32>,
+    event_times: Vec<i64>,
+    watermarks: Vec<i64>,
+    seeds: Vec<u64>,
+    processing_time: i64,
+}
+
+impl Records {
+    #[doc(hidden)]
+    pub fn split(batch: Batch) -> (Self, Vec<crate::frame::Column>, Vec<crate::frame::Stored>) {
+        let Batch { keys, key_of, columns, values, event_times, watermarks, seeds, processing_time, .. } = batch;
+        (Self { keys, key_of, event_times, watermarks, seeds, processing_time }, columns, values)
+    }
+
+    #[doc(hidden)]
+    pub fn len(&self) -> usize {
+        self.key_of.len()
+    }
+
+    #[doc(hidden)]
+    pub fn distinct_keys(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl<'b> Context<'b> {
+    #[doc(hidden)]
+    pub fn new(records: &'b Records) -> Self {
+        Self { records, index: 0, changes: Changes::default() }
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn select(&mut self, index: usize) -> u32 {
+        self.index = index;
+        self.records.key_of[index]
+    }
+
+    #[doc(hidden)]
+    pub fn random(&self) -> Random {
+        random_at(&self.records.seeds, self.index)
+    }
+
+    #[doc(hidden)]
+    pub fn close(self) -> crate::frame::TimerChanges {
+        self.changes.0
+    }
+
+    /// The key of the record.
+    #[inline]
+    pub fn key(&self) -> &'b [u8] {
+        let records = self.records;
+        records.keys.get(records.key_of[self.index] as usize)
+    }
+
+    /// The key of the record as text; an error if it is not UTF-8.
+    #[inline]
+    pub fn key_text(&self) -> Result<&'b str> {
+        text(self.key())
+    }
+
+    /// Event time of the record.
+    #[inline]
+    pub fn event_time(&self) -> i64 {
+        self.records.event_times[self.index]
+    }
+
+    /// The operator's watermark before this record was read; `i64::MIN` before the first. A record whose
+    /// event time is at or below it is late.
+    #[inline]
+    pub fn watermark(&self) -> i64 {
+        self.records.watermarks[self.index]
+    }
+
+    /// Processing time of the whole batch; the same at a replay.
+    #[inline]
+    pub fn processing_time(&self) -> i64 {
+        self.records.processing_time
+    }
+
+    /// Sets a timer of this key; nothing happens if it is pending.
+    #[inline]
+    pub fn set_timer<D: Clock>(&mut self, timer: Timer<D>, time: i64) {
+        self.changes.add(self.index, timer, time, true);
+    }
+
+    /// Deletes a timer of this key; nothing happens if it is not pending.
+    #[inline]
+    pub fn delete_timer<D: Clock>(&mut self, timer: Timer<D>, time: i64) {
+        self.changes.add(self.index, timer, time, false);
+    }
+}
+
+/// The key, the times and the timers of a timer that fires. All times are milliseconds since 1970
+/// UTC.
+pub struct TimerContext<'b> {
+    timers: &'b Timers,
+    index: usize,
+    changes: Changes,
+}
+
+/// All of a timer batch but its states.
+#[doc(hidden)]
+pub struct Timers {
+    keys: Blob,
+    key_of: Vec<u32>,
+    timers: Vec<u32>,
+    times: Vec<i64>,
+    seeds: Vec<u64>,
+    watermark: i64,
+    processing_time: i64,
+}
+
+impl Timers {
+    #[doc(hidden)]
+    pub fn split(batch: TimerBatch) -> (Self, Vec<crate::frame::Stored>) {
+        let TimerBatch { keys, key_of, timers, times, values, watermark, seeds, processing_time } = batch;
+        (Self { keys, key_of, timers, times, seeds, watermark, processing_time }, values)
+    }
+
+    #[doc(hidden)]
+    pub fn len(&self) -> usize {
+        self.key_of.len()
+    }
+
+    #[doc(hidden)]
+    pub fn distinct_keys(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl<'b> TimerContext<'b> {
+    #[doc(hidden)]
+    pub fn new(timers: &'b Timers) -> Self {
+        Self { timers, index: 0, changes: Changes::default() }
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn select(&mut self, index: usize) -> u32 {
+        self.index = index;
+        self.timers.key_of[index]
+    }
+
+    /// Index of the declared timer.
+    #[doc(hidden)]
+    #[inline]
+    pub fn timer(&self) -> u32 {
+        self.timers.timers[self.index]
+    }
+
+    #[doc(hidden)]
+    pub fn random(&self) -> Random {
+        random_at(&self.timers.seeds, self.index)
+    }
+
+    #[doc(hidden)]
+    pub fn close(self) -> crate::frame::TimerChanges {
+        self.changes.0
+    }
+
+    /// The key that the timer was set for.
+    #[inline]
+    pub fn key(&self) -> &'b [u8] {
+        let timers = self.timers;
+        timers.keys.get(timers.key_of[self.index] as usize)
+    }
+
+    /// The key as text; an error if it is not UTF-8.
+    #[inline]
+    pub fn key_text(&self) -> Result<&'b str> {
+        text(self.key())
+    }
+
+    /// The time that the timer was set for.
+    #[inline]
+    pub fn time(&self) -> i64 {
+        self.timers.times[self.index]
+    }
+
+    /// The operator's watermark.
+    #[inline]
+    pub fn watermark(&self) -> i64 {
+        self.timers.watermark
+    }
+
+    /// Processing time of the whole batch; the same at a replay.
+    #[inline]
+    pub fn processing_time(&self) -> i64 {
+        self.timers.processing_time
+    }
+
+    /// Sets a timer of this key; one that is due already fires in this same advance.
+    #[inline]
+    pub fn set_timer<D: Clock>(&mut self, timer: Timer<D>, time: i64) {
+        self.changes.add(self.index, timer, time, true);
+    }
+
+    /// Deletes a timer of this key; nothing happens if it is not pending.
+    #[inline]
+    pub fn delete_timer<D: Clock>(&mut self, timer: Timer<D>, time: i64) {
+        self.changes.add(self.index, timer, time, false);
+    }
+}

@@ -1,0 +1,86 @@
+//! Write Millstream user-defined functions in Rust.
+#![forbid(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+// The generated code names this crate from the outside, also when it is in here.
+extern crate self as millstream_udf;
+
+mod append;
+mod call;
+mod context;
+mod decimal;
+#[doc(hidden)]
+pub mod describe;
+mod error;
+mod frame;
+mod host;
+mod input;
+mod json;
+pub mod log;
+mod metrics;
+mod output;
+mod random;
+mod read;
+mod state;
+mod timer;
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod component;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use millstream_udf_macros::{Input, Output, Outputs, States, udf};
+
+pub use call::Udf;
+pub use context::{Context, TimerContext};
+pub use decimal::Decimal;
+pub use error::{Error, Result};
+pub use input::Payload;
+pub use json::{Json, RawJson};
+pub use metrics::Metrics;
+pub use output::Emit;
+pub use random::Random;
+pub use state::{List, Map, MapKey, Value};
+pub use timer::{Clock, EventTime, ProcessingTime, Timer};
+
+/// The plain data of the contract, for tests that work below the typed level.
+pub mod contract {
+    pub use crate::describe::*;
+    pub use crate::frame::*;
+}
+
+/// All that a UDF usually needs.
+pub mod prelude {
+    pub use crate::{
+        Context, Decimal, Emit, Error, Input, Json, List, Map, Metrics, Output, Outputs, Payload, Random, RawJson,
+        Result, States, TimerContext, Value, bail, ensure, log, udf,
+    };
+    pub use serde::{Deserialize, Serialize};
+}
+
+/// For generated code only; nothing here is stable.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::append::{AppendField, Builder};
+    pub use crate::call::{configuration, on_timer, process, undeclared};
+    pub use crate::context::{Records, Timers};
+    pub use crate::describe::{
+        self, Capability, Description, FieldSource, FieldType, InputField, OutputField, StateKind, TimeDomain,
+    };
+    pub use crate::error::Outcome;
+    pub use crate::frame::{Batch, Column, Effects, Emitted, Failure, TimerBatch, Written};
+    pub use crate::input::Input;
+    pub use crate::output::{Output, Outputs};
+    pub use crate::read::ReadField;
+    pub use crate::state::{Opening, StateField, States};
+
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::bindings;
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::component::{Guest, Instance};
+    #[cfg(target_arch = "wasm32")]
+    pub use wit_bindgen::rt as wit_bindgen_rt;
+}

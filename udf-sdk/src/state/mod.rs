@@ -1,0 +1,114 @@
+//! Keyed state: what `#[derive(States)]` implements, and the kinds of state.
+//!
+//! A handler gets the states of the key of its record. [`Value`]s come along with the batch;
+//! [`List`]s and [`Map`]s are read and written on demand, element by element.
+
+mod key;
+mod list;
+mod map;
+mod value;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::key::MapKey;
+pub use self::list::List;
+pub use self::map::Map;
+pub use self::value::Value;
+
+use crate::describe::{self, StateKind};
+use crate::frame::{Stored, Written};
+
+/// The states of a UDF: a struct whose fields are [`Value`], [`List`] and [`Map`] (derive it).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the state of a UDF",
+    label = "named as `state`",
+    note = "put `#[derive(States)]` on a struct whose fields are `Value<T>`, `List<T>` and `Map<K, V>`"
+)]
+pub trait States: Sized {
+    /// Adds the declarations.
+    fn declare(states: &mut Vec<describe::State>);
+    /// Opens the states for a call.
+    fn open(opening: &mut Opening) -> Self;
+    /// Makes `key` the key that the states belong to.
+    fn select(&mut self, key: u32);
+    /// What was written, one per [`Value`] in the order of declaration.
+    fn close(self, written: &mut Vec<Written>);
+}
+
+/// The states of a UDF that has none.
+impl States for () {
+    fn declare(_: &mut Vec<describe::State>) {}
+
+    fn open(_: &mut Opening) -> Self {}
+
+    #[inline]
+    fn select(&mut self, _: u32) {}
+
+    fn close(self, _: &mut Vec<Written>) {}
+}
+
+/// One field of a [`States`] struct.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a kind of state",
+    label = "not a kind of state",
+    note = "use `Value<T>`, `List<T>` or `Map<K, V>`; a plain field would be lost between batches"
+)]
+pub trait StateField: Sized {
+    /// Its kind.
+    const KIND: StateKind;
+    /// Opens the state.
+    fn open(opening: &mut Opening) -> Self;
+    /// Makes `key` the key that the state belongs to.
+    fn select(&mut self, key: u32);
+    /// Adds what was written, if the state is a [`Value`].
+    fn close(self, written: &mut Vec<Written>);
+}
+
+/// The states of a call, handed out in the order of their declaration.
+pub struct Opening {
+    index: u32,
+    keys: usize,
+    values: std::vec::IntoIter<Stored>,
+}
+
+impl Opening {
+    #[doc(hidden)]
+    pub fn new(keys: usize, values: Vec<Stored>) -> Self {
+        Self { index: 0, keys, values: values.into_iter() }
+    }
+
+    /// Index of the next state.
+    fn next_index(&mut self) -> u32 {
+        let index = self.index;
+        self.index += 1;
+        index
+    }
+}
+
+/// Appends the bytes of an element to a buffer. Panics for what postcard cannot hold, such as a sequence of unknown
+/// length: that is a mistake in the program.
+fn encode<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
+    match postcard::to_extend(value, buffer) {
+        Ok(buffer) => buffer,
+        Err(error) => panic!("{} cannot be kept as state: {error}", std::any::type_name::<T>()),
+    }
+}
+
+/// The element in these bytes. Panics when they are of another type: the state was written by a
+/// version of the UDF that is not compatible, and to go on would lose it.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
+    match postcard::from_bytes(bytes) {
+        Ok(value) => value,
+        Err(error) => incompatible::<T>(bytes.len(), error),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn incompatible<T>(length: usize, error: postcard::Error) -> ! {
+    panic!(
+        "the stored state of {length} bytes is not a {}: {error}; was its type changed without a migration?",
+        std::any::type_name::<T>()
+    )
+}

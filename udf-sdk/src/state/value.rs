@@ -1,0 +1,218 @@
+//! At most one value per key.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Opening, StateField, decode, encode};
+use crate::describe::StateKind;
+use crate::frame::{Stored, Written, is_present, push_presence};
+
+/// At most one `T` per key. It arrives with the batch, is decoded when it is first looked at, is
+/// carried from record to record, and is written back once at the end if it was changed.
+///
+/// `T` is stored with postcard, which is compact and knows no field names: adding, removing or
+/// reordering fields makes another type. At most 1 MiB.
+pub struct Value<T> {
+    stored: Stored,
+    slots: Vec<Slot<T>>,
+    /// Keys in the order of their first change.
+    changed: Vec<u32>,
+    key: u32,
+}
+
+struct Slot<T> {
+    held: Held<T>,
+    changed: bool,
+}
+
+enum Held<T> {
+    /// Not decoded yet.
+    Stored,
+    Decoded(Option<T>),
+}
+
+impl<T: Serialize + DeserializeOwned> Value<T> {
+    /// The value.
+    #[inline]
+    pub fn get(&mut self) -> Option<&T> {
+        self.load().as_ref()
+    }
+
+    /// Whether there is a value.
+    #[inline]
+    pub fn is_set(&mut self) -> bool {
+        self.load().is_some()
+    }
+
+    /// The value, to be changed in place. Counts as a change even if nothing is changed, and so
+    /// prolongs its life if the state has a TTL.
+    #[inline]
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        if self.load().is_none() {
+            return None;
+        }
+        self.load_for_change().as_mut()
+    }
+
+    /// The value, to be changed in place; `make()` if there is none. Counts as a change.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, make: impl FnOnce() -> T) -> &mut T {
+        self.load_for_change().get_or_insert_with(make)
+    }
+
+    /// The value, to be changed in place; the default if there is none. Counts as a change.
+    #[inline]
+    pub fn get_or_default(&mut self) -> &mut T
+    where
+        T: Default,
+    {
+        self.get_or_insert_with(T::default)
+    }
+
+    /// Sets the value.
+    #[inline]
+    pub fn set(&mut self, value: T) {
+        *self.load_for_change() = Some(value);
+    }
+
+    /// Removes the value and returns it.
+    #[inline]
+    pub fn take(&mut self) -> Option<T> {
+        if self.load().is_none() {
+            return None;
+        }
+        self.load_for_change().take()
+    }
+
+    /// Removes the value.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.take();
+    }
+
+    #[inline]
+    fn load(&mut self) -> &mut Option<T> {
+        let key = self.key as usize;
+        let slot = &mut self.slots[key];
+        if let Held::Stored = slot.held {
+            let value = is_present(&self.stored.present, key).then(|| decode(self.stored.items.get(key)));
+            slot.held = Held::Decoded(value);
+        }
+        match &mut slot.held {
+            Held::Decoded(value) => value,
+            Held::Stored => unreachable!("it was decoded above"),
+        }
+    }
+
+    #[inline]
+    fn load_for_change(&mut self) -> &mut Option<T> {
+        let key = self.key;
+        let slot = &mut self.slots[key as usize];
+        if !slot.changed {
+            slot.changed = true;
+            self.changed.push(key);
+        }
+        self.load()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
+    const KIND: StateKind = StateKind::Value;
+
+    fn open(opening: &mut Opening) -> Self {
+        opening.next_index();
+        let Some(stored) = opening.values.next() else {
+            panic!("the host passed fewer states than were declared");
+        };
+        let slots = (0..opening.keys).map(|_| Slot { held: Held::Stored, changed: false }).collect();
+        Self { stored, slots, changed: Vec::new(), key: 0 }
+    }
+
+    #[inline]
+    fn select(&mut self, key: u32) {
+        self.key = key;
+    }
+
+    fn close(self, written: &mut Vec<Written>) {
+        let mut out = Written::default();
+        out.keys.reserve(self.changed.len());
+        out.items.ends.reserve(self.changed.len());
+        for &key in &self.changed {
+            let Held::Decoded(value) = &self.slots[key as usize].held else { continue };
+            // Set and removed within the batch: nothing was stored, so there is nothing to delete.
+            if value.is_none() && !is_present(&self.stored.present, key as usize) {
+                continue;
+            }
+            push_presence(&mut out.present, out.keys.len(), value.is_some());
+            out.keys.push(key);
+            if let Some(value) = value {
+                out.items.data = encode(value, std::mem::take(&mut out.items.data));
+            }
+            out.items.ends.push(out.items.data.len() as u32);
+        }
+        written.push(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Blob;
+
+    fn stored(items: &[Option<u32>]) -> Stored {
+        let (mut present, mut blob) = (Vec::new(), Blob::default());
+        for (i, item) in items.iter().enumerate() {
+            push_presence(&mut present, i, item.is_some());
+            blob.push(&item.map(|n| encode(&n, Vec::new())).unwrap_or_default());
+        }
+        Stored { present, items: blob }
+    }
+
+    fn close(value: Value<u32>) -> Vec<(u32, Option<u32>)> {
+        let mut written = Vec::new();
+        value.close(&mut written);
+        let out = written.pop().expect("one state");
+        (0..out.keys.len())
+            .map(|i| (out.keys[i], is_present(&out.present, i).then(|| decode(out.items.get(i)))))
+            .collect()
+    }
+
+    #[test]
+    fn only_changes_are_written_once_in_order_of_change() {
+        let mut opening = Opening::new(4, vec![stored(&[Some(1), None, Some(3), None])]);
+        let mut value = Value::<u32>::open(&mut opening);
+        value.select(2);
+        assert_eq!(value.get(), Some(&3));
+        *value.get_or_default() += 1;
+        value.select(0);
+        assert_eq!(value.get(), Some(&1));
+        value.select(2);
+        assert_eq!(value.take(), Some(4));
+        assert_eq!(value.take(), None);
+        value.select(1);
+        assert!(!value.is_set());
+        value.set(7);
+        value.select(3);
+        value.set(8);
+        value.clear();
+        assert_eq!(close(value), [(2, None), (1, Some(7))]);
+    }
+
+    #[test]
+    fn looking_is_no_change() {
+        let mut opening = Opening::new(2, vec![stored(&[None, Some(1)])]);
+        let mut value = Value::<u32>::open(&mut opening);
+        assert_eq!(value.get_mut(), None);
+        assert_eq!(value.take(), None);
+        value.select(1);
+        assert_eq!(value.get(), Some(&1));
+        assert_eq!(close(value), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a u32")]
+    fn bytes_of_another_type_panic() {
+        let mut value = Value::<u32>::open(&mut Opening::new(1, vec![Stored { present: vec![], items: Blob { ends: vec![1], data: vec![0x80] } }]));
+        value.get();
+    }
+}
