@@ -1,0 +1,7 @@
+//! The double of JetStream that simulations and unit tests run on.
+//!
+//! A [`MemoryBroker`] holds streams the way the real server does: one sequence per stream, last sequence
+//! per subject, limits, message ids within a window, purges. Time is what the
+//! owner sets, nothing runs in the background, and equal calls give equal results. Every operation exists as
+//! a plain function, which a single-threaded simulation calls; [`MemoryLog`], [`MemorySource`] and
+//! [`MemorySink`] put them behind the traits of the real implementations and pass the same conformance suite.

@@ -1,0 +1,52 @@
+use super::*;
+
+#[tokio::test]
+async fn keeps_port_and_store_over_a_kill() {
+    let mut server = NatsServer::start(ServerOptions::default()).await.unwrap();
+    let (url, pid) = (server.url(), server.pid().unwrap());
+    let connection = server.connect().await.unwrap();
+    let config = async_nats::jetstream::stream::Config { name: "S".into(), ..Default::default() };
+    connection.jetstream().create_stream(config).await.unwrap();
+    connection.jetstream().publish("S", "x".into()).await.unwrap().await.unwrap();
+    server.kill9();
+    assert_eq!(server.pid(), None);
+    server.restart().await.unwrap();
+    assert_eq!(server.url(), url);
+    assert_ne!(server.pid(), Some(pid));
+    let connection = server.connect().await.unwrap();
+    assert_eq!(
+        connection.jetstream().get_stream("S").await.unwrap().cached_info().state.messages,
+        1
+    );
+    server.stop().await;
+    assert_eq!(server.pid(), None);
+}
+
+#[tokio::test]
+async fn says_why_it_does_not_start() {
+    let options = ServerOptions { extra: "no_such_setting: 1".into(), ..ServerOptions::default() };
+    let error = NatsServer::start(options).await.err().unwrap().to_string();
+    assert!(error.contains("no_such_setting"), "{error}");
+}
+
+#[tokio::test]
+async fn the_connection_says_what_is_wrong() {
+    let extra = "authorization { user: joe, password: s3cret }".to_owned();
+    let server =
+        NatsServer::start(ServerOptions { extra, ..ServerOptions::default() }).await.unwrap();
+    let error = server.connect().await.err().unwrap();
+    assert!(matches!(error, ConnectError::Unauthorized { credentials: "none", .. }), "{error}");
+    let mut options = ConnectOptions::to(&server.url());
+    let password = crate::connect::Secret::new("s3cret");
+    options.credentials = crate::connect::Credentials::User { user: "joe".into(), password };
+    connect(options.clone()).await.unwrap();
+    drop(server);
+    let error = connect(options).await.err().unwrap();
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
+
+    let extra = "accounts { A { users: [{user: a, password: a}] } }\nno_auth_user: a".to_owned();
+    let server =
+        NatsServer::start(ServerOptions { extra, ..ServerOptions::default() }).await.unwrap();
+    let error = server.connect().await.err().unwrap();
+    assert!(matches!(error, ConnectError::AccountWithoutJetStream { .. }), "{error}");
+}
