@@ -1,1 +1,36 @@
-fn main() {}
+//! The `millstream` binary: a thin client of the control API, and the runtime itself (`run`, `dev`).
+//!
+//! - `cli` is the command line: global options and the tree of commands.
+//! - `commands` holds one file per command.
+//! - `connection` turns the global options into a NATS connection and an API client.
+//! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
+//! - `runtime` and `http` are what `run` and `dev` start.
+//!
+//! Architecture invariant: nothing here decides about data. What a manifest means, whether a change is allowed
+//! and what a pipeline does live in the crates below; this one parses, asks and prints.
+
+mod cli;
+mod commands;
+mod exit;
+mod failure;
+mod output;
+mod pages;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use output::format::say;
+use output::style::Paint;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let exit = Cli::parse().run().unwrap_or_else(|failure| {
+        say(&failure.render(Paint::stderr()));
+        failure.exit
+    });
+    ExitCode::from(exit.number())
+}
