@@ -1,0 +1,305 @@
+//! The RocksDB database of one partition: options, reads, batches.
+//!
+//! Options fit many small databases in one process: shared block cache and memtable limit, few
+//! open files, two background threads for all, no statistics, hardly any log. There is no
+//! write-ahead log: the commit log is the redo log.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use millstream_core::ids::key_hash;
+use rocksdb::compaction_filter::Decision;
+use rocksdb::{
+    BlockBasedOptions, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    DBRawIterator, FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use crate::budget::Shared;
+use crate::error::StateError;
+use crate::ledger::Change;
+use crate::positions::LocalState;
+use crate::{groups, layout, row};
+
+/// Files a database keeps open.
+const OPEN_FILES_MAX: i32 = 256;
+/// Largest memtable of a database; the process-wide limit usually acts before.
+const MEMTABLE_BYTES: usize = 32 << 20;
+/// Memtables grow in these steps, which small databases hardly exceed.
+const ARENA_BYTES: usize = 128 << 10;
+/// Block size before compression.
+const BLOCK_BYTES: usize = 8 << 10;
+/// Bits per key of the bloom filters: 1 % false positives.
+const BLOOM_BITS: f64 = 10.0;
+/// Background threads that flush and compact, for all databases of the process together.
+const BACKGROUND_JOBS: i32 = 2;
+/// Range deletions slow down reads of a memtable; it is flushed beyond this many.
+const RANGE_DELETIONS_MAX: &str = "128";
+/// A clear removes this many rows one by one before it resorts to a range deletion.
+const CLEAR_ROWS_MAX: usize = 64;
+
+/// One partition's database.
+pub(crate) struct Database {
+    db: DB,
+    dir: PathBuf,
+    unlogged: WriteOptions,
+}
+
+/// Whether a folder holds a database.
+pub(crate) fn exists(dir: &Path) -> bool {
+    dir.join("CURRENT").exists()
+}
+
+impl Database {
+    /// Opens or creates the database in `dir`. Rows that expired at `committed_time` are dropped by compactions.
+    pub fn open(
+        dir: &Path,
+        shared: &Shared,
+        committed_time: &Arc<AtomicI64>,
+    ) -> Result<Self, StateError> {
+        std::fs::create_dir_all(dir).map_err(|source| StateError::Io {
+            action: "create",
+            path: dir.to_owned(),
+            source,
+        })?;
+        let families =
+            [ColumnFamilyDescriptor::new("default", family_options(shared, committed_time))];
+        let db = DB::open_cf_descriptors(&database_options(shared), dir, families)
+            .map_err(|source| classify(dir, "open", source))?;
+        db.set_options(&[("memtable_max_range_deletions", RANGE_DELETIONS_MAX)])
+            .map_err(|source| classify(dir, "set options", source))?;
+        let mut unlogged = WriteOptions::default();
+        unlogged.disable_wal(true);
+        Ok(Self { db, dir: dir.to_owned(), unlogged })
+    }
+
+    pub fn damaged(&self, fact: impl Into<String>) -> StateError {
+        StateError::Damaged { dir: self.dir.clone(), fact: fact.into() }
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, StateError> {
+        self.db.get_pinned(key).map_err(|source| classify(&self.dir, "read", source))
+    }
+
+    /// Reads rows whose keys are given in ascending order; one answer per key.
+    pub fn multi_get<'a>(
+        &self,
+        sorted: impl Iterator<Item = &'a [u8]>,
+    ) -> impl Iterator<Item = Result<Option<DBPinnableSlice<'_>>, StateError>> {
+        let family = self.db.cf_handle("default").expect("the default family always exists");
+        self.db
+            .batched_multi_get_cf(family, sorted, true)
+            .into_iter()
+            .map(|answer| answer.map_err(|source| classify(&self.dir, "read", source)))
+    }
+
+    /// An iterator over the rows that start with `prefix`; to be positioned with `seek`.
+    pub fn iterate(&self, prefix: &[u8]) -> DBRawIterator<'_> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(layout::successor(prefix));
+        self.db.raw_iterator_opt(options)
+    }
+
+    /// Tells why an iterator stopped.
+    pub fn check(&self, iterator: &DBRawIterator<'_>) -> Result<(), StateError> {
+        iterator.status().map_err(|source| classify(&self.dir, "read", source))
+    }
+
+    /// Writes memtables to disk; waits for it if told so.
+    pub fn flush(&self, wait: bool) -> Result<(), StateError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(wait);
+        self.db.flush_opt(&options).map_err(|source| classify(&self.dir, "flush", source))
+    }
+
+    /// Makes a copy by hard links in `target`, which must not exist.
+    pub fn checkpoint(&self, target: &Path) -> Result<(), StateError> {
+        rocksdb::checkpoint::Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(target))
+            .map_err(|source| classify(&self.dir, "make a checkpoint", source))
+    }
+
+    /// Estimated bytes of live data on disk, and bytes of memtables.
+    pub fn sizes(&self) -> (u64, u64) {
+        let property = |name: &str| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
+        (property("rocksdb.total-sst-files-size"), property("rocksdb.cur-size-all-mem-tables"))
+    }
+
+    /// The positions and the catalogue; `None` if nothing was ever written.
+    pub fn anchor(&self) -> Result<Option<(LocalState, Vec<u8>)>, StateError> {
+        let positions = self.get(layout::POSITIONS)?;
+        let catalogue = self.get(layout::CATALOGUE)?;
+        match (positions, catalogue) {
+            (Some(positions), Some(catalogue)) => {
+                Ok(Some((LocalState::decode(&positions, &self.dir)?, catalogue.to_vec())))
+            }
+            (None, None) => {
+                let mut rows = self.db.raw_iterator();
+                rows.seek_to_first();
+                self.check(&rows)?;
+                if rows.valid() {
+                    Err(self.damaged("it has rows but no log positions"))
+                } else {
+                    Ok(None)
+                }
+            }
+            (None, _) => Err(self.damaged("it has a catalogue but no log positions")),
+            (_, None) => Err(self.damaged("it has log positions but no catalogue")),
+        }
+    }
+
+    /// Removes all rows of a list or map. `touched`: the batch may hold rows of it, which a read would not show.
+    fn clear(
+        &self,
+        batch: &mut WriteBatch,
+        prefix: &[u8],
+        touched: bool,
+    ) -> Result<(), StateError> {
+        if !touched {
+            let mut rows = self.iterate(prefix);
+            rows.seek(prefix);
+            let mut keys = Vec::new();
+            while keys.len() <= CLEAR_ROWS_MAX
+                && let Some(key) = rows.key()
+            {
+                keys.push(key.to_vec());
+                rows.next();
+            }
+            self.check(&rows)?;
+            if keys.len() <= CLEAR_ROWS_MAX {
+                for key in keys {
+                    batch.delete(key);
+                }
+                return Ok(());
+            }
+        }
+        batch.delete_range(prefix, &layout::successor(prefix));
+        Ok(())
+    }
+}
+
+/// Changes to be written together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    batch: WriteBatch,
+    /// Hashes of the groups that the batch writes to.
+    touched: HashSet<u64>,
+}
+
+impl Batch {
+    /// Adds a change.
+    pub fn add(&mut self, db: &Database, change: &Change) -> Result<(), StateError> {
+        match change {
+            Change::Put { key, value } => {
+                self.touch(key);
+                self.batch.put(key, value);
+            }
+            Change::Delete { key } => self.batch.delete(key),
+            Change::Clear { prefix } => {
+                let touched = self.touched.contains(&key_hash(prefix));
+                db.clear(&mut self.batch, prefix, touched)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, key: &[u8]) {
+        if let Some(length) = layout::group_prefix_length(key) {
+            self.touched.insert(key_hash(&key[..length]));
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.batch.size_in_bytes()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Writes and empties the batch; `positions` go with it, and the catalogue when it is new.
+    pub fn write(
+        &mut self,
+        db: &Database,
+        positions: &LocalState,
+        catalogue: Option<&[u8]>,
+    ) -> Result<(), StateError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.touched.clear();
+        batch.put(layout::POSITIONS, positions.encode());
+        if let Some(catalogue) = catalogue {
+            batch.put(layout::CATALOGUE, catalogue);
+        }
+        db.db.write_opt(batch, &db.unlogged).map_err(|source| classify(&db.dir, "write", source))
+    }
+}
+
+/// Whether RocksDB's complaint is about the folder's content or about the machine.
+fn classify(dir: &Path, action: &'static str, source: rocksdb::Error) -> StateError {
+    let text = source.as_ref();
+    let missing = text.contains("No such file") || text.contains("does not exist");
+    match source.kind() {
+        rocksdb::ErrorKind::Corruption | rocksdb::ErrorKind::InvalidArgument => {
+            StateError::Damaged { dir: dir.to_owned(), fact: text.to_owned() }
+        }
+        _ if missing => StateError::Damaged { dir: dir.to_owned(), fact: text.to_owned() },
+        _ => StateError::Database { dir: dir.to_owned(), action, source },
+    }
+}
+
+fn database_options(shared: &Shared) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_write_buffer_manager(&shared.write_buffers);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_file_opening_threads(1);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_paranoid_checks(true);
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_max_manifest_file_size(4 << 20);
+    options
+}
+
+fn family_options(shared: &Shared, committed_time: &Arc<AtomicI64>) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&shared.block_cache);
+    table.set_block_size(BLOCK_BYTES);
+    table.set_bloom_filter(BLOOM_BITS, false);
+    table.set_checksum_type(rocksdb::ChecksumType::XXH3);
+    // Index and filters count against the shared budget, and those of the top level stay.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_format_version(5);
+
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_arena_block_size(ARENA_BYTES);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    options.set_target_file_size_base(32 << 20);
+    let time = committed_time.clone();
+    options.set_compaction_filter("millstream-ttl", move |_level, key, value| {
+        if is_expired(key, value, time.load(Ordering::Relaxed)) {
+            Decision::Remove
+        } else {
+            Decision::Keep
+        }
+    });
+    options
+}
+
+/// Whether a row counts as absent at `now`.
+fn is_expired(key: &[u8], value: &[u8], now: i64) -> bool {
+    match key.first() {
+        Some(&layout::VALUES) => row::is_expired(value, now),
+        Some(&layout::ELEMENTS) => groups::decode(value).is_some_and(|(_, expiry)| expiry <= now),
+        _ => false,
+    }
+}

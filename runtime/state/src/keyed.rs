@@ -1,0 +1,255 @@
+//! The state of one partition: opening it, the running commit, and value states.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_core::description::{StateKind, StateSpec, TimerSpec};
+use millstream_core::ids::{CommitNumber, LogPoint};
+
+use crate::budget::{Account, Shared};
+use crate::catalogue::{Catalogue, State};
+use crate::checkpoint::HashCache;
+use crate::database::{self, Database};
+use crate::error::StateError;
+use crate::groups::Groups;
+use crate::layout;
+use crate::ledger::Ledger;
+use crate::metrics::Counts;
+use crate::positions::LocalState;
+use crate::row;
+use crate::slots::{SlotId, Slots};
+
+/// A declared value state: where it is in a row, and how long it lives.
+#[derive(Clone, Copy)]
+struct Column {
+    index: usize,
+    ttl_ms: Option<u64>,
+}
+
+/// The state of one partition: a write-back cache above a RocksDB database that is made when it is first
+/// needed. Used by one thread at a time.
+///
+/// The owner's protocol, per slice:
+/// 1. [`begin`](Self::begin) with the number of the commit that the slice will become;
+/// 2. [`slots`](Self::slots), reads and writes;
+/// 3. the commit record is published; meanwhile the next slice may begin;
+/// 4. [`acknowledged`](Self::acknowledged) when it is durable;
+/// 5. at any time between calls of the guest: [`persist`](Self::persist) and [`trim`](Self::trim).
+///
+/// A commit that is refused ends the ownership: [`abandon`](Self::abandon) the state. Nothing of an
+/// unacknowledged commit ever reaches the database.
+pub struct KeyedState {
+    pub(crate) dir: PathBuf,
+    pub(crate) account: Account,
+    pub(crate) catalogue: Catalogue,
+    /// The catalogue must go with the next batch.
+    pub(crate) catalogue_changed: bool,
+    pub(crate) states: Vec<State>,
+    /// Ids of the declared timers.
+    pub(crate) timers: Vec<u16>,
+    columns: Vec<Column>,
+    pub(crate) ledger: Ledger,
+    pub(crate) slots: Slots,
+    pub(crate) groups: Groups,
+    pub(crate) db: Option<Database>,
+    /// The newest commit of which something may be in the database.
+    pub(crate) newest: LogPoint,
+    /// A write failed half-way: memory no longer knows what the database holds.
+    pub(crate) failed: bool,
+    pub(crate) hands: crate::evict::Hands,
+    pub(crate) hashes: HashCache,
+    pub(crate) counts: Counts,
+    /// Buffers kept between calls.
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    missed: Vec<u32>,
+}
+
+impl KeyedState {
+    /// Opens the state in `dir` with the states and timers the module declares, in its order. If there is a database in
+    /// `dir`, says where it stands; the owner checks both points against the log, begins behind `redo_from`
+    /// and redoes every commit at least up to `newest` before reading anything. Otherwise redo starts at the first
+    /// commit; the folder is made when it is first needed.
+    pub fn open(
+        dir: &Path,
+        states: &[StateSpec],
+        timers: &[TimerSpec],
+        shared: &Arc<Shared>,
+    ) -> Result<(Self, Option<LocalState>), StateError> {
+        let mut ledger = Ledger::new();
+        let mut catalogue = Catalogue::new();
+        let (mut db, mut local) = (None, None);
+        if database::exists(dir) {
+            // Nothing may be dropped as expired before the log has told the time.
+            let opened = Database::open(dir, shared, ledger.committed_time())?;
+            if let Some((positions, known)) = opened.anchor()? {
+                catalogue = Catalogue::decode(&known, dir)?;
+                ledger.resume(positions.redo_from, positions.processing_time);
+                local = Some(positions);
+            }
+            db = Some(opened);
+        }
+        let mut state = Self {
+            dir: dir.to_owned(),
+            account: Account::new(shared),
+            catalogue,
+            catalogue_changed: local.is_none(),
+            states: Vec::new(),
+            timers: Vec::new(),
+            columns: Vec::new(),
+            ledger,
+            slots: Slots::default(),
+            groups: Groups::new(),
+            db,
+            newest: local.map_or(LogPoint::default(), |local: LocalState| local.newest),
+            failed: false,
+            hands: crate::evict::Hands::default(),
+            hashes: HashCache::default(),
+            counts: Counts::default(),
+            prefix: Vec::new(),
+            key: Vec::new(),
+            missed: Vec::new(),
+        };
+        state.declare(states, timers)?;
+        Ok((state, local))
+    }
+
+    /// Switches to the states and timers of another module version, at a commit boundary. What goes by the same name
+    /// goes on; what is no longer declared is kept but not reachable. A changed TTL holds for elements written from now on.
+    /// On an error nothing has changed.
+    pub fn declare(
+        &mut self,
+        states: &[StateSpec],
+        timers: &[TimerSpec],
+    ) -> Result<(), StateError> {
+        let mut catalogue = self.catalogue.clone();
+        let states = catalogue.states(states)?;
+        let timers = catalogue.timers(timers)?;
+        self.catalogue_changed |= catalogue != self.catalogue;
+        self.catalogue = catalogue;
+        self.columns = states
+            .iter()
+            .filter(|state| state.kind == StateKind::Value)
+            .map(|state| Column { index: usize::from(state.id), ttl_ms: state.ttl_ms })
+            .collect();
+        self.states = states;
+        self.timers = timers;
+        Ok(())
+    }
+
+    /// The place among the value states of declared state `state` (which counts all kinds); `None` if it is of
+    /// another kind or not declared.
+    pub fn value_index(&self, state: u16) -> Option<usize> {
+        let state = usize::from(state);
+        let is_value = |state: &State| state.kind == StateKind::Value;
+        is_value(self.states.get(state)?)
+            .then(|| self.states[..state].iter().filter(|s| is_value(s)).count())
+    }
+
+    /// All writes from now on belong to `commit`, made at `processing_time` (milliseconds since 1970 UTC;
+    /// never less than that of the commit before). The same commit may begin again as long as it is
+    /// not acknowledged. Redo passes the record's own time.
+    ///
+    /// Panics when a later commit has begun or this one was acknowledged.
+    pub fn begin(&mut self, commit: CommitNumber, processing_time: i64) {
+        self.ledger.begin(commit.0, processing_time);
+    }
+
+    /// The commit at `point`, and all before it, are durable in the log. Points that were reported before are ignored.
+    pub fn acknowledged(&mut self, point: LogPoint) {
+        self.ledger.acknowledge(point);
+    }
+
+    /// Finds the slots of `keys`, given with their [`key_hash`](millstream_core::ids::key_hash), and puts one id per key,
+    /// in order, into `out` (emptied first). Keys that are not cached are fetched with one sorted multi-get.
+    /// Ids stay valid until the next [`trim`](Self::trim). Keys may repeat.
+    pub fn slots<'k>(
+        &mut self,
+        keys: impl IntoIterator<Item = (u64, &'k [u8])>,
+        out: &mut Vec<SlotId>,
+    ) -> Result<(), StateError> {
+        out.clear();
+        self.missed.clear();
+        for (hash, key) in keys {
+            let (slot, new) = self.slots.find_or_add(hash, key);
+            if new {
+                self.missed.push(slot);
+            }
+            out.push(SlotId(slot));
+        }
+        self.counts.hits += (out.len() - self.missed.len()) as u64;
+        self.counts.misses += self.missed.len() as u64;
+        if !self.missed.is_empty() && self.db.is_some() && self.catalogue.has_values() {
+            let fetched = self.fetch();
+            if fetched.is_err() {
+                // Empty slots would claim that the keys have no state.
+                for slot in self.missed.drain(..) {
+                    self.slots.remove(slot);
+                }
+                out.clear();
+            }
+            return fetched;
+        }
+        Ok(())
+    }
+
+    /// Loads the missed slots from the database.
+    fn fetch(&mut self) -> Result<(), StateError> {
+        let Some(db) = &self.db else { return Ok(()) };
+        let slots = &mut self.slots;
+        self.missed.sort_unstable_by(|&a, &b| slots.get(a).row.key().cmp(slots.get(b).row.key()));
+        let buffer = &mut self.key;
+        buffer.clear();
+        let mut ends = Vec::with_capacity(self.missed.len());
+        for &slot in &self.missed {
+            buffer.push(layout::VALUES);
+            buffer.extend_from_slice(slots.get(slot).row.key());
+            ends.push(buffer.len());
+        }
+        let mut start = 0;
+        let keys = ends.iter().map(|&end| &buffer[std::mem::replace(&mut start, end)..end]);
+        for (&slot, answer) in self.missed.iter().zip(db.multi_get(keys)) {
+            if let Some(cells) = answer? {
+                if !row::is_well_formed(&cells) {
+                    return Err(db.damaged("a row of value states is malformed"));
+                }
+                slots.load(slot, &cells);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of the slot's key in value state `index` (counting value states only); `None` if there is none or
+    /// it has expired.
+    #[inline]
+    pub fn value(&self, slot: SlotId, index: usize) -> Option<&[u8]> {
+        self.slots.get(slot.0).row.get(self.columns[index].index, self.ledger.now)
+    }
+
+    /// Sets (`Some`) or removes (`None`) the value of the slot's key in value state `index`.
+    #[inline]
+    pub fn set_value(&mut self, slot: SlotId, index: usize, value: Option<&[u8]>) {
+        let column = self.columns[index];
+        if value.is_none() && !self.slots.get(slot.0).row.holds(column.index) {
+            return;
+        }
+        let expiry = expiry(self.ledger.now, column.ttl_ms);
+        let vanish = self.vanishes();
+        self.slots.set(slot.0, column.index, value, expiry, &mut self.ledger, vanish);
+    }
+
+    /// Whether there is neither a database nor anything set aside for one, so that what is removed leaves no trace.
+    #[inline]
+    pub(crate) fn vanishes(&self) -> bool {
+        self.db.is_none() && self.ledger.before_images.is_empty()
+    }
+
+    /// Drops the state. The database keeps what was written to it, which is all acknowledged.
+    pub fn abandon(self) {}
+}
+
+/// When something written at `now` expires.
+pub(crate) fn expiry(now: i64, ttl_ms: Option<u64>) -> i64 {
+    // A time that saturates is one that never comes.
+    ttl_ms.map_or(i64::MAX, |ttl| now.saturating_add_unsigned(ttl))
+}
