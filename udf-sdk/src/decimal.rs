@@ -60,6 +60,17 @@ impl<const SCALE: u8> Decimal<SCALE> {
     }
 }
 
+/// Units of 10^-`scale` as a number with `scale` digits behind the point.
+pub(crate) fn digits(units: i64, scale: u8) -> String {
+    let base = 10_u128.pow(scale.into());
+    let magnitude = u128::from(units.unsigned_abs());
+    let sign = if units < 0 { "-" } else { "" };
+    match scale {
+        0 => format!("{sign}{magnitude}"),
+        _ => format!("{sign}{}.{:0width$}", magnitude / base, magnitude % base, width = scale.into()),
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn overflow() -> ! {
@@ -104,13 +115,7 @@ impl<const SCALE: u8> SubAssign for Decimal<SCALE> {
 
 impl<const SCALE: u8> fmt::Display for Decimal<SCALE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = 10_u128.pow(SCALE.into());
-        let magnitude = u128::from(self.0.unsigned_abs());
-        let sign = if self.0 < 0 { "-" } else { "" };
-        match SCALE {
-            0 => write!(f, "{sign}{magnitude}"),
-            _ => write!(f, "{sign}{}.{:0width$}", magnitude / base, magnitude % base, width = SCALE as usize),
-        }
+        f.write_str(&digits(self.0, SCALE))
     }
 }
 

@@ -149,3 +149,6 @@ impl CardFraud {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
