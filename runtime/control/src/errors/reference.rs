@@ -1,0 +1,46 @@
+//! 11xx: what can be wrong between the sections of a manifest and with its modules.
+
+super::catalogue! {
+    UNKNOWN_SOURCE = 1101, "unknown source",
+        "A stage names an input that is not declared under `sources`.",
+        "Declare the source, or correct the name.";
+    UNKNOWN_SINK = 1102, "unknown sink",
+        "An output of a stage goes to a sink that is not declared under `sinks`.",
+        "Declare the sink, or correct the name.";
+    UNKNOWN_OUTPUT = 1103, "unknown output",
+        "The manifest routes an output that the module does not declare.",
+        "Use one of the module's outputs; `millstream module show` lists them.";
+    UNKNOWN_INPUT = 1104, "unknown input",
+        "`as` names an input that the module does not declare.",
+        "Use one of the module's inputs; `millstream module show` lists them.";
+    INPUT_NOT_FED = 1105, "an input is not fed",
+        "The module declares an input, and no source of the stage is connected to it.",
+        "Add a source under the stage's `inputs` with `as: <declared input>`.";
+    INPUT_FED_TWICE = 1106, "an input is fed twice",
+        "Two sources of the stage are connected to the same declared input.",
+        "Give each source another `as`. To read several subjects as one input, use one source whose subject filter covers them.";
+    INPUT_AMBIGUOUS = 1107, "it is not clear which input is meant",
+        "The module declares several inputs, and the source has no `as` and not the name of one of them.",
+        "Add `as: <declared input>`.";
+    CONFIG_NOT_WANTED = 1108, "the module takes no configuration",
+        "The manifest has a `config` for a module that does not ask for the capability `config`, so that it would be ignored.",
+        "Remove `config`, or use a version of the module that reads it.";
+    OUTPUTS_DROPPED = 1109, "a stage has no outputs",
+        "The module declares outputs, and the manifest routes none of them: everything the stage emits would be dropped.",
+        "Route at least one of the module's outputs to a sink.";
+    MODULE_NOT_FOUND = 1110, "module not found",
+        "The registry has no module with this name and version, or with this digest.",
+        "Push it with `millstream module push FILE`, or name the file: `module: { file: ... }`. `millstream module ls` lists what there is.";
+    MODULE_FILE = 1111, "the module's file cannot be read",
+        "The file that the manifest names does not exist or may not be read. The path is relative to the manifest's folder.",
+        "Build the module, or correct the path.";
+    MODULE_REFUSED = 1112, "the module was refused",
+        "The file is not a component, does not export the `udf` world, imports something that is not granted, is too large, or describes itself with an error.",
+        "Build it with the Millstream SDK for `wasm32-wasip2`. The message says what was found.";
+    MODULE_NOT_UPLOADED = 1113, "a module named by file was not uploaded",
+        "The node sees no files of the client, and the request does not say which uploaded module is meant.",
+        "Use `millstream apply`, which uploads the files that a manifest names, or push the module and name it by name and version.";
+    KEY_NOT_IN_SUBJECT = 1114, "the key's subject token does not exist",
+        "The source's subject filter has fewer tokens than `subject-token` asks for.",
+        "Count the tokens from 1: in `tx.eu.42` token 3 is `42`.";
+}

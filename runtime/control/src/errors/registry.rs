@@ -1,0 +1,49 @@
+//! 13xx: the registry, pipelines, state and dead letters.
+
+super::catalogue! {
+    MODULE_UNKNOWN = 1301, "no such module",
+        "The registry holds no module of this reference.",
+        "`millstream module ls` lists names, versions and digests.";
+    MODULE_VERSION_TAKEN = 1302, "this version exists with other bytes",
+        "A name and version mean the same bytes for ever, so that what runs can be known from the manifest.",
+        "Raise the version in the module's description and push again.";
+    MODULE_IN_USE = 1303, "the module is in use",
+        "At least one pipeline runs it.",
+        "Change or delete the pipelines that the message lists first.";
+    MODULE_NOT_STORED = 1304, "the module's bytes are not in the store",
+        "The request names a digest under which the object store holds nothing, or something damaged.",
+        "Push the file again with `millstream module push`.";
+    MODULE_TOO_LARGE = 1305, "the module is too large",
+        "The module has more bytes than a node accepts.",
+        "Build with `--release`, `opt-level = \"s\"` and `strip = true`, and remove dependencies that are not needed.";
+    MODULE_AMBIGUOUS = 1306, "several versions are meant",
+        "The reference is a name of which the registry holds several versions.",
+        "Add the version: `card-fraud@1.0.0`.";
+    PIPELINE_UNKNOWN = 1310, "no such pipeline",
+        "There is no pipeline of this name.",
+        "`millstream get` lists pipelines.";
+    PIPELINE_CHANGED = 1311, "the pipeline was changed meanwhile",
+        "Somebody else changed the pipeline between reading and writing, or it is not at the revision the request named.",
+        "Look at it again (`millstream diff`) and repeat the command.";
+    PIPELINE_BEING_DELETED = 1312, "the pipeline is being deleted",
+        "Its log, state and checkpoints are being removed; until that is done its name cannot be used.",
+        "Wait until `millstream get` no longer shows it, or use another name.";
+    PIPELINE_NOT_RUNNING = 1313, "the pipeline is not running",
+        "The request needs the pipeline's partitions, and the node holds none of them now.",
+        "`millstream describe NAME` says why. Resume it if it was stopped.";
+    STAGE_UNKNOWN = 1314, "no such stage",
+        "The pipeline has no stage of this name, or it has several and the request names none.",
+        "Name one of the stages listed in the message with `--stage`.";
+    STATE_UNREADABLE = 1315, "the state cannot be read",
+        "The partition that holds the key could not answer.",
+        "`millstream describe NAME` says how the partition is.";
+    CHECKPOINT_FAILED = 1316, "the checkpoint was not stored",
+        "The checkpoint store refused or did not answer. The pipeline goes on; its log keeps what the checkpoint would have held.",
+        "Check the store that the message names, then repeat `millstream checkpoint`.";
+    PARTITION_UNKNOWN = 1317, "no such partition",
+        "The stage has fewer partitions.",
+        "Partitions are counted from 0.";
+    DEAD_LETTER_UNKNOWN = 1320, "no such dead letter",
+        "The stream of dead letters holds nothing at this sequence. It may have been redriven or dropped.",
+        "`millstream dlq ls` lists what there is.";
+}

@@ -1,0 +1,257 @@
+//! The manifest as types, with all defaults filled in. This is also what the JSON Schema is
+//! made from. `Serialize` gives the normalised manifest that `diff` compares.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::units::{Duration, Timestamp};
+
+/// Interval between checkpoints when the manifest says nothing.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_seconds(10);
+/// Shortest interval between checkpoints.
+pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_seconds(1);
+/// Longest interval between checkpoints; the log grows until the next one.
+pub const CHECKPOINT_INTERVAL_MAX: Duration = Duration::from_seconds(86_400);
+/// Longest bound of out-of-orderness.
+pub const WATERMARK_BOUND_MAX: Duration = Duration::from_seconds(7 * 86_400);
+/// Partitions of a stage when the manifest says nothing.
+pub const PARTITIONS: u16 = 4;
+/// Most partitions of a stage.
+pub const PARTITIONS_MAX: u16 = 256;
+/// Longest name of a pipeline, source, stage or sink.
+pub const NAME_LENGTH_MAX: usize = 40;
+/// Most sources, stages or sinks of a pipeline.
+pub const SECTION_MAX: usize = 64;
+/// Largest manifest, bytes.
+pub const MANIFEST_SIZE_MAX: usize = 1 << 20;
+/// Highest `subject-token`: subjects have at most so many tokens here.
+pub const SUBJECT_TOKEN_MAX: u16 = 256;
+
+/// A Millstream pipeline: sources are read by stages, whose outputs go to sinks.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(title = "Millstream pipeline")]
+pub struct Manifest {
+    /// Unique in the account. Logs, state and subjects carry it.
+    #[schemars(regex(pattern = "^[a-z0-9-]{1,40}$"))]
+    pub name: String,
+    /// Time between checkpoints of a changed partition, 1s to 1d. Default: 10s.
+    #[serde(default = "checkpoint_interval")]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
+    pub checkpoint_interval: Duration,
+    /// What the pipeline reads, by name.
+    pub sources: BTreeMap<String, Source>,
+    /// What it computes, by name.
+    pub stages: BTreeMap<String, Stage>,
+    /// What it writes, by name.
+    #[serde(default)]
+    pub sinks: BTreeMap<String, Sink>,
+}
+
+/// An existing JetStream stream.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Source {
+    /// Name of the stream.
+    pub stream: String,
+    /// Only subjects that match this filter. Default: all of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Where a new pipeline begins: `beginning` (default), `new`, `{ sequence: 42 }` or `{ time: 2026-01-31T00:00:00Z }`.
+    #[serde(default)]
+    pub start: Start,
+    /// Where a record's event time is: `broker` (default), `{ pointer: /ts }` or `{ header: Event-Time }`,
+    /// milliseconds since 1970.
+    #[serde(default)]
+    pub event_time: EventTime,
+    /// How the watermark follows the event times.
+    #[serde(default)]
+    pub watermark: Watermark,
+    /// What to do when records are gone before they were read. Default: stop.
+    #[serde(default)]
+    pub on_gap: OnGap,
+}
+
+/// Where a new pipeline begins to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// With the first record that the stream holds.
+    #[default]
+    Beginning,
+    /// With the first record published after the pipeline was created.
+    New,
+    /// With this stream sequence.
+    Sequence(u64),
+    /// With the first record that the broker received at this time or later.
+    Time(#[schemars(with = "String", extend("format" = "date-time"))] Timestamp),
+}
+
+/// Where a record's event time is: milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventTime {
+    /// The time at which the broker received it.
+    #[default]
+    Broker,
+    /// At this JSON pointer of the payload.
+    Pointer(String),
+    /// In this header.
+    Header(String),
+}
+
+/// How the watermark follows the event times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Watermark {
+    /// How far out of order records may be, at most 7d. Default: 0s.
+    #[serde(default)]
+    #[schemars(with = "String", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
+    pub bound: Duration,
+}
+
+/// What to do when records are gone before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGap {
+    /// Stop the pipeline.
+    #[default]
+    Stop,
+    /// Go on behind the gap.
+    Skip,
+}
+
+/// A UDF with its inputs, outputs and partitions.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Stage {
+    /// The UDF: `name@version`, `sha256:DIGEST`, or one of the mappings.
+    #[schemars(with = "ModuleForms")]
+    pub module: ModuleRef,
+    /// Number of partitions, 1 to 256; cannot be changed later. Default: 4.
+    #[serde(default = "partitions")]
+    #[schemars(range(min = 1, max = 256))]
+    pub partitions: u16,
+    /// The sources it reads, by name.
+    #[schemars(extend("minProperties" = 1))]
+    pub inputs: BTreeMap<String, Input>,
+    /// Configuration for the UDF: any mapping.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub config: serde_json::Value,
+    /// Where the UDF's declared outputs go: output name to sink name. Outputs that are not listed are dropped.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+    /// What happens to a record that the UDF refuses or that cannot be decoded. Default: dead-letter.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// How a module is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ModuleRef {
+    /// A file, relative to the manifest's folder.
+    File {
+        /// Its path.
+        file: String,
+    },
+    /// A name and version in the registry.
+    Named {
+        /// The name.
+        name: String,
+        /// The version.
+        version: String,
+    },
+    /// The SHA-256 of its bytes.
+    Digest {
+        /// 64 lower-case hexadecimal digits.
+        sha256: String,
+    },
+}
+
+/// All the ways of writing a [`ModuleRef`], for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ModuleForms {
+    /// `name@version` or `sha256:DIGEST`.
+    Short(String),
+    /// A file.
+    File {
+        /// Path, relative to the manifest's folder.
+        file: String,
+    },
+    /// A version in the registry.
+    Named {
+        /// Name in the registry.
+        name: String,
+        /// Version in the registry.
+        version: String,
+    },
+    /// Bytes in the registry.
+    Digest {
+        /// SHA-256 of its bytes.
+        #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
+        sha256: String,
+    },
+}
+
+/// A source as an input of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Input {
+    /// Where a record's key is: `{ pointer: /id }`, `{ header: Id }`, `{ subject-token: 2 }`, or `none`.
+    pub key: Key,
+    /// The UDF's declared input; needed if it declares several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#as: Option<String>,
+}
+
+/// Where a record's key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Key {
+    /// At this JSON pointer of the payload.
+    Pointer(String),
+    /// In this header.
+    Header(String),
+    /// The subject's token of this number, from 1.
+    SubjectToken(#[schemars(range(min = 1, max = 256))] u16),
+    /// All records have the same, empty key.
+    None,
+}
+
+/// What happens to a record that the UDF refuses or that cannot be decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// It becomes a dead letter, and the rest goes on.
+    #[default]
+    DeadLetter,
+    /// The pipeline stops before it.
+    Stop,
+}
+
+/// A subject that outputs are published to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Sink {
+    /// A subject that an existing stream captures. `{key}` stands for the record's key.
+    pub subject: String,
+}
+
+fn checkpoint_interval() -> Duration {
+    CHECKPOINT_INTERVAL
+}
+
+fn partitions() -> u16 {
+    PARTITIONS
+}
+
+/// The JSON Schema (draft 2020-12) of manifests.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Manifest).to_value()
+}

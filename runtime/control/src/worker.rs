@@ -1,0 +1,72 @@
+//! What the control plane asks of the engine. The engine's worker implements it; tests use a double.
+
+use std::future::Future;
+
+use millstream_engine::spec::PipelineSpec;
+
+use crate::api::checkpoints::CheckpointInfo;
+use crate::api::state::{KeyState, Keys};
+use crate::api::status::PipelineStatus;
+
+/// Why the worker did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// The pipeline, or the partition in question, is not running here.
+    #[error("not running")]
+    NotRunning,
+    /// It tried and could not; the text is for the operator: one fact, with what is missing.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The set of pipelines that run in this process.
+///
+/// All calls are idempotent: the reconciler repeats what it is not sure of. A call for one pipeline must not wait
+/// for another pipeline.
+pub trait Worker: Send + Sync + 'static {
+    /// Starts the pipeline, or changes the running one (same name and incarnation) to `spec` at a commit boundary.
+    /// A paused one stays paused. Returns once the pipeline is accepted; how its partitions get on is in
+    /// [`Worker::status`].
+    fn apply(&self, spec: PipelineSpec) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Stops reading; keeps partitions, state and ownership.
+    fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Reads on after a pause.
+    fn resume(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Stops the pipeline and lets go of its resources; with `drain` first processes all that its sources held at
+    /// the time of the call and publishes all outputs. One that does not run is stopped already.
+    fn stop(&self, pipeline: &str, drain: bool) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Stops the pipeline and removes its log, state and checkpoints. `stages` are its stages' names, also
+    /// when it never ran here.
+    fn delete(&self, pipeline: &str, stages: &[String]) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// How the pipeline is; none if it does not run here.
+    fn status(&self, pipeline: &str) -> impl Future<Output = Option<PipelineStatus>> + Send;
+
+    /// All states and timers of a key.
+    fn state_get(
+        &self,
+        pipeline: &str,
+        stage: &str,
+        key: &[u8],
+    ) -> impl Future<Output = Result<KeyState, WorkerError>> + Send;
+
+    /// At most `limit` keys that begin with `prefix` and lie behind `after`, ascending over all partitions.
+    fn state_keys(
+        &self,
+        pipeline: &str,
+        stage: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Keys, WorkerError>> + Send;
+
+    /// Stores a checkpoint of every partition that changed, and waits for it. Returns the newest of each partition.
+    fn checkpoint(&self, pipeline: &str) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
+
+    /// All stored checkpoints of a pipeline, with their files.
+    fn checkpoints(&self, pipeline: &str) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
+}
