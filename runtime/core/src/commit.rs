@@ -200,20 +200,13 @@ impl CommitRecord {
         let body = &message[HEADER_BYTES..];
         let (slice, egress) = if flags & FLAG_COMPRESSED == 0 {
             if body.len() != body_length {
-                return Err(CommitError::BodySize {
-                    claimed: body_length,
-                    limit: body.len(),
-                });
+                return Err(CommitError::BodySize { claimed: body_length, limit: body.len() });
             }
             decode_body(body)?
         } else {
             decode_body(&decompress(body, body_length)?)?
         };
-        Ok(Self {
-            header,
-            slice,
-            egress,
-        })
+        Ok(Self { header, slice, egress })
     }
 }
 
@@ -265,10 +258,7 @@ pub fn decode_header_of(message: &[u8]) -> Result<CommitHeader, CommitError> {
 fn compress(out: &mut Vec<u8>, body_length: usize) {
     // Compressed behind the plain body, then moved over it: one buffer, kept by the caller.
     let end = HEADER_BYTES + body_length;
-    out.resize(
-        end + lz4_flex::block::get_maximum_output_size(body_length),
-        0,
-    );
+    out.resize(end + lz4_flex::block::get_maximum_output_size(body_length), 0);
     let (plain, packed) = out.split_at_mut(end);
     // A sixteenth is the least that pays for the reader's work.
     let written =
@@ -284,10 +274,7 @@ fn compress(out: &mut Vec<u8>, body_length: usize) {
 
 fn decompress(body: &[u8], claimed: usize) -> Result<Vec<u8>, CommitError> {
     // Before anything is reserved: a short message cannot hold that much.
-    let limit = body
-        .len()
-        .saturating_mul(COMPRESSION_RATIO_MAX)
-        .min(BODY_BYTES_MAX);
+    let limit = body.len().saturating_mul(COMPRESSION_RATIO_MAX).min(BODY_BYTES_MAX);
     if claimed > limit {
         return Err(CommitError::BodySize { claimed, limit });
     }
@@ -299,9 +286,7 @@ fn decompress(body: &[u8], claimed: usize) -> Result<Vec<u8>, CommitError> {
 }
 
 fn decode_header(message: &[u8]) -> Result<(CommitHeader, u8, usize), CommitError> {
-    let short = |_| CommitError::Short {
-        bytes: message.len(),
-    };
+    let short = |_| CommitError::Short { bytes: message.len() };
     let mut reader = Reader::new(message);
     let found = reader.array().map_err(short)?;
     if found != MAGIC {
@@ -315,23 +300,14 @@ fn decode_header(message: &[u8]) -> Result<(CommitHeader, u8, usize), CommitErro
         0 => CommitKind::Takeover,
         1 => CommitKind::Commit,
         found => {
-            return Err(CommitError::Unknown {
-                what: "kind",
-                found,
-            });
+            return Err(CommitError::Unknown { what: "kind", found });
         }
     };
     if flags & !FLAG_COMPRESSED != 0 {
-        return Err(CommitError::Unknown {
-            what: "flags",
-            found: flags,
-        });
+        return Err(CommitError::Unknown { what: "flags", found: flags });
     }
     if reserved != 0 {
-        return Err(CommitError::Unknown {
-            what: "reserved byte",
-            found: reserved,
-        });
+        return Err(CommitError::Unknown { what: "reserved byte", found: reserved });
     }
     let header = CommitHeader {
         kind,
@@ -359,9 +335,7 @@ fn put_body(out: &mut Vec<u8>, slice: &Slice, egress: &[EgressCursor]) {
         put_signed(out, slice.watermark);
     });
     if !slice.positions.is_empty() {
-        section(tag::POSITIONS, &mut |out| {
-            put_list(out, &slice.positions, put_position)
-        });
+        section(tag::POSITIONS, &mut |out| put_list(out, &slice.positions, put_position));
     }
     if !slice.runs.is_empty() {
         section(tag::RUNS, &mut |out| put_list(out, &slice.runs, put_run));
@@ -370,15 +344,12 @@ fn put_body(out: &mut Vec<u8>, slice: &Slice, egress: &[EgressCursor]) {
         section(tag::CALLS, &mut |out| put_list(out, &slice.calls, put_call));
     }
     if !slice.failures.is_empty() {
-        section(tag::FAILURES, &mut |out| {
-            put_list(out, &slice.failures, put_failure)
-        });
+        section(tag::FAILURES, &mut |out| put_list(out, &slice.failures, put_failure));
     }
     // The large sections are copied once, straight into the message.
-    for (tag, content) in [
-        (tag::DELTA, slice.delta.as_bytes()),
-        (tag::OUTPUTS, slice.outputs.as_bytes()),
-    ] {
+    for (tag, content) in
+        [(tag::DELTA, slice.delta.as_bytes()), (tag::OUTPUTS, slice.outputs.as_bytes())]
+    {
         if !content.is_empty() {
             out.push(tag);
             put_bytes(out, content);
@@ -401,10 +372,7 @@ fn decode_body(body: &[u8]) -> Result<(Slice, Vec<EgressCursor>), CommitError> {
         let section = reader.u8()?;
         let content = reader.bytes()?;
         if section <= previous {
-            return Err(CommitError::SectionOrder {
-                found: section,
-                previous,
-            });
+            return Err(CommitError::SectionOrder { found: section, previous });
         }
         previous = section;
         decode_section(section, content, &mut slice, &mut egress)?;
@@ -434,10 +402,7 @@ fn decode_section(
         tag::EGRESS => read_list(content, 5, cursor).map(|list| *egress = list),
         TAG_OPTIONAL.. => Ok(()),
         found => {
-            return Err(CommitError::Unknown {
-                what: "section",
-                found,
-            });
+            return Err(CommitError::Unknown { what: "section", found });
         }
     };
     read.map_err(|source| CommitError::Section { section, source })
@@ -455,9 +420,7 @@ fn read_list<'a, T>(
 ) -> Result<Vec<T>, WireError> {
     let mut reader = Reader::new(content);
     let count = reader.count(bytes_min)?;
-    let list = (0..count)
-        .map(|_| read(&mut reader))
-        .collect::<Result<_, _>>()?;
+    let list = (0..count).map(|_| read(&mut reader)).collect::<Result<_, _>>()?;
     reader.finish()?;
     Ok(list)
 }
@@ -490,10 +453,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
 }
 
 fn run(reader: &mut Reader<'_>) -> Result<Run, WireError> {
-    Ok(Run {
-        source: SourceId(reader.varint_u16()?),
-        count: reader.varint_u32()?,
-    })
+    Ok(Run { source: SourceId(reader.varint_u16()?), count: reader.varint_u32()? })
 }
 
 fn put_call(out: &mut Vec<u8>, call: &Call) {
@@ -505,15 +465,8 @@ fn put_call(out: &mut Vec<u8>, call: &Call) {
 }
 
 fn call(reader: &mut Reader<'_>) -> Result<Call, WireError> {
-    let kind = if reader.varint_max(1)? == 0 {
-        CallKind::Process
-    } else {
-        CallKind::OnTimer
-    };
-    Ok(Call {
-        kind,
-        count: reader.varint_u32()?,
-    })
+    let kind = if reader.varint_max(1)? == 0 { CallKind::Process } else { CallKind::OnTimer };
+    Ok(Call { kind, count: reader.varint_u32()? })
 }
 
 const CAUSES: [FailureCause; 4] = [

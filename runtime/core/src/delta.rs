@@ -99,9 +99,7 @@ impl DeltaWriter {
         while !reader.is_empty() {
             read(&mut reader)?;
         }
-        Ok(Self {
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self { bytes: bytes.to_vec() })
     }
 
     /// Appends an operation.
@@ -113,65 +111,29 @@ impl DeltaWriter {
             put_bytes(out, key);
         };
         match *op {
-            DeltaOp::Value {
-                state,
-                key,
-                value: Some(value),
-            } => {
+            DeltaOp::Value { state, key, value: Some(value) } => {
                 head(tag::VALUE_SET, state, key);
                 put_bytes(out, value);
             }
-            DeltaOp::Value {
-                state,
-                key,
-                value: None,
-            } => head(tag::VALUE_REMOVED, state, key),
-            DeltaOp::MapEntry {
-                state,
-                key,
-                entry,
-                value: Some(value),
-            } => {
+            DeltaOp::Value { state, key, value: None } => head(tag::VALUE_REMOVED, state, key),
+            DeltaOp::MapEntry { state, key, entry, value: Some(value) } => {
                 head(tag::MAP_SET, state, key);
                 put_bytes(out, entry);
                 put_bytes(out, value);
             }
-            DeltaOp::MapEntry {
-                state,
-                key,
-                entry,
-                value: None,
-            } => {
+            DeltaOp::MapEntry { state, key, entry, value: None } => {
                 head(tag::MAP_REMOVED, state, key);
                 put_bytes(out, entry);
             }
             DeltaOp::MapClear { state, key } => head(tag::MAP_CLEARED, state, key),
-            DeltaOp::ListItem {
-                state,
-                key,
-                index,
-                value,
-            } => {
+            DeltaOp::ListItem { state, key, index, value } => {
                 head(tag::LIST_SET, state, key);
                 put_varint(out, index);
                 put_bytes(out, value);
             }
             DeltaOp::ListClear { state, key } => head(tag::LIST_CLEARED, state, key),
-            DeltaOp::Timer {
-                timer,
-                key,
-                time,
-                set,
-            } => {
-                head(
-                    if set {
-                        tag::TIMER_SET
-                    } else {
-                        tag::TIMER_REMOVED
-                    },
-                    timer,
-                    key,
-                );
+            DeltaOp::Timer { timer, key, time, set } => {
+                head(if set { tag::TIMER_SET } else { tag::TIMER_REMOVED }, timer, key);
                 put_signed(out, time);
             }
         }
@@ -209,9 +171,7 @@ impl DeltaWriter {
 
     /// The operations in order.
     pub fn iter(&self) -> DeltaIter<'_> {
-        DeltaIter {
-            reader: Reader::new(&self.bytes),
-        }
+        DeltaIter { reader: Reader::new(&self.bytes) }
     }
 }
 
@@ -249,48 +209,21 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<DeltaOp<'a>, WireError> {
     let state = reader.varint_u16()?;
     let key = reader.bytes()?;
     Ok(match tag {
-        tag::VALUE_SET => DeltaOp::Value {
-            state,
-            key,
-            value: Some(reader.bytes()?),
-        },
-        tag::VALUE_REMOVED => DeltaOp::Value {
-            state,
-            key,
-            value: None,
-        },
-        tag::MAP_SET => DeltaOp::MapEntry {
-            state,
-            key,
-            entry: reader.bytes()?,
-            value: Some(reader.bytes()?),
-        },
-        tag::MAP_REMOVED => DeltaOp::MapEntry {
-            state,
-            key,
-            entry: reader.bytes()?,
-            value: None,
-        },
+        tag::VALUE_SET => DeltaOp::Value { state, key, value: Some(reader.bytes()?) },
+        tag::VALUE_REMOVED => DeltaOp::Value { state, key, value: None },
+        tag::MAP_SET => {
+            DeltaOp::MapEntry { state, key, entry: reader.bytes()?, value: Some(reader.bytes()?) }
+        }
+        tag::MAP_REMOVED => DeltaOp::MapEntry { state, key, entry: reader.bytes()?, value: None },
         tag::MAP_CLEARED => DeltaOp::MapClear { state, key },
-        tag::LIST_SET => DeltaOp::ListItem {
-            state,
-            key,
-            index: reader.varint()?,
-            value: reader.bytes()?,
-        },
+        tag::LIST_SET => {
+            DeltaOp::ListItem { state, key, index: reader.varint()?, value: reader.bytes()? }
+        }
         tag::LIST_CLEARED => DeltaOp::ListClear { state, key },
-        tag::TIMER_SET => DeltaOp::Timer {
-            timer: state,
-            key,
-            time: reader.signed()?,
-            set: true,
-        },
-        tag::TIMER_REMOVED => DeltaOp::Timer {
-            timer: state,
-            key,
-            time: reader.signed()?,
-            set: false,
-        },
+        tag::TIMER_SET => DeltaOp::Timer { timer: state, key, time: reader.signed()?, set: true },
+        tag::TIMER_REMOVED => {
+            DeltaOp::Timer { timer: state, key, time: reader.signed()?, set: false }
+        }
         tag => return Err(WireError::Tag { at, tag }),
     })
 }
@@ -311,59 +244,25 @@ pub(crate) mod tests {
             let Self(kind, state, key, entry, value, number) = self;
             let state = *state;
             match kind {
-                0 => DeltaOp::Value {
-                    state,
-                    key,
-                    value: Some(value),
-                },
-                1 => DeltaOp::Value {
-                    state,
-                    key,
-                    value: None,
-                },
-                2 => DeltaOp::MapEntry {
-                    state,
-                    key,
-                    entry,
-                    value: Some(value),
-                },
-                3 => DeltaOp::MapEntry {
-                    state,
-                    key,
-                    entry,
-                    value: None,
-                },
+                0 => DeltaOp::Value { state, key, value: Some(value) },
+                1 => DeltaOp::Value { state, key, value: None },
+                2 => DeltaOp::MapEntry { state, key, entry, value: Some(value) },
+                3 => DeltaOp::MapEntry { state, key, entry, value: None },
                 4 => DeltaOp::MapClear { state, key },
-                5 => DeltaOp::ListItem {
-                    state,
-                    key,
-                    index: *number,
-                    value,
-                },
+                5 => DeltaOp::ListItem { state, key, index: *number, value },
                 6 => DeltaOp::ListClear { state, key },
-                _ => DeltaOp::Timer {
-                    timer: state,
-                    key,
-                    time: *number as i64,
-                    set: *kind == 7,
-                },
+                _ => DeltaOp::Timer { timer: state, key, time: *number as i64, set: *kind == 7 },
             }
         }
     }
 
     pub(crate) fn any_op() -> impl Strategy<Value = OwnedOp> {
         let bytes = || vec(any::<u8>(), 0..20);
-        (
-            0u8..9,
-            any::<u16>(),
-            bytes(),
-            bytes(),
-            bytes(),
-            any::<u64>(),
-        )
-            .prop_map(|(kind, state, key, entry, value, number)| {
+        (0u8..9, any::<u16>(), bytes(), bytes(), bytes(), any::<u64>()).prop_map(
+            |(kind, state, key, entry, value, number)| {
                 OwnedOp(kind, state, key, entry, value, number)
-            })
+            },
+        )
     }
 
     proptest! {

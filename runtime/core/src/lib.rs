@@ -6,12 +6,21 @@
 //! that others read, and executed by them, so that the simulation runs the very
 //! code that runs in production.
 
+pub mod append;
 pub mod columns;
 pub mod commit;
 pub mod delta;
 pub mod description;
+pub mod egress;
 pub mod ids;
+pub mod incident;
 pub mod outputs;
+pub mod partition;
+pub mod recovery;
 pub mod slice;
+pub mod source;
+pub mod timers;
+pub mod trim;
 pub mod udf;
+pub mod watermark;
 pub mod wire;

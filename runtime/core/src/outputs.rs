@@ -57,17 +57,12 @@ impl OutputWriter {
             read(&mut reader, count)?;
             count += 1;
         }
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            count,
-        })
+        Ok(Self { bytes: bytes.to_vec(), count })
     }
 
     /// Appends an output.
     pub fn push(&mut self, output: u8, key: &[u8], event_time: i64, payload: &[u8]) {
-        self.push_with(output, key, event_time, |buffer| {
-            buffer.extend_from_slice(payload)
-        });
+        self.push_with(output, key, event_time, |buffer| buffer.extend_from_slice(payload));
     }
 
     /// Appends an output whose payload `write` appends to the buffer it is given (and must do
@@ -107,10 +102,7 @@ impl OutputWriter {
 
     /// The place reached.
     pub fn mark(&self) -> OutputMark {
-        OutputMark {
-            bytes: self.bytes.len(),
-            count: self.count,
-        }
+        OutputMark { bytes: self.bytes.len(), count: self.count }
     }
 
     /// Forgets all that was pushed behind `mark`, which must be of this writer.
@@ -132,18 +124,12 @@ impl OutputWriter {
 
     /// The outputs in order.
     pub fn iter(&self) -> OutputIter<'_> {
-        OutputIter {
-            reader: Reader::new(&self.bytes),
-            next: 0,
-        }
+        OutputIter { reader: Reader::new(&self.bytes), next: 0 }
     }
 
     /// Gives the buffer away without copying it, to be shared by whoever publishes.
     pub fn freeze(self) -> Outputs {
-        Outputs {
-            bytes: Bytes::from(self.bytes),
-            count: self.count,
-        }
+        Outputs { bytes: Bytes::from(self.bytes), count: self.count }
     }
 }
 
@@ -172,10 +158,7 @@ impl Outputs {
 
     /// The outputs in order.
     pub fn iter(&self) -> OutputIter<'_> {
-        OutputIter {
-            reader: Reader::new(&self.bytes),
-            next: 0,
-        }
+        OutputIter { reader: Reader::new(&self.bytes), next: 0 }
     }
 
     /// The item at byte `offset` (0 or what this returned before), which is the output with the
@@ -224,13 +207,7 @@ fn read(reader: &mut Reader<'_>, index: u32) -> Result<OutputItem, WireError> {
     let length = u32::from_le_bytes(reader.array()?);
     let start = reader.at();
     reader.take(u64::from(length))?;
-    Ok(OutputItem {
-        index,
-        output,
-        event_time,
-        key,
-        payload: start..reader.at(),
-    })
+    Ok(OutputItem { index, output, event_time, key, payload: start..reader.at() })
 }
 
 #[cfg(test)]

@@ -115,11 +115,7 @@ impl Slice {
     /// An upper bound of the encoded record without its egress cursors. An operator cuts its slice
     /// so that this stays below the limit it was given.
     pub fn encoded_bytes_max(&self) -> usize {
-        let failures: usize = self
-            .failures
-            .iter()
-            .map(|f| 5 + 1 + 10 + f.message.len())
-            .sum();
+        let failures: usize = self.failures.iter().map(|f| 5 + 1 + 10 + f.message.len()).sum();
         HEADER_BYTES
             + SECTIONS * SECTION_OVERHEAD_MAX
             + 20
@@ -146,9 +142,7 @@ impl Slice {
 
     /// The position in `source`.
     pub fn position(&self, source: SourceId) -> Option<&SourcePosition> {
-        self.positions
-            .iter()
-            .find(|position| position.source == source)
+        self.positions.iter().find(|position| position.source == source)
     }
 }
 

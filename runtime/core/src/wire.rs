@@ -128,11 +128,7 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, count: u64) -> Result<&'a [u8], WireError> {
         let left = self.left();
         if count > left as u64 {
-            return Err(WireError::Truncated {
-                at: self.at,
-                wanted: count,
-                left,
-            });
+            return Err(WireError::Truncated { at: self.at, wanted: count, left });
         }
         let start = self.at;
         self.at += count as usize;
@@ -227,10 +223,7 @@ impl<'a> Reader<'a> {
         if self.is_empty() {
             Ok(())
         } else {
-            Err(WireError::Leftover {
-                at: self.at,
-                left: self.left(),
-            })
+            Err(WireError::Leftover { at: self.at, left: self.left() })
         }
     }
 }
@@ -266,53 +259,22 @@ mod tests {
 
     #[test]
     fn errors_name_offset_and_limit() {
-        assert_eq!(
-            Reader::new(&[]).u8(),
-            Err(WireError::Truncated {
-                at: 0,
-                wanted: 1,
-                left: 0
-            })
-        );
+        assert_eq!(Reader::new(&[]).u8(), Err(WireError::Truncated { at: 0, wanted: 1, left: 0 }));
         assert_eq!(
             Reader::new(&[5, 1, 2]).bytes(),
-            Err(WireError::Truncated {
-                at: 1,
-                wanted: 5,
-                left: 2
-            })
+            Err(WireError::Truncated { at: 1, wanted: 5, left: 2 })
         );
-        assert_eq!(
-            Reader::new(&[0x80, 0]).varint(),
-            Err(WireError::Integer { at: 0 })
-        );
-        assert_eq!(
-            Reader::new(&[0xff; 11]).varint(),
-            Err(WireError::Integer { at: 0 })
-        );
+        assert_eq!(Reader::new(&[0x80, 0]).varint(), Err(WireError::Integer { at: 0 }));
+        assert_eq!(Reader::new(&[0xff; 11]).varint(), Err(WireError::Integer { at: 0 }));
         assert_eq!(
             Reader::new(&[0x80, 0x80, 0x04]).varint_u16(),
-            Err(WireError::OverLimit {
-                at: 0,
-                value: 0x1_0000,
-                limit: 0xffff
-            })
+            Err(WireError::OverLimit { at: 0, value: 0x1_0000, limit: 0xffff })
         );
         assert_eq!(
             Reader::new(&[9, 0, 0]).count(2),
-            Err(WireError::OverLimit {
-                at: 0,
-                value: 9,
-                limit: 1
-            })
+            Err(WireError::OverLimit { at: 0, value: 9, limit: 1 })
         );
-        assert_eq!(
-            Reader::new(&[2, 0xc3, 0x28]).text(),
-            Err(WireError::Utf8 { at: 0 })
-        );
-        assert_eq!(
-            Reader::new(&[0]).finish(),
-            Err(WireError::Leftover { at: 0, left: 1 })
-        );
+        assert_eq!(Reader::new(&[2, 0xc3, 0x28]).text(), Err(WireError::Utf8 { at: 0 }));
+        assert_eq!(Reader::new(&[0]).finish(), Err(WireError::Leftover { at: 0, left: 1 }));
     }
 }

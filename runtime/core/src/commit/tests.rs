@@ -21,15 +21,8 @@ fn any_position() -> impl Strategy<Value = SourcePosition> {
 
 fn any_slice() -> impl Strategy<Value = Slice> {
     let failures = vec((any::<u32>(), 0..CAUSES.len(), ".{0,20}"), 0..4);
-    let outputs = vec(
-        (
-            any::<u8>(),
-            vec(any::<u8>(), 0..9),
-            any::<i64>(),
-            vec(0u8..3, 0..300),
-        ),
-        0..9,
-    );
+    let outputs =
+        vec((any::<u8>(), vec(any::<u8>(), 0..9), any::<i64>(), vec(0u8..3, 0..300)), 0..9);
     (
         any::<(i64, i64)>(),
         vec(any_position(), 0..4),
@@ -53,19 +46,12 @@ fn any_slice() -> impl Strategy<Value = Slice> {
                     positions,
                     runs: runs
                         .into_iter()
-                        .map(|(source, count)| Run {
-                            source: SourceId(source),
-                            count,
-                        })
+                        .map(|(source, count)| Run { source: SourceId(source), count })
                         .collect(),
                     calls: calls
                         .into_iter()
                         .map(|(timer, count)| Call {
-                            kind: if timer {
-                                CallKind::OnTimer
-                            } else {
-                                CallKind::Process
-                            },
+                            kind: if timer { CallKind::OnTimer } else { CallKind::Process },
                             count,
                         })
                         .collect(),
@@ -86,45 +72,31 @@ fn any_slice() -> impl Strategy<Value = Slice> {
 
 fn any_record() -> impl Strategy<Value = CommitRecord> {
     let cursors = vec(any::<(u16, u64, u32, u64, u64)>(), 0..4);
-    (
-        any::<(bool, u64, u128, u128, u64, [u8; 32], [u8; 32])>(),
-        any_slice(),
-        cursors,
+    (any::<(bool, u64, u128, u128, u64, [u8; 32], [u8; 32])>(), any_slice(), cursors).prop_map(
+        |((takeover, generation, owner, pipeline, number, prev, module), slice, cursors)| {
+            CommitRecord {
+                header: CommitHeader {
+                    kind: if takeover { CommitKind::Takeover } else { CommitKind::Commit },
+                    generation: Generation(generation),
+                    owner: Incarnation(owner),
+                    pipeline: Incarnation(pipeline),
+                    number: CommitNumber(number),
+                    prev_hash: CommitHash(prev),
+                    module,
+                },
+                slice,
+                egress: cursors
+                    .into_iter()
+                    .map(|(sink, commit, count, read_from, sink_sequence)| EgressCursor {
+                        sink,
+                        through: OutputPoint { commit: CommitNumber(commit), count },
+                        read_from: Sequence(read_from),
+                        sink_sequence: Sequence(sink_sequence),
+                    })
+                    .collect(),
+            }
+        },
     )
-        .prop_map(
-            |((takeover, generation, owner, pipeline, number, prev, module), slice, cursors)| {
-                CommitRecord {
-                    header: CommitHeader {
-                        kind: if takeover {
-                            CommitKind::Takeover
-                        } else {
-                            CommitKind::Commit
-                        },
-                        generation: Generation(generation),
-                        owner: Incarnation(owner),
-                        pipeline: Incarnation(pipeline),
-                        number: CommitNumber(number),
-                        prev_hash: CommitHash(prev),
-                        module,
-                    },
-                    slice,
-                    egress: cursors
-                        .into_iter()
-                        .map(
-                            |(sink, commit, count, read_from, sink_sequence)| EgressCursor {
-                                sink,
-                                through: OutputPoint {
-                                    commit: CommitNumber(commit),
-                                    count,
-                                },
-                                read_from: Sequence(read_from),
-                                sink_sequence: Sequence(sink_sequence),
-                            },
-                        )
-                        .collect(),
-                }
-            },
-        )
 }
 
 proptest! {
@@ -212,19 +184,10 @@ fn golden() -> CommitRecord {
             max_event_time: 1_699_999_999_501,
             idle: true,
         }],
-        runs: vec![Run {
-            source: SourceId(0),
-            count: 3,
-        }],
+        runs: vec![Run { source: SourceId(0), count: 3 }],
         calls: vec![
-            Call {
-                kind: CallKind::Process,
-                count: 3,
-            },
-            Call {
-                kind: CallKind::OnTimer,
-                count: 1,
-            },
+            Call { kind: CallKind::Process, count: 3 },
+            Call { kind: CallKind::OnTimer, count: 1 },
         ],
         failures: vec![Failure {
             input: 1,
@@ -234,63 +197,20 @@ fn golden() -> CommitRecord {
         ..Slice::default()
     };
     for op in [
-        DeltaOp::Value {
-            state: 0,
-            key: b"ada",
-            value: Some(b"17"),
-        },
-        DeltaOp::Value {
-            state: 0,
-            key: b"bob",
-            value: None,
-        },
-        DeltaOp::MapEntry {
-            state: 1,
-            key: b"ada",
-            entry: b"x",
-            value: Some(b"1"),
-        },
-        DeltaOp::MapEntry {
-            state: 1,
-            key: b"ada",
-            entry: b"y",
-            value: None,
-        },
-        DeltaOp::MapClear {
-            state: 1,
-            key: b"bob",
-        },
-        DeltaOp::ListItem {
-            state: 2,
-            key: b"ada",
-            index: 300,
-            value: b"z",
-        },
-        DeltaOp::ListClear {
-            state: 2,
-            key: b"bob",
-        },
-        DeltaOp::Timer {
-            timer: 0,
-            key: b"ada",
-            time: 1_700_000_060_000,
-            set: true,
-        },
-        DeltaOp::Timer {
-            timer: 0,
-            key: b"bob",
-            time: -5,
-            set: false,
-        },
+        DeltaOp::Value { state: 0, key: b"ada", value: Some(b"17") },
+        DeltaOp::Value { state: 0, key: b"bob", value: None },
+        DeltaOp::MapEntry { state: 1, key: b"ada", entry: b"x", value: Some(b"1") },
+        DeltaOp::MapEntry { state: 1, key: b"ada", entry: b"y", value: None },
+        DeltaOp::MapClear { state: 1, key: b"bob" },
+        DeltaOp::ListItem { state: 2, key: b"ada", index: 300, value: b"z" },
+        DeltaOp::ListClear { state: 2, key: b"bob" },
+        DeltaOp::Timer { timer: 0, key: b"ada", time: 1_700_000_060_000, set: true },
+        DeltaOp::Timer { timer: 0, key: b"bob", time: -5, set: false },
     ] {
         slice.delta.push(&op);
     }
-    slice
-        .outputs
-        .push(0, b"ada", 1_699_999_999_501, &[b'a'; 600]);
-    slice
-        .outputs
-        .push(crate::outputs::DEAD_LETTER, b"bob", -1, b"payload");
+    slice.outputs.push(0, b"ada", 1_699_999_999_501, &[b'a'; 600]);
+    slice.outputs.push(crate::outputs::DEAD_LETTER, b"bob", -1, b"payload");
     CommitRecord {
         header: CommitHeader {
             kind: CommitKind::Commit,
@@ -304,10 +224,7 @@ fn golden() -> CommitRecord {
         slice,
         egress: vec![EgressCursor {
             sink: 1,
-            through: OutputPoint {
-                commit: CommitNumber(40),
-                count: 2,
-            },
+            through: OutputPoint { commit: CommitNumber(40), count: 2 },
             read_from: Sequence(77),
             sink_sequence: Sequence(1_234),
         }],
@@ -347,27 +264,9 @@ fn headers_are_checked() {
     };
     assert_eq!(with(0, b'X'), CommitError::Magic { found: *b"XSCR" });
     assert_eq!(with(4, 2), CommitError::Format { found: 2 });
-    assert_eq!(
-        with(5, 2),
-        CommitError::Unknown {
-            what: "kind",
-            found: 2
-        }
-    );
-    assert_eq!(
-        with(6, 2),
-        CommitError::Unknown {
-            what: "flags",
-            found: 2
-        }
-    );
-    assert_eq!(
-        with(7, 1),
-        CommitError::Unknown {
-            what: "reserved byte",
-            found: 1
-        }
-    );
+    assert_eq!(with(5, 2), CommitError::Unknown { what: "kind", found: 2 });
+    assert_eq!(with(6, 2), CommitError::Unknown { what: "flags", found: 2 });
+    assert_eq!(with(7, 1), CommitError::Unknown { what: "reserved byte", found: 1 });
     // A compressed body that claims 2^24 times more than it could hold is refused before it is allocated.
     let mut bomb = message[..HEADER_BYTES].to_vec();
     bomb[6] = 1;
@@ -375,9 +274,6 @@ fn headers_are_checked() {
     bomb.push(0);
     assert_eq!(
         CommitRecord::decode(&bomb.into()),
-        Err(CommitError::BodySize {
-            claimed: 60 << 20,
-            limit: 255
-        })
+        Err(CommitError::BodySize { claimed: 60 << 20, limit: 255 })
     );
 }

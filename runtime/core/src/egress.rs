@@ -1,0 +1,405 @@
+//! Egress: the outputs of acknowledged commits on their way into one sink, in
+//! order, each once.
+//!
+//! ```text
+//!  commits of the log --offer--> [ queue ] --next--> in flight --acknowledged--> cursor
+//!                                                        | failed
+//!                                                        +-> sent again, in order
+//! ```
+//!
+//! Each output has a message id that does not depend on who publishes it or when, so
+//! that the sink drops a second copy within its duplicate window. After a crash the
+//! window may be over: then the ids found in the sink behind the cursor say what is
+//! there already ([`Egress::found`]).
+//!
+//! What remains is a former owner that wakes up after longer than the window and
+//! publishes what it still had queued. So nothing is published once half a window
+//! has passed since the log last confirmed the ownership; the partition then commits,
+//! which either confirms it again or fences the owner. Only a stall between this
+//! check and the sink is left to the window.
+//!
+//! Order: outputs are sent in order and pipelined. Should the sink refuse one and
+//! take its successors, the one comes late; a lost connection does not do that.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+use crate::ids::{CommitHash, CommitNumber, Incarnation, LogPoint, Sequence};
+use crate::outputs::Outputs;
+use crate::partition::EgressReport;
+use crate::slice::{EgressCursor, OutputPoint};
+
+/// The part of a duplicate window during which a confirmed ownership is believed in: one in this many.
+const BELIEF_SHARE: i64 = 2;
+
+/// The id of an output as a message of its sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId {
+    /// Which life of the pipeline.
+    pub pipeline: Incarnation,
+    /// Which partition.
+    pub partition: u16,
+    /// First eight bytes of the commit's hash.
+    pub commit: u64,
+    /// Place among the outputs of the commit.
+    pub index: u32,
+}
+
+impl MessageId {
+    /// The id of output `index` of a commit.
+    pub fn new(pipeline: Incarnation, partition: u16, commit: &CommitHash, index: u32) -> Self {
+        Self { pipeline, partition, commit: hash_prefix(commit), index }
+    }
+}
+
+fn hash_prefix(hash: &CommitHash) -> u64 {
+    let mut prefix = [0; 8];
+    prefix.copy_from_slice(&hash.0[..8]);
+    u64::from_be_bytes(prefix)
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}.{}.{:016x}.{}", self.pipeline.0, self.partition, self.commit, self.index)
+    }
+}
+
+/// Text that is not a [`MessageId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the message id of an output")]
+pub struct NotAMessageId;
+
+impl FromStr for MessageId {
+    type Err = NotAMessageId;
+
+    fn from_str(text: &str) -> Result<Self, NotAMessageId> {
+        let mut parts = text.split('.');
+        let mut part = || parts.next().ok_or(NotAMessageId);
+        let id = Self {
+            pipeline: Incarnation(u128::from_str_radix(part()?, 16).map_err(|_| NotAMessageId)?),
+            partition: part()?.parse().map_err(|_| NotAMessageId)?,
+            commit: u64::from_str_radix(part()?, 16).map_err(|_| NotAMessageId)?,
+            index: part()?.parse().map_err(|_| NotAMessageId)?,
+        };
+        // Signs, missing zeros and what else parsing lets pass.
+        if id.to_string() == text { Ok(id) } else { Err(NotAMessageId) }
+    }
+}
+
+/// What an egress needs to know.
+#[derive(Clone, Debug)]
+pub struct EgressConfig {
+    /// Which life of the pipeline.
+    pub pipeline: Incarnation,
+    /// Which partition.
+    pub partition: u16,
+    /// The outputs that go to this sink.
+    pub outputs: Vec<u8>,
+    /// Most publishes without an answer.
+    pub in_flight_max: usize,
+    /// The sink's duplicate window, milliseconds.
+    pub duplicate_window_ms: i64,
+}
+
+/// One output to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// To be given back with the answer.
+    pub ticket: u64,
+    /// The message id.
+    pub id: MessageId,
+    /// The commit that holds it.
+    pub commit: CommitNumber,
+    /// Which output of the UDF.
+    pub output: u8,
+    /// Event time of what caused it, milliseconds.
+    pub event_time: i64,
+    /// The record key.
+    pub key: Bytes,
+    /// The payload.
+    pub payload: Bytes,
+}
+
+#[derive(Debug)]
+struct Queued {
+    point: LogPoint,
+    outputs: Outputs,
+    /// Items before this place were looked at; as bytes and as a count.
+    offset: usize,
+    count: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sent,
+    Failed,
+    Done(Sequence),
+}
+
+#[derive(Debug)]
+struct Pending {
+    state: State,
+    point: LogPoint,
+    publication: Publication,
+}
+
+/// The way of one partition's outputs into one sink.
+#[derive(Debug)]
+pub struct Egress {
+    config: EgressConfig,
+    takes: [bool; 256],
+    cursor: EgressCursor,
+    queue: VecDeque<Queued>,
+    /// Looked at and not yet passed by the cursor, in order; tickets ascend by one.
+    pending: VecDeque<Pending>,
+    first_ticket: u64,
+    sent: usize,
+    /// Something failed: wait for all answers, then send again.
+    repair: bool,
+    again: VecDeque<u64>,
+    /// Until this ticket has passed, the sink may hold later outputs below earlier ones.
+    unordered_through: Option<u64>,
+    sequence_max: Sequence,
+    /// All of the queue up to here was looked at and needs nothing more.
+    scanned: OutputPoint,
+    scanned_read_from: Sequence,
+    recovering: bool,
+    found: HashMap<(u64, u32), Sequence>,
+    confirmed_at_ms: i64,
+    published: bool,
+}
+
+impl Egress {
+    /// Goes on from the cursor in the log. Nothing is published before [`Egress::recovered`].
+    pub fn new(config: EgressConfig, cursor: EgressCursor, confirmed_at_ms: i64) -> Self {
+        let mut takes = [false; 256];
+        config.outputs.iter().for_each(|&output| takes[usize::from(output)] = true);
+        Self {
+            config,
+            takes,
+            cursor,
+            queue: VecDeque::new(),
+            pending: VecDeque::new(),
+            first_ticket: 0,
+            sent: 0,
+            repair: false,
+            again: VecDeque::new(),
+            unordered_through: None,
+            sequence_max: cursor.sink_sequence,
+            scanned: cursor.through,
+            scanned_read_from: cursor.read_from,
+            recovering: true,
+            found: HashMap::new(),
+            confirmed_at_ms,
+            published: false,
+        }
+    }
+
+    /// The sink holds this message, at a sequence above the cursor's `sink_sequence`. All there are
+    /// must be told, up to the end the sink had after the takeover was acknowledged.
+    pub fn found(&mut self, id: &MessageId, sequence: Sequence) {
+        if id.pipeline == self.config.pipeline && id.partition == self.config.partition {
+            self.found.insert((id.commit, id.index), sequence);
+        }
+    }
+
+    /// All that the sink holds was told.
+    pub fn recovered(&mut self) {
+        self.recovering = false;
+    }
+
+    /// A commit is in the log. Commits come in order; those that the sink has are skipped.
+    pub fn offer(&mut self, point: LogPoint, outputs: Outputs, confirmed_at_ms: i64) {
+        self.confirmed_at_ms = self.confirmed_at_ms.max(confirmed_at_ms);
+        let end = OutputPoint { commit: point.number, count: outputs.count() };
+        if end > self.scanned {
+            self.queue.push_back(Queued { point, outputs, offset: 0, count: 0 });
+            self.advance();
+        }
+    }
+
+    /// The next output to publish now, if any.
+    pub fn next(&mut self, now_ms: i64) -> Option<Publication> {
+        if self.recovering
+            || now_ms - self.confirmed_at_ms > self.config.duplicate_window_ms / BELIEF_SHARE
+        {
+            return None;
+        }
+        if self.repair {
+            if self.sent > 0 {
+                return None;
+            }
+            self.repair = false;
+            let failed = self.pending.iter().filter(|pending| pending.state == State::Failed);
+            self.again = failed.map(|pending| pending.publication.ticket).collect();
+        }
+        if self.sent >= self.config.in_flight_max {
+            return None;
+        }
+        if let Some(ticket) = self.again.pop_front() {
+            let pending = self.pending_mut(ticket)?;
+            pending.state = State::Sent;
+            let publication = pending.publication.clone();
+            self.sent += 1;
+            return Some(publication);
+        }
+        // Answered outputs behind an unanswered one stay in memory, so they count too.
+        if self.pending.len() >= 2 * self.config.in_flight_max {
+            return None;
+        }
+        self.take()
+    }
+
+    /// The sink has it, now or since an earlier copy.
+    pub fn acknowledged(&mut self, ticket: u64, sequence: Sequence) {
+        if let Some(pending) = self.pending_mut(ticket)
+            && pending.state == State::Sent
+        {
+            pending.state = State::Done(sequence);
+            self.sent -= 1;
+            self.advance();
+        }
+    }
+
+    /// The sink refused it, or did not answer: it may have it or not.
+    pub fn failed(&mut self, ticket: u64) {
+        let last = self.first_ticket + self.pending.len() as u64;
+        if let Some(pending) = self.pending_mut(ticket)
+            && pending.state == State::Sent
+        {
+            pending.state = State::Failed;
+            self.sent -= 1;
+            self.repair = true;
+            self.unordered_through = Some(last);
+        }
+    }
+
+    /// The sink's stream has reached this sequence, by whoever's messages. Spares a later owner from
+    /// reading them.
+    pub fn observe_sink(&mut self, last: Sequence) {
+        if !self.recovering && self.pending.is_empty() && self.queue.is_empty() {
+            self.sequence_max = self.sequence_max.max(last);
+            self.cursor.sink_sequence = self.sequence_max;
+        }
+    }
+
+    /// How far the sink is, and whether outputs were published since the last call.
+    pub fn report(&mut self) -> EgressReport {
+        EgressReport { cursor: self.cursor, published: std::mem::take(&mut self.published) }
+    }
+
+    /// How far the sink is.
+    pub fn cursor(&self) -> EgressCursor {
+        self.cursor
+    }
+
+    /// Whether the sink has all that was offered.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.queue.is_empty()
+    }
+
+    fn pending_mut(&mut self, ticket: u64) -> Option<&mut Pending> {
+        let at = ticket.checked_sub(self.first_ticket)?;
+        self.pending.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// Looks at the queue up to the next output that must be published.
+    fn take(&mut self) -> Option<Publication> {
+        while let Some((point, item, payload, key)) = self.read_item() {
+            let at = OutputPoint { commit: point.number, count: item.index + 1 };
+            if at <= self.cursor.through || !self.takes[usize::from(item.output)] {
+                self.advance();
+                continue;
+            }
+            let id = MessageId::new(
+                self.config.pipeline,
+                self.config.partition,
+                &point.hash,
+                item.index,
+            );
+            let there = self.found.remove(&(id.commit, id.index));
+            let ticket = self.first_ticket + self.pending.len() as u64;
+            let publication = Publication {
+                ticket,
+                id,
+                commit: point.number,
+                output: item.output,
+                event_time: item.event_time,
+                key,
+                payload,
+            };
+            let state = there.map_or(State::Sent, State::Done);
+            self.pending.push_back(Pending { state, point, publication: publication.clone() });
+            if there.is_none() {
+                self.sent += 1;
+                return Some(publication);
+            }
+            // Whoever published it may have had to repeat others: the order is not ours to know.
+            self.unordered_through = Some(ticket);
+            self.advance();
+        }
+        None
+    }
+
+    fn read_item(&mut self) -> Option<(LogPoint, crate::outputs::OutputItem, Bytes, Bytes)> {
+        loop {
+            let queued = self.queue.front_mut()?;
+            let point = queued.point;
+            if let Some((item, next)) = queued.outputs.read_at(queued.offset, queued.count) {
+                queued.offset = next;
+                queued.count += 1;
+                self.scanned = OutputPoint { commit: point.number, count: queued.count };
+                self.scanned_read_from = point.sequence;
+                let payload = queued.outputs.slice(item.payload.clone());
+                let key = queued.outputs.slice(item.key.clone());
+                return Some((point, item, payload, key));
+            }
+            self.pass_front();
+        }
+    }
+
+    /// The front commit was looked at entirely.
+    fn pass_front(&mut self) {
+        if let Some(queued) = self.queue.pop_front() {
+            self.scanned = OutputPoint { commit: queued.point.number, count: queued.count };
+            self.scanned_read_from = Sequence(queued.point.sequence.0 + 1);
+        }
+    }
+
+    /// Moves the cursor over all that needs nothing more.
+    fn advance(&mut self) {
+        while self.queue.front().is_some_and(|queued| queued.count == queued.outputs.count()) {
+            self.pass_front();
+        }
+        while let Some(Pending { state: State::Done(sequence), .. }) = self.pending.front() {
+            self.sequence_max = self.sequence_max.max(*sequence);
+            self.pending.pop_front();
+            if self.unordered_through.is_some_and(|through| through <= self.first_ticket) {
+                self.unordered_through = None;
+            }
+            self.first_ticket += 1;
+            self.published = true;
+        }
+        match self.pending.front() {
+            Some(front) => {
+                let commit = front.point.number;
+                self.cursor.through = OutputPoint { commit, count: front.publication.id.index };
+                self.cursor.read_from = front.point.sequence;
+            }
+            None => {
+                self.cursor.through = self.scanned;
+                self.cursor.read_from = self.scanned_read_from;
+                self.unordered_through = None;
+            }
+        }
+        if self.unordered_through.is_none() {
+            self.cursor.sink_sequence = self.sequence_max;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! From the tail of the log to [`Phase::Running`].
+
+use super::{Action, Operator, Partition, Phase, Replay, Stopped};
+use crate::append::{AfterRefusal, LastRecord, after_refusal};
+use crate::commit::{CommitKind, hash_of};
+use crate::ids::{CommitNumber, Generation, LogPoint, Sequence};
+use crate::incident::Incident;
+use crate::recovery::{BEFORE_FIRST, Chain, LocalState, StoredRecord, decode, is_point, read_from};
+use crate::slice::{OutputPoint, Slice};
+
+impl<O: Operator> Partition<O> {
+    pub(super) fn on_tail(
+        &mut self,
+        now_ms: i64,
+        tail: Option<StoredRecord>,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        match &self.phase {
+            Phase::ReadingTail => self.take_over(now_ms, tail, out),
+            _ if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.refused) => {
+                self.after_refusal(now_ms, tail, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends a takeover behind the tail. It repeats what the tail says of the partition.
+    fn take_over(
+        &mut self,
+        now_ms: i64,
+        tail: Option<StoredRecord>,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        self.generation = Generation(1);
+        if let Some(tail) = tail {
+            let record = decode(&tail, self.config.pipeline).map_err(Stopped::Incident)?;
+            let point = LogPoint {
+                number: record.header.number,
+                hash: hash_of(&tail.message),
+                sequence: tail.sequence,
+            };
+            self.generation = Generation(record.header.generation.0 + 1);
+            self.cursors.adopt(&record.egress, point);
+            self.last.point = point;
+            self.last.processing_time = record.slice.processing_time;
+            self.last.watermark = record.slice.watermark;
+            self.last.positions = record.slice.positions;
+        }
+        let slice = Slice {
+            processing_time: self.last.processing_time,
+            watermark: self.last.watermark,
+            positions: self.last.positions.clone(),
+            ..Slice::default()
+        };
+        self.phase = Phase::TakingOver;
+        self.send(now_ms, CommitKind::Takeover, slice, out)
+    }
+
+    /// An append was refused, and this is the last record.
+    fn after_refusal(
+        &mut self,
+        now_ms: i64,
+        tail: Option<StoredRecord>,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
+        in_flight.refused = false;
+        let last = match &tail {
+            Some(tail) => {
+                let record = decode(tail, self.config.pipeline).map_err(Stopped::Incident)?;
+                Some(LastRecord {
+                    sequence: tail.sequence,
+                    hash: hash_of(&tail.message),
+                    generation: record.header.generation,
+                    kind: record.header.kind,
+                })
+            }
+            None => None,
+        };
+        let attempt = in_flight.attempt;
+        match (after_refusal(&attempt, last.as_ref()), last) {
+            (AfterRefusal::Landed(sequence), _) => self.landed(sequence, out),
+            (AfterRefusal::Retry, _) => {
+                self.send_again(out);
+                Ok(())
+            }
+            (AfterRefusal::Moved, _) => {
+                self.in_flight = None;
+                self.take_over(now_ms, tail, out)
+            }
+            (AfterRefusal::Fenced { by }, _) => Err(Stopped::Fenced { by }),
+            (AfterRefusal::Foreign, Some(last)) => Err(Stopped::Incident(Incident::ForeignWrite {
+                sequence: last.sequence,
+                found: last.generation,
+                own: attempt.generation,
+            })),
+            (AfterRefusal::Foreign | AfterRefusal::Vanished, _) => {
+                Err(Stopped::Incident(Incident::LogVanished { expected: attempt.expected }))
+            }
+        }
+    }
+
+    /// The takeover is in the log: from here on nobody else writes.
+    pub(super) fn taken_over(&mut self, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        out.push(Action::TakenOver {
+            point: self.last.point,
+            generation: self.generation,
+            cursors: self.cursors.current(),
+            confirmed_at_ms: self.confirmed_at_ms,
+        });
+        self.check_local(false, out)
+    }
+
+    /// Looks at what the operator's database says of itself. A checkpoint was `restored` or not.
+    fn check_local(&mut self, restored: bool, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        let Some(local) = self.operator.local() else {
+            return self.replay(BEFORE_FIRST, restored, out);
+        };
+        // The takeover is ours and nobody's effect.
+        if local.is_below(CommitNumber(self.last.point.number.0 - 1)) {
+            self.phase = Phase::Checking { local, open: local.points().collect(), restored };
+            self.check_next_point(out)
+        } else {
+            self.reject_local(local, restored, out)
+        }
+    }
+
+    fn check_next_point(&mut self, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        let Phase::Checking { local, open, restored } = &self.phase else { return Ok(()) };
+        match open.front() {
+            Some(point) => {
+                out.push(Action::ReadRecord { sequence: point.sequence });
+                Ok(())
+            }
+            None => self.replay(local.redo_from, *restored, out),
+        }
+    }
+
+    pub(super) fn on_record(
+        &mut self,
+        found: Option<StoredRecord>,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let Phase::Checking { local, open, restored } = &mut self.phase else { return Ok(()) };
+        let Some(point) = open.pop_front() else { return Ok(()) };
+        if is_point(&point, found.as_ref()) {
+            self.check_next_point(out)
+        } else {
+            let (local, restored) = (*local, *restored);
+            self.reject_local(local, restored, out)
+        }
+    }
+
+    /// The database is of another history than the log.
+    fn reject_local(
+        &mut self,
+        local: LocalState,
+        restored: bool,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        if restored {
+            return Err(Stopped::Incident(Incident::CheckpointNotInLog {
+                redo_from: local.redo_from.number,
+                newest: local.newest.number,
+            }));
+        }
+        self.operator.wipe();
+        out.push(Action::Wiped { local });
+        self.replay(BEFORE_FIRST, false, out)
+    }
+
+    fn replay(
+        &mut self,
+        redo_from: LogPoint,
+        restored: bool,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let chain = Chain::new(self.config.pipeline);
+        self.phase = Phase::Replaying(Replay { chain, redo_from, started: false, restored });
+        out.push(Action::ReadRecords { from: read_from(&redo_from, &self.cursors.current()) });
+        Ok(())
+    }
+
+    pub(super) fn on_records(
+        &mut self,
+        records: &[StoredRecord],
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        if !matches!(self.phase, Phase::Replaying(_)) {
+            return Ok(());
+        }
+        let Some(last) = records.last() else {
+            let number = self.last.point.number;
+            return Err(Stopped::Incident(Incident::RecordsMissing { number }));
+        };
+        for stored in records {
+            if !self.replay_record(stored, out)? {
+                return Ok(());
+            }
+        }
+        // However far the sinks are behind: what they lack is bounded by the earlier owner's own limit.
+        out.push(Action::ReadRecords { from: Sequence(last.sequence.0 + 1) });
+        Ok(())
+    }
+
+    /// Applies one record; false when replay is over or something else must come first.
+    fn replay_record(
+        &mut self,
+        stored: &StoredRecord,
+        out: &mut Vec<Action>,
+    ) -> Result<bool, Stopped> {
+        let Phase::Replaying(replay) = &mut self.phase else { return Ok(false) };
+        let (record, point) = replay.chain.accept(stored).map_err(Stopped::Incident)?;
+        let redo_from = replay.redo_from;
+        if !replay.started {
+            replay.started = true;
+            if redo_from.number == CommitNumber(0) && point.number > CommitNumber(1) {
+                return self.restore(point.number, out).map(|()| false);
+            }
+            self.check_start(redo_from, point.number).map_err(Stopped::Incident)?;
+        }
+        for known in [redo_from, self.last.point] {
+            if known.number == point.number && known.hash != point.hash {
+                return Err(Stopped::Incident(Incident::ChainBroken {
+                    number: point.number,
+                    sequence: point.sequence,
+                    expected: known.hash,
+                    found: point.hash,
+                }));
+            }
+        }
+        if point.number > redo_from.number {
+            self.operator.redo(&record, point).map_err(Stopped::Incident)?;
+        }
+        let oldest = self.cursors.oldest().map_or(CommitNumber(u64::MAX), |oldest| oldest.commit);
+        if point.number >= oldest {
+            self.hand_out(point, record.slice.outputs.freeze(), out);
+        }
+        if point.number < self.last.point.number {
+            return Ok(true);
+        }
+        self.phase = Phase::Running;
+        self.begin_next();
+        self.input = true;
+        out.push(Action::Running { positions: self.last.positions.clone() });
+        Ok(false)
+    }
+
+    /// Whether the log reaches back far enough for the state and for every sink.
+    fn check_start(&self, redo_from: LogPoint, first: CommitNumber) -> Result<(), Incident> {
+        if redo_from.number > CommitNumber(0) && first > redo_from.number {
+            return Err(Incident::RecordsMissing { number: redo_from.number });
+        }
+        for cursor in self.cursors.current() {
+            let OutputPoint { commit, .. } = cursor.through;
+            let needed = CommitNumber(commit.0 + 1);
+            if first > needed {
+                return Err(Incident::OutputsTrimmed { sink: cursor.sink, needed, first });
+            }
+        }
+        Ok(())
+    }
+
+    /// The log no longer has the beginning, so the state must come from a checkpoint.
+    fn restore(&mut self, first: CommitNumber, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        let Phase::Replaying(replay) = &self.phase else { return Ok(()) };
+        if replay.restored {
+            return Err(Stopped::Incident(Incident::NoCheckpoint { first }));
+        }
+        self.operator.wipe();
+        self.phase = Phase::Restoring { first };
+        out.push(Action::Restore);
+        Ok(())
+    }
+
+    pub(super) fn on_restored(
+        &mut self,
+        found: bool,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let Phase::Restoring { first } = self.phase else { return Ok(()) };
+        if !found {
+            return Err(Stopped::Incident(Incident::NoCheckpoint { first }));
+        }
+        self.check_local(true, out)
+    }
+}

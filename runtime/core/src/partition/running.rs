@@ -1,0 +1,209 @@
+//! Committing: one append in flight, the next slice growing behind it.
+
+use bytes::Bytes;
+
+use super::{
+    Action, Computed, Halt, InFlight, Next, Operator, Partition, Phase, RETRY_MS_MAX, RETRY_MS_MIN,
+    Stopped,
+};
+use crate::append::{AppendReply, Attempt};
+use crate::commit::{CommitHeader, CommitKind, encode};
+use crate::ids::{CommitNumber, LogPoint, Sequence};
+use crate::incident::Incident;
+use crate::outputs::Outputs;
+use crate::slice::{CURSOR_BYTES_MAX, OutputPoint, Slice};
+
+impl<O: Operator> Partition<O> {
+    /// Sends what is ready and computes once.
+    pub(super) fn turn(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        if matches!(self.phase, Phase::Running) {
+            self.seal_if_ready(now_ms, out)?;
+            self.compute(now_ms)?;
+        }
+        if matches!(self.phase, Phase::Running | Phase::Draining(_)) {
+            self.seal_if_ready(now_ms, out)?;
+        }
+        self.finish_drain()
+    }
+
+    fn compute(&mut self, now_ms: i64) -> Result<(), Stopped> {
+        if !self.input || self.next.full || self.is_backlogged() {
+            return Ok(());
+        }
+        if !self.next.work {
+            self.next.slice.processing_time = self.next.slice.processing_time.max(now_ms);
+        }
+        let ahead = u64::from(self.in_flight.is_some());
+        let number = CommitNumber(self.last.point.number.0 + 1 + ahead);
+        let bytes_max = self.config.commit_bytes_max - self.config.sinks.len() * CURSOR_BYTES_MAX;
+        match self.operator.compute(number, bytes_max, &mut self.next.slice) {
+            Ok(Computed::Nothing) => self.input = false,
+            Ok(Computed::Some) => self.next.work = true,
+            Ok(Computed::Full) => {
+                self.next.work = true;
+                self.next.full = true;
+            }
+            Err(halt @ Halt::Fault(_)) => return Err(Stopped::Halted(halt)),
+            Err(halt @ Halt::Poison(_)) => {
+                // What comes before the poison is good, and must not be computed again.
+                self.next.work = true;
+                self.phase = Phase::Draining(Stopped::Halted(halt));
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_if_ready(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        if self.in_flight.is_some() || !(self.next.work || self.wants_empty(now_ms)) {
+            return Ok(());
+        }
+        self.anchor = false;
+        let slice = std::mem::take(&mut self.next.slice);
+        self.next = Next { slice: following(&slice), ..Next::default() };
+        self.send(now_ms, CommitKind::Commit, slice, out)
+    }
+
+    /// Whether a commit without any work is due.
+    fn wants_empty(&self, now_ms: i64) -> bool {
+        self.anchor
+            || self.wake_at().is_some_and(|at| at <= now_ms)
+            || (matches!(self.phase, Phase::Draining(_))
+                && self.cursors.backlog_bytes() == 0
+                && (self.cursors.is_unrecorded() || self.has_moved()))
+    }
+
+    /// Makes a record of `slice` behind the last one and sends it.
+    pub(super) fn send(
+        &mut self,
+        now_ms: i64,
+        kind: CommitKind,
+        slice: Slice,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let header = CommitHeader {
+            kind,
+            generation: self.generation,
+            owner: self.config.owner,
+            pipeline: self.config.pipeline,
+            number: CommitNumber(self.last.point.number.0 + 1),
+            prev_hash: self.last.point.hash,
+            module: self.config.module,
+        };
+        let mut message = Vec::with_capacity(slice.encoded_bytes_max());
+        let hash =
+            encode(&header, &slice, &self.cursors.current(), self.config.compression, &mut message);
+        if message.len() > self.config.commit_bytes_max {
+            let (bytes, limit) = (message.len(), self.config.commit_bytes_max);
+            return Err(Stopped::Incident(Incident::CommitTooLarge { bytes, limit }));
+        }
+        self.cursors.recorded();
+        let expected = self.last.point.sequence;
+        let message = Bytes::from(message);
+        out.push(Action::Append { message: message.clone(), expected, delay_ms: 0 });
+        self.in_flight = Some(InFlight {
+            attempt: Attempt { kind, generation: self.generation, hash, expected },
+            number: header.number,
+            message,
+            slice,
+            first_sent_at_ms: now_ms,
+            retries: 0,
+            refused: false,
+        });
+        Ok(())
+    }
+
+    pub(super) fn send_again(&mut self, out: &mut Vec<Action>) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let delay_ms = (RETRY_MS_MIN << in_flight.retries.min(16)).min(RETRY_MS_MAX);
+        in_flight.retries += 1;
+        let message = in_flight.message.clone();
+        out.push(Action::Append { message, expected: in_flight.attempt.expected, delay_ms });
+    }
+
+    pub(super) fn on_append(
+        &mut self,
+        reply: AppendReply,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
+        match reply {
+            AppendReply::Acknowledged(sequence) => return self.landed(sequence, out),
+            AppendReply::Unknown | AppendReply::Full => self.send_again(out),
+            AppendReply::Refused => {
+                in_flight.refused = true;
+                out.push(Action::ReadTail);
+            }
+        }
+        Ok(())
+    }
+
+    /// The record in flight is in the log.
+    pub(super) fn landed(
+        &mut self,
+        sequence: Sequence,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Stopped> {
+        let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
+        let InFlight { attempt, number, slice, first_sent_at_ms, .. } = in_flight;
+        let point = LogPoint { number, hash: attempt.hash, sequence };
+        self.confirmed_at_ms = self.confirmed_at_ms.max(first_sent_at_ms);
+        self.last.point = point;
+        self.last.processing_time = slice.processing_time;
+        self.last.watermark = slice.watermark;
+        self.last.positions = slice.positions;
+        if attempt.kind == CommitKind::Takeover {
+            return self.taken_over(out);
+        }
+        self.operator.acknowledged(point);
+        self.hand_out(point, slice.outputs.freeze(), out);
+        Ok(())
+    }
+
+    pub(super) fn hand_out(&mut self, point: LogPoint, outputs: Outputs, out: &mut Vec<Action>) {
+        let end = OutputPoint { commit: point.number, count: outputs.count() };
+        self.cursors.handed_out(end, outputs.len());
+        out.push(Action::Committed { point, outputs, confirmed_at_ms: self.confirmed_at_ms });
+    }
+
+    /// Begins the first slice behind the takeover.
+    pub(super) fn begin_next(&mut self) {
+        let slice = Slice {
+            processing_time: self.last.processing_time,
+            watermark: self.last.watermark,
+            positions: self.last.positions.clone(),
+            ..Slice::default()
+        };
+        self.next = Next { slice, ..Next::default() };
+    }
+
+    pub(super) fn on_drain(&mut self) -> Result<(), Stopped> {
+        match self.phase {
+            Phase::Running => self.phase = Phase::Draining(Stopped::Drained),
+            Phase::Draining(_) | Phase::Stopped => {}
+            // Nothing was computed yet; what the sinks lack is the next owner's to publish.
+            _ => return Err(Stopped::Drained),
+        }
+        Ok(())
+    }
+
+    fn finish_drain(&mut self) -> Result<(), Stopped> {
+        match &self.phase {
+            Phase::Draining(stopped)
+                if self.is_settled() && !self.cursors.is_unrecorded() && !self.has_moved() =>
+            {
+                Err(stopped.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The slice behind `slice`: where that stopped, without any work.
+fn following(slice: &Slice) -> Slice {
+    Slice {
+        processing_time: slice.processing_time,
+        watermark: slice.watermark,
+        positions: slice.positions.clone(),
+        ..Slice::default()
+    }
+}

@@ -1,0 +1,128 @@
+//! What a new owner makes of what it finds: whether a local database is of the
+//! log's history, and whether the records it reads continue one another.
+
+use bytes::Bytes;
+
+use crate::commit::{CommitKind, CommitRecord, hash_of};
+use crate::ids::{CommitHash, CommitNumber, Generation, Incarnation, LogPoint, Sequence};
+use crate::incident::Incident;
+use crate::slice::EgressCursor;
+
+/// A message of the partition's subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its sequence in the log stream.
+    pub sequence: Sequence,
+    /// Its bytes.
+    pub message: Bytes,
+}
+
+/// What a database (local, or made from a checkpoint) says of itself. It wrote both in the same
+/// batch as the state they speak of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalState {
+    /// The last commit whose effects are entirely in the database: redo begins behind it. Number 0: none.
+    pub redo_from: LogPoint,
+    /// The newest commit that has any effect in the database.
+    pub newest: LogPoint,
+}
+
+impl LocalState {
+    /// The points that must be in the log if the database is to be used.
+    pub fn points(&self) -> impl Iterator<Item = LogPoint> {
+        [self.newest, self.redo_from].into_iter().filter(|point| point.number > CommitNumber(0))
+    }
+
+    /// Whether the points may be in a log whose last record is `last`, before anything is read.
+    pub fn is_below(&self, last: CommitNumber) -> bool {
+        self.redo_from.number <= self.newest.number && self.newest.number <= last
+    }
+}
+
+/// Whether the record read at a point's sequence is the one meant.
+pub fn is_point(point: &LogPoint, found: Option<&StoredRecord>) -> bool {
+    found.is_some_and(|found| {
+        found.sequence == point.sequence && hash_of(&found.message) == point.hash
+    })
+}
+
+/// Where the log must be read from, so that both the state and the sinks miss nothing: the sequence
+/// of the first record needed, 0 for the very first.
+pub fn read_from(redo_from: &LogPoint, cursors: &[EgressCursor]) -> Sequence {
+    if redo_from.number == CommitNumber(0) {
+        return Sequence(0);
+    }
+    cursors.iter().map(|cursor| cursor.read_from).fold(redo_from.sequence, Sequence::min)
+}
+
+/// Checks that records read in order are one history.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pipeline: Incarnation,
+    /// The last record accepted, with its owner.
+    last: Option<(LogPoint, Generation, Incarnation)>,
+}
+
+impl Chain {
+    /// A chain that begins with whatever record comes first.
+    pub fn new(pipeline: Incarnation) -> Self {
+        Self { pipeline, last: None }
+    }
+
+    /// Decodes the next record, if it is the next.
+    pub fn accept(&mut self, stored: &StoredRecord) -> Result<(CommitRecord, LogPoint), Incident> {
+        let sequence = stored.sequence;
+        let record = decode(stored, self.pipeline)?;
+        let header = &record.header;
+        let number = header.number;
+        let before_first = (number == CommitNumber(1)).then_some((
+            LogPoint::default(),
+            Generation(0),
+            Incarnation(0),
+        ));
+        if let Some((last, generation, owner)) = self.last.or(before_first) {
+            let expected = CommitNumber(last.number.0 + 1);
+            if number != expected {
+                return Err(Incident::OutOfOrder { expected, found: number, sequence });
+            }
+            if header.prev_hash != last.hash {
+                return Err(Incident::ChainBroken {
+                    number,
+                    sequence,
+                    expected: last.hash,
+                    found: header.prev_hash,
+                });
+            }
+            let in_turn = match header.kind {
+                CommitKind::Takeover => header.generation > generation,
+                CommitKind::Commit => header.generation == generation && header.owner == owner,
+            };
+            if !in_turn {
+                return Err(Incident::StaleGeneration {
+                    number,
+                    sequence,
+                    found: header.generation,
+                    previous: generation,
+                });
+            }
+        }
+        let point = LogPoint { number, hash: hash_of(&stored.message), sequence };
+        self.last = Some((point, header.generation, header.owner));
+        Ok((record, point))
+    }
+}
+
+/// Decodes a record of the pipeline.
+pub fn decode(stored: &StoredRecord, pipeline: Incarnation) -> Result<CommitRecord, Incident> {
+    let sequence = stored.sequence;
+    let record = CommitRecord::decode(&stored.message)
+        .map_err(|source| Incident::Malformed { sequence, source })?;
+    if record.header.pipeline != pipeline {
+        return Err(Incident::ForeignPipeline { sequence });
+    }
+    Ok(record)
+}
+
+/// The point before the first record.
+pub const BEFORE_FIRST: LogPoint =
+    LogPoint { number: CommitNumber(0), hash: CommitHash([0; 32]), sequence: Sequence(0) };
