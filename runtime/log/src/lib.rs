@@ -20,6 +20,7 @@
 //! [`egress::Sink`] as trait objects, since each exists twice: on JetStream and in
 //! memory. One conformance suite runs against both.
 
+mod api;
 pub mod blobs;
 pub mod commit_log;
 pub mod connect;

@@ -7,6 +7,9 @@
 //! [`CommitLog`] is what the engine and the simulation drive. [`JetStreamLog`] is the
 //! real one, [`crate::memory::MemoryLog`] its double.
 
+mod config;
+mod jetstream;
+mod reading;
 mod subject;
 
 use bytes::Bytes;
@@ -14,6 +17,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use millstream_core::ids::Sequence;
 
+pub use config::LogOptions;
+pub use jetstream::JetStreamLog;
 pub use subject::{PartitionSubject, stream_name, stream_subjects};
 
 /// One record as it lies in the log.

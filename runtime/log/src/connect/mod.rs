@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 pub use context::{ContextError, default_config_folder};
 pub use error::ConnectError;
+pub(crate) use error::chain;
 pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
 
