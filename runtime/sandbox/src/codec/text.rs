@@ -1,0 +1,143 @@
+//! JSON string escapes, both ways.
+
+/// A string holds half of a surrogate pair.
+#[derive(Debug)]
+pub(super) struct LoneSurrogate;
+
+/// Appends the text of a well-formed string (what is between its quotes) to `out`. On an error
+/// `out` holds part of it.
+pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), LoneSurrogate> {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let code = rest[at + 1];
+        rest = &rest[at + 2..];
+        let plain = match code {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            b'u' => {
+                let (c, behind) = unicode(rest)?;
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = behind;
+                continue;
+            }
+            other => other,
+        };
+        out.push(plain);
+    }
+    out.extend_from_slice(rest);
+    Ok(())
+}
+
+/// The character of `XXXX` or `XXXX\uXXXX`, and what is behind it.
+fn unicode(raw: &[u8]) -> Result<(char, &[u8]), LoneSurrogate> {
+    let first = hex(&raw[..4]);
+    if !(0xd800..0xe000).contains(&first) {
+        return Ok((char::from_u32(first).ok_or(LoneSurrogate)?, &raw[4..]));
+    }
+    match raw.get(4..10) {
+        Some(pair) if first < 0xdc00 && pair.starts_with(b"\\u") => {
+            let second = hex(&pair[2..]);
+            if !(0xdc00..0xe000).contains(&second) {
+                return Err(LoneSurrogate);
+            }
+            let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            Ok((char::from_u32(code).ok_or(LoneSurrogate)?, &raw[10..]))
+        }
+        _ => Err(LoneSurrogate),
+    }
+}
+
+fn hex(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |n, &d| {
+        let value = match d {
+            b'0'..=b'9' => d - b'0',
+            b'a'..=b'f' => d - b'a' + 10,
+            _ => d.wrapping_sub(b'A') + 10,
+        };
+        n << 4 | u32::from(value)
+    })
+}
+
+/// Whether a byte of UTF-8 must be escaped in a JSON string.
+const ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < 0x20 {
+        table[i] = true;
+        i += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table
+};
+
+/// Appends `text` (UTF-8) as a JSON string with its quotes, escaping only what must be.
+#[inline]
+pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    if text.iter().any(|&b| ESCAPED[b as usize]) {
+        escape(text, out);
+    } else {
+        out.extend_from_slice(text);
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            8 => out.extend_from_slice(b"\\b"),
+            12 => out.extend_from_slice(b"\\f"),
+            0..0x20 => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(&[
+                    b'\\',
+                    b'u',
+                    b'0',
+                    b'0',
+                    HEX[(b >> 4) as usize],
+                    HEX[(b & 15) as usize],
+                ]);
+            }
+            _ => out.push(b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrogates() {
+        let plain = |raw: &str| {
+            let mut out = Vec::new();
+            unescape(raw.as_bytes(), &mut out).map(|()| String::from_utf8(out).unwrap()).ok()
+        };
+        assert_eq!(plain(r"\ud83d\ude00!").as_deref(), Some("\u{1f600}!"));
+        assert_eq!(plain(r"\u00E4\/\\\n").as_deref(), Some("\u{e4}/\\\n"));
+        for lone in [r"\ud83d", r"\ud83dx", r"\ude00", r"\ud83d\u0041", r"\ud83d\n12345"] {
+            assert_eq!(plain(lone), None, "{lone}");
+        }
+    }
+
+    #[test]
+    fn quoting_agrees_with_serde_json() {
+        for code in 0..0x300u32 {
+            let text = format!("a{}b", char::from_u32(code).unwrap());
+            let mut out = Vec::new();
+            quote(text.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
+    }
+}
