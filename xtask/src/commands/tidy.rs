@@ -48,7 +48,10 @@ fn rules(workspace: &Workspace) -> Result<()> {
         findings.extend(purity::check(&file));
         findings.extend(words::check(&file));
     }
-    findings.extend(dependencies(workspace)?);
+    match dependencies(workspace) {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(Finding::new("dependencies", format!("{error:#}"))),
+    }
     for finding in &findings {
         eprintln!("  {finding}");
     }
