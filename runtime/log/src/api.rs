@@ -109,7 +109,8 @@ pub(crate) struct ServerErrorBody {
 
 /// A reply: what was asked for, or the server's error.
 pub(crate) fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
-    let unreadable = |error: serde_json::Error| ApiError::Other(format!("unreadable reply: {error}"));
+    let unreadable =
+        |error: serde_json::Error| ApiError::Other(format!("unreadable reply: {error}"));
     let probe: Probe = serde_json::from_slice(payload).map_err(unreadable)?;
     if let Some(error) = probe.error {
         let code = if error.err_code == 0 { error.code } else { error.err_code };
@@ -130,7 +131,11 @@ pub(crate) async fn call<T: DeserializeOwned>(
 }
 
 /// Sends a request until there is an answer.
-async fn request(connection: &Connection, subject: &str, body: Bytes) -> Result<async_nats::Message, ApiError> {
+async fn request(
+    connection: &Connection,
+    subject: &str,
+    body: Bytes,
+) -> Result<async_nats::Message, ApiError> {
     use async_nats::RequestErrorKind as Kind;
     let deadline = Instant::now() + CALL_TIMEOUT;
     let mut losses = connection.losses.clone();
@@ -151,7 +156,9 @@ async fn request(connection: &Connection, subject: &str, body: Bytes) -> Result<
             Ok(reply) => return Ok(reply),
             Err(error) => match error.kind() {
                 Kind::TimedOut => return Err(ApiError::TimedOut),
-                Kind::NoResponders if Instant::now() + RETRY_PAUSE >= deadline => return Err(ApiError::NoResponders),
+                Kind::NoResponders if Instant::now() + RETRY_PAUSE >= deadline => {
+                    return Err(ApiError::NoResponders);
+                }
                 Kind::NoResponders => tokio::time::sleep(RETRY_PAUSE).await,
                 _ => return Err(ApiError::Other(chain(&error))),
             },
@@ -160,7 +167,10 @@ async fn request(connection: &Connection, subject: &str, body: Bytes) -> Result<
 }
 
 /// A stream's configuration and state, as its leader has them.
-pub(crate) async fn stream_info(connection: &Connection, stream: &str) -> Result<stream::Info, ApiError> {
+pub(crate) async fn stream_info(
+    connection: &Connection,
+    stream: &str,
+) -> Result<stream::Info, ApiError> {
     call(connection, &format!("STREAM.INFO.{stream}"), &()).await
 }
 

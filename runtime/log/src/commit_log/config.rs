@@ -82,7 +82,11 @@ pub(super) fn verify(found: &Config, wanted: &Config) -> Result<(), LogError> {
     check("allow_msg_ttl", found.allow_message_ttl.to_string(), no())?;
     let present = |there: bool| if there { "set".to_owned() } else { "none".to_owned() };
     check("mirror", present(found.mirror.is_some()), present(false))?;
-    check("sources", present(found.sources.as_ref().is_some_and(|list| !list.is_empty())), present(false))?;
+    check(
+        "sources",
+        present(found.sources.as_ref().is_some_and(|list| !list.is_empty())),
+        present(false),
+    )?;
     check("subject_transform", present(found.subject_transform.is_some()), present(false))?;
     // "async" acknowledges before a record is stored.
     let persist = match found.persist_mode {
@@ -106,11 +110,20 @@ mod tests {
             says(Config { max_age: Duration::from_secs(60), ..wanted.clone() }),
             "log stream MILLSTREAM_LOG_p has max_age = 60s, but unlimited is required"
         );
-        assert!(says(Config { discard: DiscardPolicy::Old, ..wanted.clone() }).contains("discard = old, but new"));
-        assert!(says(Config { num_replicas: 3, ..wanted.clone() }).contains("num_replicas = 3, but 1"));
-        assert!(says(Config { storage: StorageType::Memory, ..wanted.clone() }).contains("storage = memory"));
         assert!(
-            says(Config { persist_mode: Some(PersistenceMode::Async), ..wanted.clone() }).contains("persist_mode = async")
+            says(Config { discard: DiscardPolicy::Old, ..wanted.clone() })
+                .contains("discard = old, but new")
+        );
+        assert!(
+            says(Config { num_replicas: 3, ..wanted.clone() }).contains("num_replicas = 3, but 1")
+        );
+        assert!(
+            says(Config { storage: StorageType::Memory, ..wanted.clone() })
+                .contains("storage = memory")
+        );
+        assert!(
+            says(Config { persist_mode: Some(PersistenceMode::Async), ..wanted.clone() })
+                .contains("persist_mode = async")
         );
         assert!(says(Config { deny_delete: false, ..wanted.clone() }).contains("deny_delete"));
     }

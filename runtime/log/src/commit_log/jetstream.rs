@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{self, LogOptions};
 use super::reading::Reading;
-use super::{Append, CommitLog, Entry, LogError, LogInfo, PartitionSubject, Refusal, UnknownCause, stream_name};
+use super::{
+    Append, CommitLog, Entry, LogError, LogInfo, PartitionSubject, Refusal, UnknownCause,
+    stream_name,
+};
 use crate::Name;
 use crate::api::{self, ApiError, MessageRequest, PublishAck, code};
 use crate::connect::{Connection, REQUEST_TIMEOUT, chain};
@@ -29,14 +32,20 @@ pub struct JetStreamLog {
 impl JetStreamLog {
     /// Opens the pipeline's log, makes the stream if there is none, and checks every setting that a
     /// guarantee depends on.
-    pub async fn open(connection: &Connection, pipeline: &Name, options: &LogOptions) -> Result<JetStreamLog, LogError> {
+    pub async fn open(
+        connection: &Connection,
+        pipeline: &Name,
+        options: &LogOptions,
+    ) -> Result<JetStreamLog, LogError> {
         let wanted = config::wanted(pipeline, options);
         let info = match api::stream_info(connection, &wanted.name).await {
             Err(error) if error.code() == code::STREAM_NOT_FOUND => {
                 match api::create_stream(connection, &wanted).await {
                     Ok(info) => Ok(info),
                     // Somebody else may have been faster.
-                    Err(ApiError::Server { .. }) => api::stream_info(connection, &wanted.name).await,
+                    Err(ApiError::Server { .. }) => {
+                        api::stream_info(connection, &wanted.name).await
+                    }
                     Err(error) => Err(error),
                 }
             }
@@ -44,13 +53,19 @@ impl JetStreamLog {
         };
         let info = info.map_err(|error| log_error(&wanted.name, "open", error))?;
         config::verify(&info.config, &wanted)?;
-        Ok(JetStreamLog { connection: connection.clone(), stream: wanted.name, append_timeout: REQUEST_TIMEOUT })
+        Ok(JetStreamLog {
+            connection: connection.clone(),
+            stream: wanted.name,
+            append_timeout: REQUEST_TIMEOUT,
+        })
     }
 
     /// Removes a pipeline's log and everything in it. Nothing happens when there is none.
     pub async fn delete(connection: &Connection, pipeline: &Name) -> Result<(), LogError> {
         let stream = stream_name(pipeline);
-        match api::call::<serde_json::Value>(connection, &format!("STREAM.DELETE.{stream}"), &()).await {
+        match api::call::<serde_json::Value>(connection, &format!("STREAM.DELETE.{stream}"), &())
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.code() == code::STREAM_NOT_FOUND => Ok(()),
             Err(error) => Err(log_error(&stream, "delete", error)),
@@ -69,11 +84,19 @@ impl JetStreamLog {
         &self.stream
     }
 
-    async fn publish(&self, subject: &PartitionSubject, expected: Sequence, bytes: Bytes) -> Append {
+    async fn publish(
+        &self,
+        subject: &PartitionSubject,
+        expected: Sequence,
+        bytes: Bytes,
+    ) -> Append {
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected.0));
         let size = bytes.len();
-        let request = async_nats::Request::new().headers(headers).payload(bytes).timeout(Some(self.append_timeout));
+        let request = async_nats::Request::new()
+            .headers(headers)
+            .payload(bytes)
+            .timeout(Some(self.append_timeout));
         let mut losses = self.connection.losses.clone();
         losses.mark_unchanged();
         let reply = tokio::select! {
@@ -83,9 +106,12 @@ impl JetStreamLog {
         };
         match reply {
             Ok(reply) => match api::parse::<PublishAck>(&reply.payload) {
-                Ok(ack) if ack.stream == self.stream => Append::Appended { sequence: Sequence(ack.sequence) },
+                Ok(ack) if ack.stream == self.stream => {
+                    Append::Appended { sequence: Sequence(ack.sequence) }
+                }
                 Ok(ack) => {
-                    let description = format!("stream {} captures the log's subject {subject}", ack.stream);
+                    let description =
+                        format!("stream {} captures the log's subject {subject}", ack.stream);
                     Append::Refused(Refusal::Other { code: 0, description })
                 }
                 Err(error) => classify(error, size),
@@ -120,19 +146,27 @@ impl JetStreamLog {
 fn classify(error: ApiError, bytes: usize) -> Append {
     let ApiError::Server { code, description } = error else {
         // An answer that cannot be read decides nothing.
-        return Append::Unknown(UnknownCause::Unavailable { code: 0, description: error.description() });
+        return Append::Unknown(UnknownCause::Unavailable {
+            code: 0,
+            description: error.description(),
+        });
     };
     match code {
         code::WRONG_LAST_SEQUENCE => {
-            let actual = description.rsplit(' ').next().and_then(|number| number.parse().ok()).map(Sequence);
+            let actual =
+                description.rsplit(' ').next().and_then(|number| number.parse().ok()).map(Sequence);
             Append::Refused(Refusal::WrongLast { actual })
         }
-        code::WRONG_LAST_SEQUENCE_IN_FLIGHT | code::LAST_SEQUENCE_NOT_READY => Append::Refused(Refusal::Busy { code }),
+        code::WRONG_LAST_SEQUENCE_IN_FLIGHT | code::LAST_SEQUENCE_NOT_READY => {
+            Append::Refused(Refusal::Busy { code })
+        }
         code::ACCOUNT_RESOURCES
         | code::INSUFFICIENT_RESOURCES
         | code::MEMORY_RESOURCES
         | code::STORAGE_RESOURCES => Append::Refused(Refusal::Full { code, description }),
-        code::STORE_FAILED if description.contains("maximum") => Append::Refused(Refusal::Full { code, description }),
+        code::STORE_FAILED if description.contains("maximum") => {
+            Append::Refused(Refusal::Full { code, description })
+        }
         code::MESSAGE_TOO_LARGE | code::HEADER_TOO_LARGE => {
             Append::Refused(Refusal::TooLarge { bytes, bytes_max: None })
         }
@@ -141,7 +175,9 @@ fn classify(error: ApiError, bytes: usize) -> Append {
         | code::CLUSTER_NOT_AVAILABLE
         | code::CLUSTER_NOT_LEADER
         | code::STREAM_OFFLINE
-        | code::STREAM_OFFLINE_REASON => Append::Unknown(UnknownCause::Unavailable { code, description }),
+        | code::STREAM_OFFLINE_REASON => {
+            Append::Unknown(UnknownCause::Unavailable { code, description })
+        }
         _ => Append::Refused(Refusal::Other { code, description }),
     }
 }
@@ -149,7 +185,9 @@ fn classify(error: ApiError, bytes: usize) -> Append {
 /// What a failed call means for the log.
 pub(super) fn log_error(stream: &str, request: &'static str, error: ApiError) -> LogError {
     match error {
-        ApiError::Server { code: code::STREAM_NOT_FOUND, .. } => LogError::Missing { stream: stream.to_owned() },
+        ApiError::Server { code: code::STREAM_NOT_FOUND, .. } => {
+            LogError::Missing { stream: stream.to_owned() }
+        }
         error => LogError::Broker { request, code: error.code(), description: error.description() },
     }
 }
@@ -166,13 +204,24 @@ struct PurgeReply {
 }
 
 impl CommitLog for JetStreamLog {
-    fn append<'a>(&'a self, subject: &'a PartitionSubject, expected: Sequence, bytes: Bytes) -> BoxFuture<'a, Append> {
+    fn append<'a>(
+        &'a self,
+        subject: &'a PartitionSubject,
+        expected: Sequence,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Append> {
         Box::pin(self.publish(subject, expected, bytes))
     }
 
-    fn last<'a>(&'a self, subject: &'a PartitionSubject) -> BoxFuture<'a, Result<Option<Entry>, LogError>> {
+    fn last<'a>(
+        &'a self,
+        subject: &'a PartitionSubject,
+    ) -> BoxFuture<'a, Result<Option<Entry>, LogError>> {
         Box::pin(async move {
-            let request = MessageRequest { last_by_subject: Some(subject.as_str()), ..MessageRequest::default() };
+            let request = MessageRequest {
+                last_by_subject: Some(subject.as_str()),
+                ..MessageRequest::default()
+            };
             let message = api::leader_message(&self.connection, &self.stream, &request)
                 .await
                 .map_err(|error| log_error(&self.stream, "get the last record", error))?;
@@ -198,10 +247,13 @@ impl CommitLog for JetStreamLog {
             let mut first = self.info().await?.first.0;
             while first < floor.0 {
                 let seq = floor.0.min(first + PURGE_STEP_RECORDS);
-                let reply: PurgeReply =
-                    api::call(&self.connection, &format!("STREAM.PURGE.{}", self.stream), &PurgeRequest { seq })
-                        .await
-                        .map_err(|error| log_error(&self.stream, "purge", error))?;
+                let reply: PurgeReply = api::call(
+                    &self.connection,
+                    &format!("STREAM.PURGE.{}", self.stream),
+                    &PurgeRequest { seq },
+                )
+                .await
+                .map_err(|error| log_error(&self.stream, "purge", error))?;
                 purged += reply.purged;
                 first = seq;
             }
@@ -218,13 +270,20 @@ impl CommitLog for JetStreamLog {
             Ok(LogInfo {
                 created_ns: api::nanoseconds(info.created),
                 // An empty stream reports 0 or the next sequence, depending on its past.
-                first: Sequence(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence }),
+                first: Sequence(if state.messages == 0 {
+                    state.last_sequence + 1
+                } else {
+                    state.first_sequence
+                }),
                 last: Sequence(state.last_sequence),
                 records: state.messages,
                 bytes: state.bytes,
                 bytes_max: u64::try_from(config.max_bytes).ok().filter(|bytes| *bytes > 0),
                 replicas: config.num_replicas,
-                record_bytes_max: self.connection.payload_bytes_max().saturating_sub(HEADER_BYTES_MAX),
+                record_bytes_max: self
+                    .connection
+                    .payload_bytes_max()
+                    .saturating_sub(HEADER_BYTES_MAX),
             })
         })
     }

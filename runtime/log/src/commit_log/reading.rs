@@ -61,7 +61,9 @@ struct BatchRequest<'a> {
 enum Step {
     Record(Entry),
     /// The batch is over; so many records follow.
-    End { pending: u64 },
+    End {
+        pending: u64,
+    },
     /// There is nothing at or behind the sequence asked for.
     Nothing,
     /// The batch is broken: lost connection, lost message, no answer.
@@ -102,14 +104,21 @@ impl<'a> Reading<'a> {
                     self.failures = 0;
                     self.next = Sequence(entry.sequence.0 + 1);
                     // `through` is one of this subject's records: a later one means that it is gone.
-                    return if entry.sequence <= self.through { Ok(Some(entry)) } else { Err(self.incomplete()) };
+                    return if entry.sequence <= self.through {
+                        Ok(Some(entry))
+                    } else {
+                        Err(self.incomplete())
+                    };
                 }
                 Step::End { pending } if pending > 0 => {}
                 Step::End { .. } | Step::Nothing => return self.from_leader().await.map(Some),
                 Step::Broken => {
                     self.failures += 1;
                     if self.failures == FAILURES_MAX {
-                        return Err(LogError::TimedOut { request: "a batch of records", after_ms: TIMEOUT_MS });
+                        return Err(LogError::TimedOut {
+                            request: "a batch of records",
+                            after_ms: TIMEOUT_MS,
+                        });
                     }
                 }
             }
@@ -119,10 +128,15 @@ impl<'a> Reading<'a> {
 
     async fn request(&mut self) -> Result<Batch, LogError> {
         let client = &self.connection.client;
-        let failed = |description: String| LogError::Broker { request: "a batch of records", code: 0, description };
+        let failed = |description: String| LogError::Broker {
+            request: "a batch of records",
+            code: 0,
+            description,
+        };
         self.losses.mark_unchanged();
         let inbox = client.new_inbox();
-        let messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(error.to_string()))?;
+        let messages =
+            client.subscribe(inbox.clone()).await.map_err(|error| failed(error.to_string()))?;
         let request = BatchRequest {
             seq: self.next.0,
             next_by_subj: self.subject.as_str(),
@@ -131,7 +145,10 @@ impl<'a> Reading<'a> {
         };
         let body = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
         let subject = self.connection.api_subject(&format!("DIRECT.GET.{}", self.stream));
-        client.publish_with_reply(subject, inbox, body.into()).await.map_err(|error| failed(error.to_string()))?;
+        client
+            .publish_with_reply(subject, inbox, body.into())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         Ok(Batch { messages, previous: 0 })
     }
 
@@ -147,7 +164,8 @@ impl<'a> Reading<'a> {
             None | Some(StatusCode::OK) => {}
             Some(StatusCode::NOT_FOUND) => return Step::Nothing,
             Some(status) if status.as_u16() == END_OF_BATCH => {
-                let number = |name| message.headers.as_ref().and_then(|headers| number(headers, name));
+                let number =
+                    |name| message.headers.as_ref().and_then(|headers| number(headers, name));
                 return match (number(NUM_PENDING), number(header::NATS_LAST_SEQUENCE.as_ref())) {
                     (Some(pending), Some(last)) if last == batch.previous => Step::End { pending },
                     _ => Step::Broken,

@@ -9,18 +9,26 @@
 //!
 //! [`SourceReader`] is the JetStream one, [`crate::memory::MemorySource`] its double.
 
+mod consumer;
+mod demand;
+mod jetstream;
+mod reply;
+
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use millstream_core::ids::Sequence;
+
+pub use demand::ReadAhead;
+pub use jetstream::{SourceOptions, SourceReader};
 
 /// One record as delivered.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Its sequence in the stream.
     pub sequence: Sequence,
-    /// Its number among this consumer's deliveries; 1 is the first. Already checked to be the previous
-    /// plus one within a consumer's life; starts again with each consumer.
+    /// Its number among this reader's deliveries; 1 is the first, every further one the previous plus one. Counted
+    /// on over consumers: one whose own numbers have a hole was replaced before anybody saw that.
     pub consumer_sequence: u64,
     /// When the broker stored it: nanoseconds since the epoch.
     pub time_ns: i64,
@@ -173,9 +181,9 @@ pub enum SourceError {
 
 /// A reader of one stream.
 pub trait Source: Send {
-    /// Waits for the next event. Deliveries are appended to `batch`, in stream order.
-    /// Cancel-safe: a call dropped before it finishes loses nothing. Not calling is backpressure: what
-    /// the reader holds meanwhile is bounded.
+    /// Waits for the next event. Deliveries are appended to `batch`, in stream order. Cancel-safe: a call
+    /// dropped before it finishes has taken nothing. Not calling is backpressure: what the reader holds
+    /// meanwhile is bounded. After [`SourceError::Unreachable`] it may be called again.
     fn next<'a>(
         &'a mut self,
         batch: &'a mut Vec<Delivery>,
@@ -187,6 +195,9 @@ pub trait Source: Send {
     /// The broker's time of a record, `None` when it is no longer there. Together with the
     /// sequence it proves that a position belongs to this stream.
     fn time_of(&self, sequence: Sequence) -> BoxFuture<'_, Result<Option<i64>, SourceError>>;
+
+    /// Begins anew behind `position`, with a new consumer; deliveries are numbered from 1 again.
+    fn restart(&mut self, position: Sequence);
 
     /// Sequence of the last record delivered, or where the reader began.
     fn position(&self) -> Sequence;

@@ -1,0 +1,509 @@
+//! A source on JetStream: an ack-none pull consumer in memory, thrown away at the first doubt.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::stream;
+use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
+use futures::Stream;
+use futures::future::BoxFuture;
+use millstream_core::ids::Sequence;
+use tokio::sync::watch;
+use tokio::task::unconstrained;
+use tokio::time::Instant;
+
+use super::consumer::{self, facts, source_error};
+use super::demand::{Demand, Pull, ReadAhead};
+use super::reply::Reply;
+use super::{Delivery, Source, SourceError, SourceEvent, StartAt, StreamFacts};
+use crate::api::{self, MessageRequest};
+use crate::connect::Connection;
+
+/// Most deliveries of one event.
+const BATCH_MAX: usize = 4_096;
+/// How long the server keeps a pull request.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server shows that it is there while nothing is delivered.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Silence after which the consumer is taken for gone: two heartbeats and some.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
+const LAST_STREAM: &str = "Nats-Last-Stream";
+const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// The stream.
+    pub stream: String,
+    /// Subject filters; none: everything. More than one wildcard filter makes the server slow (2,000 records/s
+    /// with 5,000 subjects).
+    pub filters: Vec<String>,
+    /// Where to begin.
+    pub start: StartAt,
+    /// Creation time of the stream that the position belongs to, where one is known.
+    pub created_ns: Option<i64>,
+    /// What may be held that nobody has taken yet.
+    pub ahead: ReadAhead,
+}
+
+/// A reader of a JetStream stream.
+pub struct SourceReader {
+    connection: Connection,
+    stream: String,
+    filters: Vec<String>,
+    created_ns: i64,
+    ahead: ReadAhead,
+    /// A hole in the stream's sequences means deleted records: no filter, and nothing that deletes
+    /// single records as a matter of course.
+    dense: bool,
+    position: Sequence,
+    delivered: u64,
+    restarts: u64,
+    link: Option<Link>,
+    /// Why the consumer is to be replaced before anything else.
+    doubt: Option<Doubt>,
+    gap: Option<(Sequence, Sequence)>,
+    /// The delivery behind `gap`, or behind a hole that has to be looked into.
+    held: Option<(Message, Reply)>,
+    reported_through: Option<Sequence>,
+}
+
+/// A consumer and what was asked of it.
+struct Link {
+    consumer: String,
+    inbox: String,
+    messages: Subscriber,
+    losses: watch::Receiver<u64>,
+    demand: Demand,
+    sequence: u64,
+    pending: u64,
+    /// Everything of the filter up to here was delivered once `pending` is 0.
+    scanned: Sequence,
+    heard: Instant,
+}
+
+/// Why a consumer is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    Disconnected,
+    Silent,
+    Hole,
+    Ended,
+}
+
+/// What the arrived messages came to.
+enum Taken {
+    /// The buffer grew, or statuses had arrived.
+    Some,
+    /// Nothing has arrived.
+    Nothing,
+    /// The consumer must be replaced.
+    Doubtful(Doubt),
+    /// A record of a dense stream is not the next one.
+    Jump,
+}
+
+impl SourceReader {
+    /// Looks the stream up and finds where to begin.
+    pub async fn open(
+        connection: &Connection,
+        options: SourceOptions,
+    ) -> Result<SourceReader, SourceError> {
+        let info = consumer::stream_info(connection, &options.stream).await?;
+        let now = facts(&info);
+        let position = match options.start {
+            StartAt::After(position) => position,
+            StartAt::Beginning => Sequence(now.first.0 - 1),
+            StartAt::New => now.last,
+            StartAt::Time(time_ns) => before(connection, &options, time_ns).await?,
+        };
+        let whole = options.filters.is_empty() || options.filters == info.config.subjects;
+        Ok(SourceReader {
+            connection: connection.clone(),
+            stream: options.stream,
+            filters: if whole { Vec::new() } else { options.filters },
+            created_ns: options.created_ns.unwrap_or(now.created_ns),
+            ahead: options.ahead,
+            dense: whole && keeps_single_records(&info.config),
+            position,
+            delivered: 0,
+            restarts: 0,
+            link: None,
+            doubt: None,
+            gap: None,
+            held: None,
+            reported_through: None,
+        })
+    }
+
+    /// Has the server forget the consumer. Without this it does so after a minute.
+    pub async fn close(mut self) {
+        if let Some(link) = self.link.take() {
+            consumer::forget(&self.connection, &self.stream, &link.consumer).await;
+        }
+    }
+
+    /// Records of the filter that wait behind the last delivery, as of then.
+    pub fn pending(&self) -> Option<u64> {
+        self.link.as_ref().map(|link| link.pending)
+    }
+
+    /// Checks the stream and makes a consumer behind the position.
+    #[cold]
+    async fn attach(&mut self) -> Result<(), SourceError> {
+        let info = consumer::stream_info(&self.connection, &self.stream).await?;
+        let now = facts(&info);
+        if now.created_ns != self.created_ns {
+            return Err(SourceError::Recreated {
+                stream: self.stream.clone(),
+                expected_ns: self.created_ns,
+                found_ns: now.created_ns,
+            });
+        }
+        if now.last < self.position {
+            return Err(SourceError::RolledBack {
+                stream: self.stream.clone(),
+                position: self.position.0,
+                last: now.last.0,
+            });
+        }
+        let start_sequence = self.position.0 + 1;
+        if now.first.0 > start_sequence {
+            self.gap = Some((Sequence(start_sequence), Sequence(now.first.0 - 1)));
+        }
+        let client = &self.connection.client;
+        let losses = {
+            let mut losses = self.connection.losses.clone();
+            losses.mark_unchanged();
+            losses
+        };
+        let inbox = client.new_inbox();
+        let messages = client.subscribe(format!("{inbox}.*")).await.map_err(|error| {
+            SourceError::Unreachable { stream: self.stream.clone(), description: error.to_string() }
+        })?;
+        // The inbox's last token is random.
+        let name = format!("millstream-{}", inbox.rsplit('.').next().unwrap_or_default());
+        let policy = DeliverPolicy::ByStartSequence { start_sequence };
+        let created =
+            consumer::create(&self.connection, &self.stream, &name, &self.filters, policy).await?;
+        let payload_bytes_max = self.connection.payload_bytes_max() as u64;
+        self.link = Some(Link {
+            consumer: name,
+            inbox,
+            messages,
+            losses,
+            demand: Demand::new(self.ahead, payload_bytes_max),
+            sequence: 0,
+            pending: created.pending,
+            // Nothing of the filter lay between the position and the stream's end when that was read.
+            scanned: if created.pending == 0 { now.last } else { self.position },
+            heard: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Throws the consumer away.
+    #[cold]
+    async fn detach(&mut self, doubt: Doubt) {
+        let Some(link) = self.link.take() else { return };
+        self.held = None;
+        self.restarts += 1;
+        tracing::info!(stream = %self.stream, position = self.position.0, ?doubt, "source consumer is made anew");
+        consumer::forget(&self.connection, &self.stream, &link.consumer).await;
+    }
+
+    /// A record of a dense stream is not the next one: has the stream dropped what lies between?
+    #[cold]
+    async fn look_into_jump(&mut self) -> Result<(), SourceError> {
+        let Some((_, reply)) = &self.held else { return Ok(()) };
+        let found = reply.stream_sequence;
+        let expected = self.position.0 + 1;
+        let now = facts(&consumer::stream_info(&self.connection, &self.stream).await?);
+        // If not, then single records were deleted on purpose.
+        if now.first.0 > expected {
+            self.gap = Some((Sequence(expected), Sequence(found - 1)));
+        }
+        // What was looked into is no jump any more.
+        self.position = Sequence(found - 1);
+        Ok(())
+    }
+
+    /// Asks for more where there is room.
+    async fn pull(&mut self) -> Result<(), SourceError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        while let Some(pull) = link.demand.wanted() {
+            let subject = self
+                .connection
+                .api_subject(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, link.consumer));
+            let reply = format!("{}.{}", link.inbox, pull.id);
+            let sent = self
+                .connection
+                .client
+                .publish_with_reply(subject, reply, request_body(pull).into())
+                .await;
+            sent.map_err(|error| SourceError::Unreachable {
+                stream: self.stream.clone(),
+                description: error.to_string(),
+            })?;
+            link.demand.sent(pull);
+        }
+        Ok(())
+    }
+
+    /// Takes what has arrived, without waiting; with a waker when nothing has.
+    fn take(
+        &mut self,
+        batch: &mut Vec<Delivery>,
+        context: &mut Context<'_>,
+    ) -> Result<Taken, SourceError> {
+        let Some(link) = &mut self.link else { return Ok(Taken::Nothing) };
+        let before = batch.len();
+        let room = before + BATCH_MAX;
+        let mut statuses = false;
+        while batch.len() < room {
+            let (message, reply) = match self.held.take() {
+                Some(held) => held,
+                None => {
+                    let message = match Pin::new(&mut link.messages).poll_next(context) {
+                        Poll::Ready(Some(message)) => message,
+                        Poll::Ready(None) => return Ok(Taken::Doubtful(Doubt::Ended)),
+                        Poll::Pending => break,
+                    };
+                    link.heard = Instant::now();
+                    if message.status.is_some_and(|status| status != StatusCode::OK) {
+                        statuses = true;
+                        match link.status(&message) {
+                            None => continue,
+                            Some(doubt) => return Ok(Taken::Doubtful(doubt)),
+                        }
+                    }
+                    let reply = message.reply.as_ref().and_then(|reply| Reply::parse(reply));
+                    let Some(reply) = reply else {
+                        return Err(SourceError::Reply {
+                            stream: self.stream.clone(),
+                            reply: message.reply.map(|reply| reply.to_string()).unwrap_or_default(),
+                        });
+                    };
+                    link.demand.delivered();
+                    if reply.consumer_sequence != link.sequence + 1
+                        || reply.stream_sequence <= self.position.0
+                    {
+                        return Ok(Taken::Doubtful(Doubt::Hole));
+                    }
+                    link.sequence = reply.consumer_sequence;
+                    (message, reply)
+                }
+            };
+            if self.dense && reply.stream_sequence != self.position.0 + 1 {
+                self.held = Some((message, reply));
+                return Ok(Taken::Jump);
+            }
+            self.position = Sequence(reply.stream_sequence);
+            self.delivered += 1;
+            link.pending = reply.pending;
+            link.scanned = self.position;
+            batch.push(Delivery {
+                sequence: self.position,
+                consumer_sequence: self.delivered,
+                time_ns: reply.time_ns,
+                subject: message.subject,
+                headers: message.headers,
+                payload: message.payload,
+            });
+        }
+        Ok(if statuses || batch.len() > before { Taken::Some } else { Taken::Nothing })
+    }
+
+    /// Waits for messages, for the loss of the connection, or for a silence that is too long.
+    async fn arrivals(&mut self, batch: &mut Vec<Delivery>) -> Result<Taken, SourceError> {
+        let Some(link) = &mut self.link else { return Ok(Taken::Nothing) };
+        if link.losses.has_changed().unwrap_or(true) {
+            return Ok(Taken::Doubtful(Doubt::Disconnected));
+        }
+        let mut losses = link.losses.clone();
+        let silent_at = link.heard + SILENCE_MAX;
+        // The runtime's budget would hand out 128 messages at a time; the batch has a bound of its own.
+        let arrived = unconstrained(poll_fn(|context| match self.take(batch, context) {
+            Ok(Taken::Nothing) => Poll::Pending,
+            taken => Poll::Ready(taken),
+        }));
+        tokio::select! {
+            biased;
+            taken = arrived => taken,
+            _ = losses.changed() => Ok(Taken::Doubtful(Doubt::Disconnected)),
+            () = tokio::time::sleep_until(silent_at) => Ok(Taken::Doubtful(Doubt::Silent)),
+        }
+    }
+
+    /// Whether there is something to say about being caught up.
+    fn caught_up(&mut self) -> Option<SourceEvent> {
+        let link = self.link.as_ref()?;
+        if link.pending > 0 || self.held.is_some() || self.reported_through >= Some(link.scanned) {
+            return None;
+        }
+        self.reported_through = Some(link.scanned);
+        Some(SourceEvent::CaughtUp { through: link.scanned })
+    }
+
+    async fn event(&mut self, batch: &mut Vec<Delivery>) -> Result<SourceEvent, SourceError> {
+        loop {
+            if let Some(doubt) = self.doubt.take() {
+                self.detach(doubt).await;
+            }
+            if let Some((from, through)) = self.gap.take() {
+                self.position = self.position.max(through);
+                return Ok(SourceEvent::Gap { from, through });
+            }
+            if self.link.is_none() {
+                self.attach().await?;
+                continue;
+            }
+            self.pull().await?;
+            // What is here already goes first; only then is it worth saying that there is no more.
+            let before = batch.len();
+            let mut taken =
+                unconstrained(poll_fn(|context| Poll::Ready(self.take(batch, context)))).await?;
+            if matches!(taken, Taken::Nothing) {
+                if let Some(event) = self.caught_up() {
+                    return Ok(event);
+                }
+                taken = self.arrivals(batch).await?;
+            }
+            if let Taken::Doubtful(doubt) = taken {
+                self.doubt = Some(doubt);
+            }
+            if batch.len() > before {
+                // No await lies between taking and this: a dropped call loses nothing.
+                let pending = self.link.as_ref().map_or(0, |link| link.pending);
+                return Ok(SourceEvent::Records { pending });
+            }
+            if matches!(taken, Taken::Jump) {
+                self.look_into_jump().await?;
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Takes a status into account; says when it casts doubt on the consumer.
+    #[cold]
+    fn status(&mut self, message: &Message) -> Option<Doubt> {
+        let header = |name| number(message.headers.as_ref(), name);
+        match message.status {
+            Some(StatusCode::IDLE_HEARTBEAT) => {
+                // The server has sent more than has arrived.
+                if header(LAST_CONSUMER).is_some_and(|last| last != self.sequence) {
+                    return Some(Doubt::Hole);
+                }
+                // A heartbeat says that there is nothing to deliver.
+                self.pending = 0;
+                self.scanned = self.scanned.max(Sequence(header(LAST_STREAM).unwrap_or(0)));
+                None
+            }
+            Some(StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED) => {
+                // The end of one request names what it did not get; anything else is the consumer's end.
+                let Some(undelivered) = header(PENDING_MESSAGES) else { return Some(Doubt::Ended) };
+                let id =
+                    message.subject.rsplit('.').next().and_then(|id| id.parse().ok()).unwrap_or(0);
+                let too_large =
+                    message.description.as_deref().is_some_and(|text| text.contains("MaxBytes"));
+                self.demand.ended(id, undelivered, too_large);
+                None
+            }
+            _ => Some(Doubt::Ended),
+        }
+    }
+}
+
+/// Where to begin for a time: behind the last record stored before it.
+async fn before(
+    connection: &Connection,
+    options: &SourceOptions,
+    time_ns: i64,
+) -> Result<Sequence, SourceError> {
+    let start_time =
+        async_nats::datetime::from_nanos(time_ns.into()).map_err(|error| SourceError::Broker {
+            stream: options.stream.clone(),
+            request: "start at a time",
+            code: 0,
+            description: error.to_string(),
+        })?;
+    let inbox = connection.client.new_inbox();
+    let name = format!("millstream-{}", inbox.rsplit('.').next().unwrap_or_default());
+    let policy = DeliverPolicy::ByStartTime { start_time };
+    let created =
+        consumer::create(connection, &options.stream, &name, &options.filters, policy).await?;
+    consumer::forget(connection, &options.stream, &name).await;
+    Ok(created.before)
+}
+
+/// Whether nothing but the stream's limits at its old end removes records.
+fn keeps_single_records(config: &stream::Config) -> bool {
+    config.max_messages_per_subject <= 0
+        && !config.allow_rollup
+        && !config.allow_message_ttl
+        && config.mirror.is_none()
+}
+
+fn request_body(pull: Pull) -> String {
+    format!(
+        r#"{{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}}"#,
+        pull.messages,
+        pull.bytes,
+        PULL_EXPIRES.as_nanos(),
+        HEARTBEAT.as_nanos()
+    )
+}
+
+fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
+    headers?.get(name)?.as_str().parse().ok()
+}
+
+impl Source for SourceReader {
+    fn next<'a>(
+        &'a mut self,
+        batch: &'a mut Vec<Delivery>,
+    ) -> BoxFuture<'a, Result<SourceEvent, SourceError>> {
+        Box::pin(self.event(batch))
+    }
+
+    fn facts(&self) -> BoxFuture<'_, Result<StreamFacts, SourceError>> {
+        Box::pin(
+            async move { Ok(facts(&consumer::stream_info(&self.connection, &self.stream).await?)) },
+        )
+    }
+
+    fn time_of(&self, sequence: Sequence) -> BoxFuture<'_, Result<Option<i64>, SourceError>> {
+        Box::pin(async move {
+            let request =
+                MessageRequest { sequence: Some(sequence.0), ..MessageRequest::default() };
+            let message = api::leader_message(&self.connection, &self.stream, &request)
+                .await
+                .map_err(|error| source_error(&self.stream, "get a record", error))?;
+            Ok(message.map(|message| api::nanoseconds(message.time)))
+        })
+    }
+
+    fn restart(&mut self, position: Sequence) {
+        self.link = None;
+        self.doubt = None;
+        self.held = None;
+        self.gap = None;
+        self.reported_through = None;
+        self.position = position;
+        self.delivered = 0;
+    }
+
+    fn position(&self) -> Sequence {
+        self.position
+    }
+
+    fn restarts(&self) -> u64 {
+        self.restarts
+    }
+}
