@@ -18,15 +18,17 @@ pub trait Udf: Sized + 'static {
     type State: States;
     /// Its outputs.
     type Outputs: Outputs;
+    /// Whether it asks for the stage's configuration. A component that does not has no such import.
+    const CONFIGURED: bool;
     /// What it needs and gives.
     fn description() -> Description;
     /// A fresh instance; `config` is the stage's configuration, or nothing if it has not asked for
     /// one.
     fn create(config: Option<&str>) -> Result<Self>;
     /// Processes records in order.
-    fn process(&self, batch: Batch) -> Result<Effects, Failure>;
+    fn process_batch(&self, batch: Batch) -> Result<Effects, Failure>;
     /// Fires timers in order.
-    fn on_timer(&self, batch: TimerBatch) -> Result<Effects, Failure>;
+    fn fire_timers(&self, batch: TimerBatch) -> Result<Effects, Failure>;
 }
 
 /// Reads a configuration for [`Udf::create`].

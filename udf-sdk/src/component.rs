@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::bindings::exports::millstream::udf::guest;
 use crate::call::Udf;
-use crate::describe::{Capability, Description};
+use crate::describe::Description;
 use crate::frame::{Batch, Effects, Failure, TimerBatch};
 use crate::log::{Level, write};
 
@@ -27,12 +27,12 @@ impl<U: Udf> Instance<U> {
 
     /// The exported function of this name.
     pub fn process(&self, batch: Batch) -> Result<Effects, Failure> {
-        self.get().process(batch)
+        self.get().process_batch(batch)
     }
 
     /// The exported function of this name.
     pub fn on_timer(&self, batch: TimerBatch) -> Result<Effects, Failure> {
-        self.get().on_timer(batch)
+        self.get().fire_timers(batch)
     }
 
     #[inline]
@@ -47,8 +47,7 @@ impl<U: Udf> Instance<U> {
     fn create(&self) -> &U {
         report_panics();
         self.0.get_or_init(|| {
-            let wanted = U::description().capabilities.contains(&Capability::Config);
-            let config = wanted.then(crate::host::config);
+            let config = if U::CONFIGURED { Some(crate::host::config()) } else { None };
             U::create(config.as_deref()).unwrap_or_else(|error| panic!("{error}"))
         })
     }

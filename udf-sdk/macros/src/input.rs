@@ -46,7 +46,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             Source::Subject => quote!(::millstream_udf::__private::FieldSource::Subject),
             Source::Header(header) => quote!(::millstream_udf::__private::FieldSource::Header(#header.into())),
         };
-        declared.push(quote! {
+        declared.push(quote_spanned! {span=>
             ::millstream_udf::__private::InputField {
                 name: #name.into(),
                 source: #source,
@@ -54,8 +54,8 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 optional: <#ty as ::millstream_udf::__private::ReadField<#life>>::OPTIONAL,
             }
         });
-        opened.push(quote!(<#ty as ::millstream_udf::__private::ReadField<#life>>::open(&columns[#i])));
-        read.push(quote! {
+        opened.push(quote_spanned!(span=> <#ty as ::millstream_udf::__private::ReadField<#life>>::open(&columns[#i])));
+        read.push(quote_spanned! {span=>
             #name_ident: <#ty as ::millstream_udf::__private::ReadField<#life>>::read(&reader.#index, i)
                 .map_err(|error| error.context(#name))?
         });
@@ -88,27 +88,30 @@ fn named_ident(field: &Field) -> &Ident {
 
 /// A compile-time check that the source can deliver the type.
 fn check(source: &Source, name: &str, ty: &syn::Type) -> TokenStream {
+    let kind = |names: &[&str]| {
+        let names = names.iter().map(|name| Ident::new(name, ty.span()));
+        quote!(#(::millstream_udf::__private::FieldType::#names { .. })|*)
+    };
     let (kinds, what) = match source {
         Source::Pointer(_) => (
-            quote!(Boolean | S64 | F64 | Decimal(_) | Text | Json),
+            kind(&["Boolean", "S64", "F64", "Decimal", "Text", "Json"]),
             "comes from JSON, which holds no bytes; use `&str`, or `#[field(payload)]` for the whole payload",
         ),
-        Source::Payload => (quote!(Bytes | Json), "is the payload: its type must be `&[u8]`, `Vec<u8>`, `RawJson` or `Json<T>`"),
-        Source::Subject => (quote!(Text), "is the subject: its type must be `&str` or `String`"),
+        Source::Payload => (
+            kind(&["Bytes", "Json"]),
+            "is the payload: its type must be `&[u8]`, `Vec<u8>`, `RawJson` or `Json<T>`",
+        ),
+        Source::Subject => (kind(&["Text"]), "is the subject: its type must be `&str` or `String`"),
         Source::Header(_) => {
-            (quote!(Text | Bytes), "is a header: its type must be `&str`, `String`, `&[u8]` or `Vec<u8>`")
+            (kind(&["Text", "Bytes"]), "is a header: its type must be `&str`, `String`, `&[u8]` or `Vec<u8>`")
         }
     };
     let message = format!("the field `{name}` {what}");
     quote_spanned! {ty.span()=>
-        const _: () = {
-            #[allow(unused_imports)]
-            use ::millstream_udf::__private::FieldType::*;
-            assert!(
-                matches!(<#ty as ::millstream_udf::__private::ReadField<'static>>::KIND, #kinds),
-                #message
-            );
-        };
+        const _: () = assert!(
+            matches!(<#ty as ::millstream_udf::__private::ReadField<'static>>::KIND, #kinds),
+            #message
+        );
     }
 }
 

@@ -38,7 +38,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
         let field_ident = &field.ident;
         let key = key(field)?;
         columns.push(quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::AppendField>::Column));
-        declared.push(quote! {
+        declared.push(quote_spanned! {ty.span()=>
             ::millstream_udf::__private::OutputField {
                 name: #key.into(),
                 kind: <#ty as ::millstream_udf::__private::AppendField>::KIND,
@@ -46,10 +46,14 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             }
         });
         appended.push(
-            quote!(::millstream_udf::__private::AppendField::append(item.#field_ident, &mut columns.#index);),
+            quote_spanned!(ty.span()=> ::millstream_udf::__private::AppendField::append(item.#field_ident, &mut columns.#index);),
         );
     }
-    let indexes: Vec<Index> = (0..columns.len()).map(Index::from).collect();
+    let empty = columns.iter().map(|column| quote_spanned!(column.span()=> <#column as ::core::default::Default>::default()));
+    let finished = columns.iter().enumerate().map(|(i, column)| {
+        let index = Index::from(i);
+        quote_spanned!(column.span()=> ::millstream_udf::__private::Builder::finish(columns.#index))
+    });
     Ok(quote! {
         #[automatically_derived]
         impl #parameters ::millstream_udf::__private::Output for #ident #own {
@@ -61,7 +65,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             }
 
             fn columns() -> Self::Columns {
-                (#(<#columns as ::core::default::Default>::default(),)*)
+                (#(#empty,)*)
             }
 
             #[inline]
@@ -70,7 +74,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             }
 
             fn finish(columns: Self::Columns) -> ::std::vec::Vec<::millstream_udf::__private::Column> {
-                ::std::vec![#(::millstream_udf::__private::Builder::finish(columns.#indexes)),*]
+                ::std::vec![#(#finished),*]
             }
         }
     })

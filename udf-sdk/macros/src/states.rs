@@ -19,8 +19,19 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let parsed = named(&item, "States", "struct Card { profile: Value<Profile> }")?;
     no_lifetime(&parsed, "States", "state outlives the records, so it owns what it holds")?;
     let ident = &item.ident;
-    let fields: Vec<_> = parsed.fields.iter().map(|field| &field.ident).collect();
-    let types: Vec<_> = parsed.fields.iter().map(|field| &field.ty).collect();
+    let field = |call: fn(&syn::Ident, &syn::Type) -> TokenStream| {
+        let fields = parsed.fields.iter();
+        fields.filter_map(move |field| Some(call(field.ident.as_ref()?, &field.ty)))
+    };
+    let opened = field(|name, ty| {
+        quote_spanned!(ty.span()=> #name: <#ty as ::millstream_udf::__private::StateField>::open(opening))
+    });
+    let selected = field(|name, ty| {
+        quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::select(&mut self.#name, key);)
+    });
+    let closed = field(|name, ty| {
+        quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::close(self.#name, written);)
+    });
     let mut declared = Vec::new();
     for field in &parsed.fields {
         let Settings { name, ttl_ms, version } = settings(field)?;
@@ -46,16 +57,16 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             }
 
             fn open(opening: &mut ::millstream_udf::__private::Opening) -> Self {
-                Self { #(#fields: <#types as ::millstream_udf::__private::StateField>::open(opening)),* }
+                Self { #(#opened),* }
             }
 
             #[inline]
             fn select(&mut self, key: u32) {
-                #(::millstream_udf::__private::StateField::select(&mut self.#fields, key);)*
+                #(#selected)*
             }
 
             fn close(self, written: &mut ::std::vec::Vec<::millstream_udf::__private::Written>) {
-                #(::millstream_udf::__private::StateField::close(self.#fields, written);)*
+                #(#closed)*
             }
         }
     })

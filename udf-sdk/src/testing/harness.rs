@@ -257,7 +257,7 @@ impl<U: Udf> Harness<U> {
             processing_time: self.processing_time,
         };
         let udf = &self.udf;
-        let effects = double::run(&mut self.double, || udf.process(batch));
+        let effects = double::run(&mut self.double, || udf.process_batch(batch));
         if effects.is_err() {
             self.double.store.drop_call();
         }
@@ -316,7 +316,7 @@ impl<U: Udf> Harness<U> {
             processing_time: self.processing_time,
         };
         let udf = &self.udf;
-        let effects = double::run(&mut self.double, || udf.on_timer(batch)).inspect_err(|_| self.double.store.drop_call())?;
+        let effects = double::run(&mut self.double, || udf.fire_timers(batch)).inspect_err(|_| self.double.store.drop_call())?;
         self.double.store.commit(&effects.written);
         self.timers.apply(&self.description, &effects.timer_changes, |_| &timer.key);
         self.collect(effects.emitted);

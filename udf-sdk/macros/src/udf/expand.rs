@@ -117,7 +117,7 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
         None => quote!(()),
     };
     let outputs = outputs_type(&plan)?;
-    let (ty, create) = (&plan.ty, &plan.create);
+    let (ty, create, configured) = (&plan.ty, &plan.create, plan.configured);
     let description = description(&plan, ident)?;
     let (inputs, timers) = arms(&plan);
     let use_timers = if timers.is_empty() { quote!(let _ = (&state, &outputs);) } else { quote!() };
@@ -128,6 +128,8 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
             type State = #state;
             type Outputs = #outputs;
 
+            const CONFIGURED: bool = #configured;
+
             fn description() -> ::millstream_udf::__private::Description {
                 #description
             }
@@ -136,7 +138,7 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
                 #create
             }
 
-            fn process(
+            fn process_batch(
                 &self,
                 batch: ::millstream_udf::__private::Batch,
             ) -> ::millstream_udf::Result<::millstream_udf::__private::Effects, ::millstream_udf::__private::Failure> {
@@ -148,7 +150,7 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
                 }
             }
 
-            fn on_timer(
+            fn fire_timers(
                 &self,
                 batch: ::millstream_udf::__private::TimerBatch,
             ) -> ::millstream_udf::Result<::millstream_udf::__private::Effects, ::millstream_udf::__private::Failure> {
