@@ -37,15 +37,15 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Context of the `nats` CLI to connect with; without it the selected one counts, if there is one
-    #[arg(long, global = true, value_name = "NAME", env = "NATS_CONTEXT")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
 
     /// NATS server to connect to, instead of a context's
-    #[arg(short = 's', long, global = true, value_name = "URL", env = "NATS_URL")]
+    #[arg(short = 's', long, global = true, value_name = "URL")]
     pub server: Option<String>,
 
     /// Credentials file, instead of a context's
-    #[arg(long, global = true, value_name = "FILE", env = "NATS_CREDS")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub creds: Option<PathBuf>,
 
     /// How long to wait for an answer: 500ms, 5s, 2m

@@ -1,22 +1,34 @@
 //! How a command fails: what is wrong, where, why, and what to do about it. `main` prints it and exits with its code.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
+
+use millstream_control::errors::{self, Code};
+use millstream_control::problem::{Location, Problem, Problems};
 
 use crate::exit::Exit;
 use crate::output::style::{Paint, Style};
 
-/// A failed command. `Result<(), Failure>` is what every command returns.
+/// A failed command: at least one report.
 #[derive(Debug)]
 pub struct Failure {
     /// What the process exits with.
     pub exit: Exit,
-    /// The page that `millstream explain` shows, such as `MS0601`.
-    pub code: &'static str,
-    /// What is wrong, with the value and the limit.
+    /// What is wrong, most important first.
+    pub reports: Vec<Report>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The page that `millstream explain` shows.
+    pub code: Option<Code>,
+    /// One fact, with the value and the limit.
     pub message: String,
     /// Where: `pipeline.yaml:12:5`, a field, a subject.
     pub place: Option<String>,
-    /// Lines of the place, shown as they are.
+    /// The lines of the place, as they are.
     pub excerpt: Option<String>,
     /// Why, outermost first.
     pub causes: Vec<String>,
@@ -25,86 +37,70 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with a message and nothing else.
-    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        Failure {
-            exit,
-            code,
-            message: message.into(),
-            place: None,
-            excerpt: None,
-            causes: Vec::new(),
-            help: None,
-        }
+    /// A failure with one report: a message and nothing else.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        let report = Report { message: message.into(), ..Report::default() };
+        Failure { exit, reports: vec![report] }
+    }
+
+    /// A failure with a code of the catalogue, whose exit code follows.
+    pub fn coded(code: Code, message: impl Into<String>) -> Self {
+        let mut failure = Failure::new(exit_of(code), message);
+        failure.reports[0].code = Some(code);
+        failure
+    }
+
+    /// A file or folder that could not be used. `doing` fits "cannot {doing} PATH".
+    pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => Exit::NotFound,
+            _ => Exit::Failure,
+        };
+        Failure::new(exit, format!("cannot {doing} {}", path.display())).because(error)
+    }
+
+    /// What the control library or the runtime refused. `text` is the manifest the places refer to.
+    pub fn problems(problems: Problems, text: Option<&str>) -> Self {
+        let exit = problems.0.first().map_or(Exit::Failure, |problem| exit_of(problem.code));
+        let reports = problems.0.into_iter().map(|problem| Report::of(problem, text)).collect();
+        Failure { exit, reports }
     }
 
     /// Says where.
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.place = Some(place.into());
-        self
-    }
-
-    /// Shows the lines of the place.
-    pub fn excerpt(mut self, excerpt: impl Into<String>) -> Self {
-        self.excerpt = Some(excerpt.into());
+        self.reports[0].place = Some(place.into());
         self
     }
 
     /// Says what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.reports[0].help = Some(help.into());
         self
     }
 
     /// Adds an error and the chain of its sources as causes. A source whose text is already part of the
     /// one before it is left out.
     pub fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = &mut self.reports[0].causes;
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
-            let said = self.causes.last().is_some_and(|last| last.contains(&text));
+            let said = causes.last().is_some_and(|last| last.contains(&text));
             if !said && !text.is_empty() {
-                self.causes.push(text);
+                causes.push(text);
             }
             next = error.source();
         }
         self
     }
 
-    /// A file or folder that could not be used. `doing` fits "cannot {doing}".
-    pub fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let (exit, code) = match missing {
-            true => (Exit::NotFound, "MS0401"),
-            false => (Exit::Failure, "MS0101"),
-        };
-        Failure::new(exit, code, format!("cannot {doing} {}", path.display())).because(error)
-    }
-
     /// The text for a person, with colours if `paint` has them.
     pub fn render(&self, paint: Paint) -> String {
-        let mut text = paint.apply(Style::Error, &format!("error[{}]", self.code));
-        text.push_str(": ");
-        text.push_str(&self.message);
-        let mut line = |label: &str, value: &str| {
-            text.push_str(&format!("\n  {} ", paint.apply(Style::Label, label)));
-            // Further lines of a value stand under its first.
-            let indent = format!("\n{}", " ".repeat(label.chars().count() + 3));
-            text.push_str(&value.trim_end().replace('\n', &indent));
-        };
-        if let Some(place) = &self.place {
-            line("at:", place);
+        let reports: Vec<_> = self.reports.iter().map(|report| report.render(paint)).collect();
+        let mut text = reports.join("\n\n");
+        if reports.len() > 1 {
+            text.push_str(&format!("\n\n{} problems", reports.len()));
         }
-        if let Some(excerpt) = &self.excerpt {
-            line("|", excerpt);
-        }
-        for cause in &self.causes {
-            line("because:", cause);
-        }
-        if let Some(help) = &self.help {
-            line("help:", help);
-        }
-        line("more:", &format!("millstream explain {}", self.code));
         text
     }
 }
@@ -115,32 +111,121 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Report {
+    fn of(problem: Problem, text: Option<&str>) -> Self {
+        let Problem { code, message, help, location } = problem;
+        let excerpt = location.as_ref().zip(text).and_then(|(location, text)| quote(location, text));
+        let place = location.map(|location| match location.field.is_empty() {
+            true => location.to_string(),
+            false => format!("{location} ({})", location.field),
+        });
+        // The page's general advice is better than none.
+        let help = help.or_else(|| errors::entry(code).map(|entry| entry.fix.to_owned()));
+        Report { code: Some(code), message, place, excerpt, causes: Vec::new(), help }
+    }
+
+    fn render(&self, paint: Paint) -> String {
+        let label = match self.code {
+            Some(code) => format!("error[{code}]"),
+            None => "error".to_owned(),
+        };
+        let mut text = format!("{}: {}", paint.apply(Style::Error, &label), self.message);
+        let mut line = |label: &str, value: &str| {
+            // Further lines of a value stand under its first.
+            let indent = format!("\n{}", " ".repeat(label.len() + 3));
+            let value = value.trim_end().replace('\n', &indent);
+            text.push_str(&format!("\n  {} {value}", paint.apply(Style::Label, label)));
+        };
+        if let Some(place) = &self.place {
+            line("at:", place);
+        }
+        if let Some(excerpt) = &self.excerpt {
+            line("", excerpt);
+        }
+        for cause in &self.causes {
+            line("because:", cause);
+        }
+        if let Some(help) = &self.help {
+            line("help:", help);
+        }
+        if let Some(code) = self.code {
+            line("more:", &format!("millstream explain {code}"));
+        }
+        text
+    }
+}
+
+/// The line of a location with a mark under its column.
+fn quote(location: &Location, text: &str) -> Option<String> {
+    let line = text.lines().nth(usize::try_from(location.line).ok()?.checked_sub(1)?)?;
+    let column = usize::try_from(location.column).ok()?.max(1);
+    let number = location.line.to_string();
+    let margin = " ".repeat(number.len());
+    // The mark must stand under its character whatever the terminal makes of a tab.
+    let line = line.replace('\t', " ");
+    Some(format!("{number} | {line}\n{margin} | {}^", " ".repeat(column - 1)))
+}
+
+/// The exit code that a code of the catalogue leads to.
+fn exit_of(code: Code) -> Exit {
+    match code {
+        errors::MODULE_UNKNOWN
+        | errors::PIPELINE_UNKNOWN
+        | errors::STAGE_UNKNOWN
+        | errors::PARTITION_UNKNOWN
+        | errors::DEAD_LETTER_UNKNOWN => Exit::NotFound,
+        errors::NO_NODE | errors::NO_NATS => Exit::Unreachable,
+        errors::NO_ANSWER => Exit::TimedOut,
+        errors::MODULE_TOO_LARGE => Exit::Invalid,
+        Code(1000..1200) => Exit::Invalid,
+        Code(1200..1314) => Exit::Refused,
+        _ => Exit::Failure,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_what_where_why_and_what_to_do() {
-        let cause = std::io::Error::other("connection refused");
-        let failure = Failure::new(Exit::Unreachable, "MS0601", "no NATS server at 127.0.0.1:4222")
-            .at("--server")
+    fn a_failure_says_what_why_and_what_to_do() {
+        let cause = io::Error::other("connection refused");
+        let failure = Failure::coded(errors::NO_NATS, "no NATS server at 127.0.0.1:4222")
             .because(&cause)
             .help("start one:\n  millstream dev");
+        assert_eq!(failure.exit, Exit::Unreachable);
         assert_eq!(
             failure.to_string(),
-            "error[MS0601]: no NATS server at 127.0.0.1:4222\n  \
-             at: --server\n  \
+            "error[MS1403]: no NATS server at 127.0.0.1:4222\n  \
              because: connection refused\n  \
              help: start one:\n          millstream dev\n  \
-             more: millstream explain MS0601"
+             more: millstream explain MS1403"
+        );
+    }
+
+    #[test]
+    fn a_problem_of_a_manifest_shows_its_line() {
+        let location =
+            Location { file: "p.yaml".into(), line: 2, column: 6, field: "stages.fraud.on-error".into() };
+        let problem = Problem::new(Code(1003), "`later` is neither").help("dead-letter or stop").at(location);
+        let failure = Failure::problems(problem.into(), Some("name: x\non-e: later\n"));
+        assert_eq!(failure.exit, Exit::Invalid);
+        assert_eq!(
+            failure.to_string(),
+            "error[MS1003]: `later` is neither\n  \
+             at: p.yaml:2:6 (stages.fraud.on-error)\n   \
+             2 | on-e: later\n     \
+             |      ^\n  \
+             help: dead-letter or stop\n  \
+             more: millstream explain MS1003"
         );
     }
 
     #[test]
     fn a_missing_file_is_not_found() {
-        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let failure = Failure::file("read", std::path::Path::new("p.yaml"), &error);
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        let failure = Failure::file("read", Path::new("p.yaml"), &error);
         assert_eq!(failure.exit, Exit::NotFound);
-        assert_eq!(failure.message, "cannot read p.yaml");
+        assert_eq!(failure.reports[0].message, "cannot read p.yaml");
     }
 }

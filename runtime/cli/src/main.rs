@@ -11,10 +11,10 @@
 
 mod cli;
 mod commands;
+mod connection;
 mod exit;
 mod failure;
 mod output;
-mod pages;
 
 use std::process::ExitCode;
 

@@ -50,6 +50,11 @@ impl Output {
         self.format
     }
 
+    /// Whether people read the data, and not programs.
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
     /// Prints a list. An empty table says so on stderr, in the words of `nothing`.
     pub fn list<T: Listed>(&self, items: &[T], nothing: &str) -> Result<(), Failure> {
         match self.format {
@@ -137,14 +142,14 @@ fn json<T: Serialize>(item: &T, pretty: bool) -> Result<String, Failure> {
         false => serde_json::to_string(item),
     };
     text.map_err(|error| {
-        Failure::new(Exit::Failure, "MS0102", "the answer cannot be written as JSON")
+        Failure::new(Exit::Failure, "the answer cannot be written as JSON")
             .because(&error)
     })
 }
 
 fn yaml<T: Serialize>(item: &T) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(item).map_err(|error| {
-        Failure::new(Exit::Failure, "MS0102", "the answer cannot be written as YAML")
+        Failure::new(Exit::Failure, "the answer cannot be written as YAML")
             .because(&error)
     })?;
     Ok(text.trim_end().to_owned())
@@ -155,5 +160,5 @@ fn closed(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(Exit::Ok.number().into());
     }
-    Failure::new(Exit::Failure, "MS0101", "cannot write to stdout").because(error)
+    Failure::new(Exit::Failure, "cannot write to stdout").because(error)
 }

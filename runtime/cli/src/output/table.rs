@@ -54,6 +54,11 @@ impl Cell {
         Cell { right: true, ..Cell::text(text) }
     }
 
+    /// A number with a meaning.
+    pub fn toned_number(text: impl Into<String>, tone: Tone) -> Self {
+        Cell { right: true, ..Cell::toned(text, tone) }
+    }
+
     /// A value, or a dash for none.
     pub fn optional<T: std::fmt::Display>(value: Option<T>) -> Self {
         Cell::text(value.map_or_else(|| "-".to_owned(), |value| value.to_string()))

@@ -1,0 +1,154 @@
+//! `millstream new`: a folder with a UDF that builds, its test and its pipeline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::App;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::format::say;
+
+/// Where the SDK lay when this binary was built. It is not published, so projects name it by path.
+const SDK_AT_BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../udf-sdk");
+
+/// Name and content of each file of the template `keyed`. `{{...}}` is filled in.
+const KEYED: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../../templates/keyed/Cargo.toml")),
+    ("src/lib.rs", include_str!("../../templates/keyed/src/lib.rs")),
+    ("src/tests.rs", include_str!("../../templates/keyed/src/tests.rs")),
+    ("pipeline.yaml", include_str!("../../templates/keyed/pipeline.yaml")),
+    ("sample.ndjson", include_str!("../../templates/keyed/sample.ndjson")),
+    ("README.md", include_str!("../../templates/keyed/README.md")),
+    (".gitignore", include_str!("../../templates/keyed/gitignore")),
+];
+
+/// Longest name: it becomes the pipeline's, and parts of subjects.
+const NAME_LENGTH_MAX: usize = 40;
+
+/// Start a UDF: a folder with code, tests, a pipeline and sample data
+#[derive(Args)]
+pub struct New {
+    /// Name of the folder, the package and the pipeline: a-z, 0-9 and dashes
+    name: String,
+
+    /// What to start from
+    #[arg(long, value_enum, default_value = "keyed")]
+    template: Template,
+
+    /// Folder of the Rust SDK (`udf-sdk` of the Millstream sources); by default the one that this binary
+    /// was built beside, if it is still there
+    #[arg(long, value_name = "FOLDER")]
+    sdk: Option<PathBuf>,
+}
+
+/// What a new project starts from.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Template {
+    /// Rust: state per key, configuration, two outputs
+    Keyed,
+}
+
+impl New {
+    /// Writes the folder.
+    pub fn run(self, app: &App) -> Result<Exit, Failure> {
+        check_name(&self.name)?;
+        let sdk = sdk(self.sdk.as_deref())?;
+        let folder = Path::new(&self.name);
+        let files = match self.template {
+            Template::Keyed => KEYED,
+        };
+        fs::create_dir(folder).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::new(Exit::Refused, format!("{} exists already", folder.display()))
+                    .help("choose another name, or remove it first: nothing is overwritten")
+            }
+            _ => Failure::file("create", folder, &error),
+        })?;
+        for (name, text) in files {
+            let path = folder.join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(|error| Failure::file("create", parent, &error))?;
+            }
+            let text = fill(text, &self.name, &sdk);
+            fs::write(&path, text).map_err(|error| Failure::file("write", &path, &error))?;
+        }
+        match app.out.is_for_people() {
+            true => say(&format!(
+                "created {name}/; next:\n  cd {name}\n  cargo test\n  cargo build --release --target wasm32-wasip2\n  \
+                 millstream run --local -f pipeline.yaml --input sample.ndjson --output -",
+                name = self.name
+            )),
+            false => app.out.line(&self.name)?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// The SDK's folder, made absolute: a project may be moved, the SDK is not.
+fn sdk(given: Option<&Path>) -> Result<String, Failure> {
+    let missing = |what: String| {
+        Failure::new(Exit::NotFound, what).help(
+            "the SDK is not published as a crate: get the Millstream sources and name their folder `udf-sdk`\n\
+             with `--sdk FOLDER`",
+        )
+    };
+    let folder = given.unwrap_or(Path::new(SDK_AT_BUILD));
+    let manifest = folder.join("Cargo.toml");
+    let is_sdk = fs::read_to_string(&manifest).is_ok_and(|text| text.contains("name = \"millstream-udf\""));
+    if !is_sdk {
+        return Err(missing(match given {
+            Some(folder) => format!("{} is not the Millstream SDK", folder.display()),
+            None => "the SDK is no longer beside the sources that this binary was built from".to_owned(),
+        }));
+    }
+    let folder = fs::canonicalize(folder).map_err(|error| Failure::file("use", folder, &error))?;
+    folder.into_os_string().into_string().map_err(|folder| {
+        missing(format!("the SDK's folder {} is not UTF-8", folder.display()))
+    })
+}
+
+/// Fills in the names. The SDK's path becomes the inside of a TOML string.
+fn fill(text: &str, name: &str, sdk: &str) -> String {
+    text.replace("{{name}}", name)
+        .replace("{{module}}", &name.replace('-', "_"))
+        .replace("{{sdk}}", &sdk.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = name.len() <= NAME_LENGTH_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(allowed);
+    match fits {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Usage, format!("`{name}` cannot be the name of a project")).help(
+            format!("use a-z, 0-9 and dashes, a letter first, at most {NAME_LENGTH_MAX} characters"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for name in ["fraud", "card-fraud-2"] {
+            check_name(name).expect(name);
+        }
+        for name in ["", "Fraud", "2fraud", "-f", "f-", "a.b", "../x", &"x".repeat(41)] {
+            assert_eq!(check_name(name).expect_err(name).exit, Exit::Usage);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        for (name, text) in KEYED {
+            let text = fill(text, "my-udf", "/sdk");
+            assert!(!text.contains("{{"), "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! From the global options to a connection, and from there to the runtime's control API.
+
+use std::future::Future;
+use std::time::Duration;
+
+use millstream_control::api::Operation;
+use millstream_control::client::Client;
+use millstream_control::errors;
+use millstream_log::connect::{ConnectError, ConnectOptions, Connection, ContextError, Credentials, connect};
+
+use crate::cli::{App, Global};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// How often a command that waits for something asks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A runtime somewhere, as commands talk to it.
+pub struct Remote {
+    connection: Connection,
+    client: Client,
+    timeout: Duration,
+}
+
+impl Remote {
+    /// Connects as the global options say.
+    pub async fn connect(app: &App) -> Result<Self, Failure> {
+        let connection = open(&app.global).await?;
+        let client = Client::new(connection.client().clone(), app.global.timeout);
+        Ok(Remote { connection, client, timeout: app.global.timeout })
+    }
+
+    /// Asks the runtime.
+    pub async fn call<O: Operation>(&self, request: &O) -> Result<O::Response, Failure> {
+        self.client.call(request).await.map_err(|problems| Failure::problems(problems, None))
+    }
+
+    /// The connection, for what is not the runtime's: streams, account limits.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The client, for what it does besides single calls.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks until `probe` has an answer, at most for `--timeout`. `what` fits "{what} within 10s".
+    pub async fn wait<T>(
+        &self,
+        what: &str,
+        probe: impl AsyncFn() -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let waiting = async {
+            loop {
+                if let Some(answer) = probe().await? {
+                    return Ok(answer);
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(self.timeout, waiting).await.unwrap_or_else(|_| {
+            let timeout = crate::output::units::duration(self.timeout);
+            Err(Failure::new(Exit::TimedOut, format!("{what} within {timeout}"))
+                .help("it may still happen: look again, or repeat with a larger `--timeout`"))
+        })
+    }
+}
+
+/// Runs a command's future to its end.
+pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
+    })?;
+    runtime.block_on(future)
+}
+
+/// Where to connect: the environment and the contexts of the `nats` CLI, and above them the options.
+pub fn options(global: &Global) -> Result<ConnectOptions, Failure> {
+    let env = |name: &str| std::env::var(name).ok();
+    let mut options = ConnectOptions::load(global.context.as_deref(), &env)
+        .map_err(|error| unconnected(&ConnectError::Context(error)))?;
+    if let Some(server) = &global.server {
+        options.servers = ConnectOptions::to(server).servers;
+    }
+    if let Some(creds) = &global.creds {
+        options.credentials = Credentials::CredsFile(creds.clone());
+    }
+    Ok(options)
+}
+
+/// Connects as the global options say, at most for `--timeout`.
+pub async fn open(global: &Global) -> Result<Connection, Failure> {
+    let options = options(global)?;
+    let servers = options.shown_servers();
+    match tokio::time::timeout(global.timeout, connect(options)).await {
+        Ok(connected) => connected.map_err(|error| unconnected(&error)),
+        Err(_) => {
+            let message = format!("no NATS server answers at {servers}");
+            Err(Failure::coded(errors::NO_NATS, message)
+                .help("check the address; for a private server and runtime: `millstream dev`"))
+        }
+    }
+}
+
+/// What to say when there is no connection.
+pub fn unconnected(error: &ConnectError) -> Failure {
+    let message = error.to_string();
+    let failure = match error {
+        ConnectError::Context(ContextError::Missing { .. }) => Failure::new(Exit::NotFound, message)
+            .help("`nats context ls` lists contexts; `--server URL` needs none"),
+        ConnectError::Context(_) | ConnectError::Url { .. } => Failure::new(Exit::Invalid, message)
+            .help("`--server nats://HOST:PORT` connects without a context"),
+        ConnectError::File { path, source } => {
+            return Failure::file("use", std::path::Path::new(path), source);
+        }
+        ConnectError::Unauthorized { .. } => Failure::new(Exit::NotPermitted, message)
+            .help("name the right credentials with `--creds FILE` or a context of the nats CLI"),
+        ConnectError::Refused { .. } | ConnectError::Tls { .. } => Failure::coded(errors::NO_NATS, message)
+            .help("check the address; for a private server and runtime: `millstream dev`"),
+        ConnectError::NoJetStream { .. }
+        | ConnectError::AccountWithoutJetStream { .. }
+        | ConnectError::JetStream { .. } => Failure::coded(errors::STORAGE, message),
+        ConnectError::TooOld { .. } => Failure::new(Exit::Refused, message)
+            .help("upgrade nats-server; `millstream dev` brings the version it needs"),
+    };
+    match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}
