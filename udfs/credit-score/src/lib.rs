@@ -1,0 +1,149 @@
+//! Keeps a customer's credit score current: repayments raise it, missed payments, high utilisation and
+//! enquiries lower it, and all but the utilisation fade with event time. No floats anywhere: the
+//! same events give the same score on every machine.
+
+mod config;
+mod file;
+
+use millstream_udf::prelude::*;
+
+use crate::config::{Config, DAY_MS};
+use crate::file::{CreditFile, Event, Money, Reason};
+
+/// An event of a customer's credit. The key is the customer.
+#[derive(Input)]
+struct CreditEvent<'a> {
+    event_id: &'a str,
+    #[field(rename = "type")]
+    kind: &'a str,
+    ts: i64,
+    amount: Option<Money>,
+    due: Option<Money>,
+    balance: Option<Money>,
+    limit: Option<Money>,
+    days_late: Option<i64>,
+}
+
+/// The score after an event, or after a time without one.
+#[derive(Output)]
+#[output(tag = "type", value = "score")]
+struct Score<'a> {
+    customer_id: &'a str,
+    event_id: Option<&'a str>,
+    ts: i64,
+    score: i64,
+    change: i64,
+    /// Share of the limit in use, in percent.
+    utilisation: Option<Decimal<2>>,
+    reasons: Json<Vec<Reason>>,
+}
+
+/// The score has come into another band.
+#[derive(Output)]
+#[output(tag = "type", value = "band")]
+struct Band<'a> {
+    customer_id: &'a str,
+    ts: i64,
+    score: i64,
+    from: &'a str,
+    to: &'a str,
+}
+
+/// The outputs.
+#[derive(Outputs)]
+struct Out {
+    score: Emit<Score<'static>>,
+    band: Emit<Band<'static>>,
+}
+
+/// What is kept of a customer.
+#[derive(States)]
+struct Customer {
+    file: Value<CreditFile>,
+}
+
+/// The UDF.
+struct CreditScore {
+    config: Config,
+}
+
+#[udf(name = "credit-score", version = "1.0.0", state = Customer, outputs = Out)]
+impl CreditScore {
+    fn new(config: Config) -> Result<Self> {
+        Ok(Self { config: config.checked()? })
+    }
+
+    fn process(&self, input: CreditEvent<'_>, customer: &mut Customer, out: &mut Out, ctx: &mut Context<'_>) -> Result<()> {
+        let event = input.event()?;
+        let customer_id = ctx.key_text()?;
+        let file = customer.file.get_or_default();
+        file.apply(event, input.ts, &self.config)?;
+        if let Some(at) = file.rescore_at_ms {
+            ctx.delete_timer(Self::RESCORE, at);
+        }
+        let rescore_at = file.as_of_ms.unwrap_or(input.ts).saturating_add(self.config.rescore_days * DAY_MS);
+        file.rescore_at_ms = Some(rescore_at);
+        ctx.set_timer(Self::RESCORE, rescore_at);
+        self.publish(file, customer_id, Some(input.event_id), input.ts, out);
+        Ok(())
+    }
+
+    /// Nothing has happened for a while: what has faded shows.
+    #[timer(event_time)]
+    fn rescore(&self, customer: &mut Customer, out: &mut Out, ctx: &mut TimerContext<'_>) -> Result<()> {
+        if let Some(file) = customer.file.get_mut() {
+            file.rescore_at_ms = None;
+            file.advance(ctx.time(), &self.config);
+            self.publish(file, ctx.key_text()?, None, ctx.time(), out);
+        }
+        Ok(())
+    }
+}
+
+impl CreditScore {
+    /// Gives the score out, and the band if it is another one.
+    fn publish(&self, file: &mut CreditFile, customer_id: &str, event_id: Option<&str>, ts: i64, out: &mut Out) {
+        let assessment = file.assess(&self.config);
+        let score = assessment.score;
+        let previous = file.score.replace(score).unwrap_or(self.config.base);
+        let utilisation = file.utilisation.map(|(used, _)| Decimal::from_units(used));
+        let reasons = Json(assessment.reasons);
+        out.score.emit(Score { customer_id, event_id, ts, score, change: score - previous, utilisation, reasons });
+        let (from, to) = (band(previous), band(score));
+        if from != to {
+            out.band.emit(Band { customer_id, ts, score, from, to });
+        }
+    }
+}
+
+impl CreditEvent<'_> {
+    fn event(&self) -> Result<Event> {
+        let money = |value: Option<Money>, name: &str| {
+            value.ok_or_else(|| Error::new(format_args!("a `{}` event needs `{name}`", self.kind)))
+        };
+        Ok(match self.kind {
+            "repayment" => Event::Repayment { amount: money(self.amount, "amount")?, due: money(self.due, "due")? },
+            "utilisation" => Event::Utilisation { balance: money(self.balance, "balance")?, limit: money(self.limit, "limit")? },
+            "missed_payment" => match self.days_late {
+                Some(days_late) => Event::MissedPayment { days_late },
+                None => bail!("a `missed_payment` event needs `days_late`"),
+            },
+            "enquiry" => Event::Enquiry,
+            other => bail!("`{other}` is no type of credit event"),
+        })
+    }
+}
+
+/// The usual names of ranges of scores.
+fn band(score: i64) -> &'static str {
+    match score {
+        ..=579 => "poor",
+        580..=669 => "fair",
+        670..=739 => "good",
+        740..=799 => "very_good",
+        _ => "excellent",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The stage's `config`.
+
+use millstream_udf::prelude::*;
+
+/// Milliseconds of an hour and a day.
+pub const HOUR_MS: i64 = 3_600_000;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+/// A setting's largest weight.
+const WEIGHT_MAX: i64 = 1_000;
+/// Entries of the catalogue, at most.
+const CATALOGUE_MAX: usize = 1_000;
+
+/// All settings, each with a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many products are recommended, 1 to 20.
+    pub top: usize,
+    /// What a view, a product put in the cart, and a purchase say about interest.
+    pub view: i64,
+    pub cart: i64,
+    pub purchase: i64,
+    /// What it counts that a product was looked at together with the one at hand.
+    pub together: i64,
+    /// Half-life of interest in a product.
+    pub product_half_life_hours: i64,
+    /// Half-life of interest in a category, and of products seen together.
+    pub category_half_life_hours: i64,
+    /// Two products of one customer were looked at together if no more than so long lies between.
+    pub session_minutes: i64,
+    /// Products worth recommending to whoever likes their category: the customer need not have seen them.
+    pub catalogue: Vec<Listed>,
+}
+
+/// A product of the catalogue.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    pub product_id: String,
+    pub category: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            top: 5,
+            view: 1,
+            cart: 3,
+            purchase: 5,
+            together: 2,
+            product_half_life_hours: 72,
+            category_half_life_hours: 24 * 30,
+            session_minutes: 30,
+            catalogue: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration, if its numbers make sense.
+    pub fn checked(self) -> Result<Self> {
+        ensure!((1..=20).contains(&self.top), "`top` is {}; it must be 1 to 20", self.top);
+        for (name, weight) in [("view", self.view), ("cart", self.cart), ("purchase", self.purchase), ("together", self.together)] {
+            ensure!((0..=WEIGHT_MAX).contains(&weight), "`{name}` is {weight}; it must be 0 to {WEIGHT_MAX}");
+        }
+        for (name, hours) in
+            [("product_half_life_hours", self.product_half_life_hours), ("category_half_life_hours", self.category_half_life_hours)]
+        {
+            ensure!((1..=24 * 3_650).contains(&hours), "`{name}` is {hours}; it must be 1 to 87600");
+        }
+        ensure!((1..=1_440).contains(&self.session_minutes), "`session_minutes` is {}; it must be 1 to 1440", self.session_minutes);
+        let listed = self.catalogue.len();
+        ensure!(listed <= CATALOGUE_MAX, "`catalogue` has {listed} entries; it must have {CATALOGUE_MAX} or less");
+        Ok(self)
+    }
+}
