@@ -6,6 +6,7 @@ use crate::output::Outputs;
 use crate::state::States;
 
 /// What a field holds.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldType {
     /// `true` or `false`.
@@ -25,6 +26,7 @@ pub enum FieldType {
 }
 
 /// Where an input field comes from.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldSource {
     /// A JSON pointer (RFC 6901) into the payload.
@@ -38,6 +40,7 @@ pub enum FieldSource {
 }
 
 /// One declared input field.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputField {
     /// Name for messages.
@@ -51,6 +54,7 @@ pub struct InputField {
 }
 
 /// One declared input.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Unique among the inputs.
@@ -60,6 +64,7 @@ pub struct Input {
 }
 
 /// One declared field of an output.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputField {
     /// The JSON key.
@@ -71,6 +76,7 @@ pub struct OutputField {
 }
 
 /// One declared output.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Unique among the outputs.
@@ -87,6 +93,7 @@ impl Output {
 }
 
 /// What a keyed state is made of.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum StateKind {
@@ -99,6 +106,7 @@ pub enum StateKind {
 }
 
 /// One declared state.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Unique among the states.
@@ -112,6 +120,7 @@ pub struct State {
 }
 
 /// The clock a timer follows.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TimeDomain {
@@ -122,6 +131,7 @@ pub enum TimeDomain {
 }
 
 /// One declared timer.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// Unique among the timers.
@@ -131,6 +141,7 @@ pub struct Timer {
 }
 
 /// What the guest asks for beyond its batch.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Capability {
@@ -143,6 +154,7 @@ pub enum Capability {
 }
 
 /// What a UDF says of itself.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// Lower-case letters, digits and dashes.

@@ -5,11 +5,13 @@
 //! User code has no need of this module.
 
 /// Byte strings packed into one buffer; item `i` is `data[ends[i-1]..ends[i]]`.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
     /// End of each item in `data`; ascends.
     pub ends: Vec<u32>,
     /// The items, one behind the other.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::text_or_hex"))]
     pub data: Vec<u8>,
 }
 
@@ -64,9 +66,11 @@ pub(crate) fn push_presence(presence: &mut Presence, i: usize, present: bool) {
 }
 
 /// The values of one field, one per record.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// 0 or 1 per item.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::hex"))]
     Booleans(Vec<u8>),
     /// Integers, and decimals in units.
     Integers(Vec<i64>),
@@ -77,24 +81,29 @@ pub enum Values {
 }
 
 /// A field of all records of a batch.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Which items are present.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::hex"))]
     pub present: Presence,
     /// The items, present or not.
     pub values: Values,
 }
 
 /// Values of one state for the distinct keys of a batch.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// Which keys have a value.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::hex"))]
     pub present: Presence,
     /// One item per distinct key.
     pub items: Blob,
 }
 
 /// Records of one input, in order.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// Index of the declared input.
@@ -118,6 +127,7 @@ pub struct Batch {
 }
 
 /// Timers that are due, in the order of (time, key, name).
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimerBatch {
     /// Distinct keys in order of first appearance.
@@ -139,6 +149,7 @@ pub struct TimerBatch {
 }
 
 /// Items for one declared output.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emitted {
     /// Per item the index of the record or timer that caused it; ascends.
@@ -148,17 +159,20 @@ pub struct Emitted {
 }
 
 /// New values of one `value` state.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
     /// Key indexes, each at most once.
     pub keys: Vec<u32>,
     /// Present: set; absent: delete.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::hex"))]
     pub present: Presence,
     /// One item per key.
     pub items: Blob,
 }
 
 /// Timers set and deleted, in order.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimerChanges {
     /// Index of the causing record or timer; ascends.
@@ -168,10 +182,12 @@ pub struct TimerChanges {
     /// Milliseconds.
     pub times: Vec<i64>,
     /// Present: set; absent: delete.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(with = "crate::vectors::hex"))]
     pub present: Presence,
 }
 
 /// All that a call did.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     /// One per declared output.
@@ -183,6 +199,7 @@ pub struct Effects {
 }
 
 /// The refusal of one record or timer.
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Index in the batch.

@@ -31,6 +31,8 @@ pub mod bindings;
 mod component;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+#[cfg(not(target_arch = "wasm32"))]
+mod vectors;
 
 pub use millstream_udf_macros::{Input, Output, Outputs, States, udf};
 

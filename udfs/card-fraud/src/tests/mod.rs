@@ -1,6 +1,7 @@
 //! The rules one by one; [`golden`] compares whole streams with Apache Flink.
 
 mod golden;
+mod vectors;
 
 use millstream_udf::testing::{Harness, Refusal};
 use proptest::prelude::*;
