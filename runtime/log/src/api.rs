@@ -25,8 +25,6 @@ pub(crate) mod code {
     pub const STREAM_NOT_FOUND: u64 = 10059;
     /// "no message found".
     pub const NO_MESSAGE_FOUND: u64 = 10037;
-    /// "consumer not found".
-    pub const CONSUMER_NOT_FOUND: u64 = 10014;
     /// "wrong last sequence: N".
     pub const WRONG_LAST_SEQUENCE: u64 = 10071;
     /// "expected last sequence per subject temporarily unavailable".

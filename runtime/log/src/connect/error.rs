@@ -28,6 +28,12 @@ pub enum ConnectError {
         #[source]
         source: std::io::Error,
     },
+    /// A creds file without a JWT and a seed.
+    #[error("file {path} is not a creds file: it lacks a JWT or a seed")]
+    CredsFormat {
+        /// Its path.
+        path: String,
+    },
     /// Nobody listens there, or the network does not lead there.
     #[error("no NATS server answers at {server}: {description}")]
     Refused {

@@ -5,6 +5,8 @@
 
 mod context;
 mod error;
+mod login;
+mod once;
 mod options;
 mod version;
 
@@ -12,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use login::sign;
 use tokio::sync::watch;
 
 pub use context::{ContextError, default_config_folder};
 pub use error::ConnectError;
 pub(crate) use error::chain;
+pub(crate) use once::connect_once;
 pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
 
@@ -74,8 +78,14 @@ impl Connection {
 /// Connects, checks the server's version and that JetStream is there.
 pub async fn connect(options: ConnectOptions) -> Result<Connection, ConnectError> {
     let (lost, losses) = watch::channel(0);
-    let mut client_options = options.client_options().await?;
-    client_options = client_options
+    let login = Arc::new(options.login().await?);
+    let client_options = async_nats::ConnectOptions::with_auth_callback(move |nonce| {
+        let answer = sign(&login, &nonce);
+        async move { answer }
+    });
+    let client_options = options
+        .apply_to(client_options)
+        .await?
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .subscription_capacity(SUBSCRIPTION_CAPACITY)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::context::{ContextFile, default_config_folder};
+use super::login::Login;
 use super::{ConnectError, ContextError};
 
 /// Where to connect when nothing says otherwise.
@@ -231,26 +232,58 @@ impl ConnectOptions {
         shown.join(",")
     }
 
-    /// The client library's options, secrets read from their files.
-    pub(crate) async fn client_options(&self) -> Result<async_nats::ConnectOptions, ConnectError> {
-        let mut options = async_nats::ConnectOptions::new().name(&self.name);
-        options = match &self.credentials {
-            Credentials::None => options,
+    /// What to show the server, read from its files.
+    pub(super) async fn login(&self) -> Result<Login, ConnectError> {
+        Ok(match &self.credentials {
+            Credentials::None => self.login_of_url(),
             Credentials::CredsFile(path) => {
                 let text = read_secret(path).await?;
-                options.credentials(text.expose()).map_err(|source| ConnectError::File {
-                    path: path.display().to_string(),
-                    source,
-                })?
+                let mut blocks = blocks(text.expose());
+                match (blocks.next(), blocks.next()) {
+                    (Some(jwt), Some(seed)) => {
+                        Login::Jwt { jwt: jwt.to_owned(), seed: seed.to_owned() }
+                    }
+                    _ => {
+                        return Err(ConnectError::CredsFormat { path: path.display().to_string() });
+                    }
+                }
             }
             Credentials::NkeyFile(path) => {
-                options.nkey(read_secret(path).await?.expose().trim().to_owned())
+                let text = read_secret(path).await?;
+                // Either the bare seed, or decorated as in a creds file.
+                let seed = blocks(text.expose()).last().unwrap_or(text.expose().trim()).to_owned();
+                Login::Nkey { seed }
             }
             Credentials::User { user, password } => {
-                options.user_and_password(user.clone(), password.expose().to_owned())
+                Login::User { user: user.clone(), password: password.expose().to_owned() }
             }
-            Credentials::Token(token) => options.token(token.expose().to_owned()),
+            Credentials::Token(token) => Login::Token(token.expose().to_owned()),
+        })
+    }
+
+    /// `nats://user:password@host` or `nats://token@host`.
+    fn login_of_url(&self) -> Login {
+        let url = self.servers.iter().find_map(|url| {
+            url.parse::<async_nats::ServerAddr>().ok()?.has_user_pass().then_some(url)
+        });
+        let Some(address) = url.and_then(|url| url.parse::<async_nats::ServerAddr>().ok()) else {
+            return Login::None;
         };
+        match (address.username(), address.password()) {
+            (Some(user), Some(password)) => {
+                Login::User { user: user.to_owned(), password: password.to_owned() }
+            }
+            (Some(token), None) => Login::Token(token.to_owned()),
+            (None, _) => Login::None,
+        }
+    }
+
+    /// Adds certificates and names to the client library's options.
+    pub(super) async fn apply_to(
+        &self,
+        options: async_nats::ConnectOptions,
+    ) -> Result<async_nats::ConnectOptions, ConnectError> {
+        let mut options = options.name(&self.name);
         if let Some(ca) = &self.tls.ca {
             options = options.add_root_certificates(readable(ca).await?);
         }
@@ -269,6 +302,15 @@ impl ConnectOptions {
         }
         Ok(options)
     }
+}
+
+/// The texts between lines of dashes in a creds file: the JWT, then the seed.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    let mut lines = text.lines().map(str::trim);
+    std::iter::from_fn(move || {
+        lines.by_ref().find(|line| line.starts_with("---") && line.contains("BEGIN"))?;
+        lines.by_ref().find(|line| !line.is_empty())
+    })
 }
 
 /// Reads a file that holds a secret.
@@ -333,6 +375,30 @@ mod tests {
         assert!(!shown.contains("pw1") && !shown.contains("pw2"), "{shown}");
         assert_eq!(options.shown_servers(), "nats://a:4222,tls://b");
         assert_eq!(without_user("file:///a@b/c"), "file:///a@b/c");
+    }
+
+    #[tokio::test]
+    async fn reads_creds_files_and_urls() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.creds");
+        let text = "-----BEGIN NATS USER JWT-----\r\nabc.def\r\n------END NATS USER JWT------\n\n*** IMPORTANT ***\n\n-----BEGIN USER NKEY SEED-----\nSUAXYZ\n------END USER NKEY SEED------\n";
+        std::fs::write(&path, text).unwrap();
+        let mut options = ConnectOptions::to("nats://a");
+        options.credentials = Credentials::CredsFile(path.clone());
+        assert!(
+            matches!(options.login().await, Ok(Login::Jwt { jwt, seed }) if jwt == "abc.def" && seed == "SUAXYZ")
+        );
+        std::fs::write(&path, "SUAXYZ\n").unwrap();
+        assert!(matches!(options.login().await, Err(ConnectError::CredsFormat { .. })));
+        options.credentials = Credentials::NkeyFile(path);
+        assert!(matches!(options.login().await, Ok(Login::Nkey { seed }) if seed == "SUAXYZ"));
+        let url = ConnectOptions::to("nats://a,nats://joe:pw@b");
+        assert!(
+            matches!(url.login().await, Ok(Login::User { user, password }) if user == "joe" && password == "pw")
+        );
+        assert!(
+            matches!(ConnectOptions::to("nats://tok@b").login().await, Ok(Login::Token(token)) if token == "tok")
+        );
     }
 
     #[test]
