@@ -5,3 +5,16 @@
 //! owner sets, nothing runs in the background, and equal calls give equal results. Every operation exists as
 //! a plain function, which a single-threaded simulation calls; [`MemoryLog`], [`MemorySource`] and
 //! [`MemorySink`] put them behind the traits of the real implementations and pass the same conformance suite.
+
+mod broker;
+mod log;
+mod sink;
+mod source;
+mod stream;
+mod subject;
+
+pub use broker::{MemoryBroker, Message, Published, Rejection, Stored};
+pub use log::{AppendFault, MemoryLog};
+pub use sink::{MemorySink, MemorySinkReader};
+pub use source::MemorySource;
+pub use stream::StreamOptions;
