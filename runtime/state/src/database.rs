@@ -303,3 +303,65 @@ fn is_expired(key: &[u8], value: &[u8], now: i64) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budgets;
+    use crate::row::KeyedRow;
+
+    #[test]
+    fn compactions_drop_what_has_expired_at_the_committed_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicI64::new(i64::MIN));
+        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &time).unwrap();
+        let cells = |times: &[i64]| {
+            let mut row = KeyedRow::new(b"");
+            times.iter().enumerate().for_each(|(i, time)| row.set(i, Some(b"value"), *time));
+            row.cells().to_vec()
+        };
+        let rows = [
+            (vec![layout::VALUES, 1], cells(&[100, 200])),
+            (vec![layout::VALUES, 2], cells(&[100, i64::MAX])),
+            (vec![layout::ELEMENTS, 0, 1, 0, 0, 1], groups::encode(b"v", 150)),
+            (vec![layout::ELEMENTS, 0, 1, 0, 0, 2], groups::encode(b"v", i64::MAX)),
+            (vec![layout::TIMERS, 0, 0], Vec::new()),
+        ];
+        for (key, value) in &rows {
+            db.db.put(key, value).unwrap();
+        }
+        let left = |now: i64| {
+            time.store(now, Ordering::Relaxed);
+            db.flush(true).unwrap();
+            db.db.compact_range::<&[u8], &[u8]>(None, None);
+            rows.iter().filter(|(key, _)| db.get(key).unwrap().is_some()).count()
+        };
+        assert_eq!(left(99), 5);
+        assert_eq!(left(150), 4);
+        assert_eq!(left(199), 4);
+        assert_eq!(left(200), 3);
+    }
+
+    #[test]
+    fn a_clear_voids_rows_of_its_own_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicI64::new(0));
+        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &time).unwrap();
+        let mut prefix = Vec::new();
+        layout::group_prefix(&mut prefix, 0, b"k");
+        let key = [&prefix[..], b"entry"].concat();
+        let positions = LocalState {
+            redo_from: Default::default(),
+            newest: Default::default(),
+            processing_time: 0,
+        };
+        let mut batch = Batch::default();
+        batch
+            .add(&db, &Change::Put { key: key.clone(), value: groups::encode(b"v", i64::MAX) })
+            .unwrap();
+        batch.add(&db, &Change::Clear { prefix }).unwrap();
+        batch.write(&db, &positions, Some(b"{}")).unwrap();
+        assert!(db.get(&key).unwrap().is_none());
+        assert_eq!(db.anchor().unwrap().unwrap().0, positions);
+    }
+}

@@ -106,7 +106,8 @@ pub(crate) fn decode(row: &[u8]) -> Option<(&[u8], i64)> {
 
 /// How to take back one write.
 enum Undo {
-    Put { group: u32, entry: Arc<[u8]>, before: Option<Element> },
+    /// `complete`: whether the group was.
+    Put { group: u32, entry: Arc<[u8]>, before: Option<Element>, complete: bool },
     Clear { group: u32, clear: Dirt, complete: bool, elements: Vec<Element> },
 }
 
@@ -359,12 +360,14 @@ impl Groups {
     pub fn drop_call(&mut self, ledger: &mut Ledger) {
         for undo in self.undo.take().into_iter().flatten().rev() {
             match undo {
-                Undo::Put { group, entry, before } => {
+                Undo::Put { group, entry, before, complete } => {
                     if let Some(&id) = self.groups[group].entries.get(&entry) {
                         self.forget(id, ledger);
                     }
-                    if let Some(element) = before {
-                        self.bring_back(element, ledger);
+                    match before {
+                        Some(element) => self.bring_back(element, ledger),
+                        // A scan may since have completed the group around the element that is gone now.
+                        None => self.groups[group].complete = complete,
                     }
                 }
                 Undo::Clear { group, clear, complete, elements } => {
@@ -395,7 +398,8 @@ impl Groups {
             dirt: element.dirt,
             referenced: true,
         });
-        undo.push(Undo::Put { group: element.group, entry: element.entry.clone(), before });
+        let complete = self.groups[element.group].complete;
+        undo.push(Undo::Put { group: element.group, entry: element.entry.clone(), before, complete });
     }
 
     fn forget(&mut self, id: u32, ledger: &mut Ledger) {

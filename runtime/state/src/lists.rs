@@ -1,15 +1,17 @@
 //! List states, kept as elements: an item under its position (u64, big endian), and a head under the empty entry key.
 //!
-//! Positions count up from 0 and are never reused until the list is cleared; the log's deltas name positions.
-//! The guest sees indexes: those of the items that have not expired, in order. Without TTL both are the
-//! same. With TTL items expire from the front as long as they expire in order; the head then only moves its start.
-//! A guest that refreshes items out of order makes the list *scattered*: its live items are then found by
-//! reading all of it.
+//! The guest sees indexes: those of the items that have not expired, in order. The log's deltas name
+//! positions, which stay what they are. They count up from 0; in a list with TTL, whose head expires with
+//! its last item, they count up from the running commit's number times 2^20, so that positions only ever grow between
+//! two clears (a commit holds fewer than 2^20 writes) and redoing old writes over a newer list does no harm.
+//!
+//! Items expire from the front as long as they expire in order; the head then only moves its start. A guest that
+//! refreshes items out of order makes the list *scattered*: its live items are then found by reading all of it.
 
 use crate::error::StateError;
 use crate::keyed::{KeyedState, expiry};
 
-/// Head of a list. Stored as start, end (u64), latest expiry (i64), scattered (0 or 1); little endian.
+/// Head of a list. Stored as start, end (u64), latest expiry (i64), flags (bit 0: timed, bit 1: scattered); little endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
     /// All items before this position have expired.
@@ -18,12 +20,16 @@ struct Head {
     end: u64,
     /// The largest expiry of any item; `i64::MAX` if one stays for ever.
     latest: i64,
+    /// Some item was given an expiry.
+    timed: bool,
     /// Items may expire in another order than that of their positions.
     scattered: bool,
 }
 
-/// The empty list.
-const EMPTY: Head = Head { start: 0, end: 0, latest: i64::MIN, scattered: false };
+/// A list without items.
+const EMPTY: Head = Head { start: 0, end: 0, latest: i64::MIN, timed: false, scattered: false };
+/// Positions that a commit may use in a list with TTL, as a power of two.
+const POSITIONS_PER_COMMIT_LOG2: u32 = 20;
 /// Entry key of the head.
 const HEAD: &[u8] = &[];
 
@@ -33,7 +39,7 @@ impl Head {
         out[..8].copy_from_slice(&self.start.to_le_bytes());
         out[8..16].copy_from_slice(&self.end.to_le_bytes());
         out[16..24].copy_from_slice(&self.latest.to_le_bytes());
-        out[24] = u8::from(self.scattered);
+        out[24] = u8::from(self.timed) | u8::from(self.scattered) << 1;
         out
     }
 
@@ -41,13 +47,15 @@ impl Head {
         let (start, rest) = bytes.split_first_chunk()?;
         let (end, rest) = rest.split_first_chunk()?;
         let (latest, rest) = rest.split_first_chunk()?;
+        let &[flags @ 0..4] = rest else { return None };
         let head = Self {
             start: u64::from_le_bytes(*start),
             end: u64::from_le_bytes(*end),
             latest: i64::from_le_bytes(*latest),
-            scattered: rest == [1],
+            timed: flags & 1 != 0,
+            scattered: flags & 2 != 0,
         };
-        (rest.len() == 1 && head.start <= head.end).then_some(head)
+        (head.start <= head.end).then_some(head)
     }
 }
 
@@ -93,7 +101,16 @@ impl KeyedState {
     ) -> Result<Option<u64>, StateError> {
         self.select(state, key);
         let head = self.live_head()?;
-        let position = if head.scattered {
+        let position = if head == EMPTY {
+            let first = match self.states[usize::from(state)].ttl_ms {
+                Some(_) => self.ledger.current << POSITIONS_PER_COMMIT_LOG2,
+                None => 0,
+            };
+            match index {
+                0 => first,
+                _ => return Ok(None),
+            }
+        } else if head.scattered {
             let positions = self.live_positions(head)?;
             match usize::try_from(index).ok().and_then(|index| positions.get(index)) {
                 Some(&position) => position,
@@ -149,7 +166,7 @@ impl KeyedState {
     fn live_head(&mut self) -> Result<Head, StateError> {
         let mut head = self.head()?;
         let stored = head.start;
-        while head.start < head.end && !self.is_live(head.start)? {
+        while head.timed && head.start < head.end && !self.is_live(head.start)? {
             self.put_element(&head.start.to_be_bytes(), None, i64::MAX);
             head.start += 1;
         }
@@ -198,12 +215,16 @@ impl KeyedState {
     ) -> Result<(), StateError> {
         let expiry = expiry(self.ledger.now, self.states[usize::from(state)].ttl_ms);
         let mut head = before;
+        if before == EMPTY {
+            head.start = position;
+        }
         head.end = head.end.max(position + 1);
         head.latest = head.latest.max(expiry);
-        if position + 1 < head.end {
-            head.scattered |= self.breaks_order(position, expiry)?;
-        } else {
+        head.timed |= expiry != i64::MAX;
+        if position + 1 == head.end {
             head.scattered |= expiry < before.latest;
+        } else if head.timed {
+            head.scattered |= self.breaks_order(head, position, expiry)?;
         }
         self.put_element(&position.to_be_bytes(), Some(item), expiry);
         if head != before {
@@ -212,11 +233,21 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Whether an item that is not the last would get another expiry than it has.
-    fn breaks_order(&mut self, position: u64, expiry: i64) -> Result<bool, StateError> {
-        Ok(match self.element(&position.to_be_bytes())? {
-            Some(id) => self.groups.elements[id].expiry != expiry,
-            None => expiry != i64::MAX,
-        })
+    /// Whether an item that is not the last would expire before its predecessor or after its successor. Every write checks
+    /// its own neighbours, so it does not matter which of them a redo finds already written.
+    fn breaks_order(&mut self, head: Head, position: u64, expiry: i64) -> Result<bool, StateError> {
+        let after = self.expiry_at(position + 1)?;
+        let before = if position > head.start { self.expiry_at(position - 1)? } else { None };
+        // A predecessor that is gone is in order, a successor that is gone is not.
+        Ok(after.is_none_or(|after| after < expiry) || before.is_some_and(|before| before > expiry))
+    }
+
+    /// When the item at a position expires; `None` if there is none.
+    fn expiry_at(&mut self, position: u64) -> Result<Option<i64>, StateError> {
+        let id = self.element(&position.to_be_bytes())?;
+        Ok(id
+            .map(|id| &self.groups.elements[id])
+            .filter(|item| item.value.is_some())
+            .map(|item| item.expiry))
     }
 }
