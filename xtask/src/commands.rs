@@ -18,7 +18,7 @@ pub enum Command {
     /// Find or fetch what the machine lacks: the modules' target, libclang, a nats-server.
     Setup,
     /// Build the binary `millstream` and every shipped module.
-    Build,
+    Build(build::Args),
     /// Run every check and every test; further arguments go to the test runner.
     Test(test::Args),
     /// Check format, lints, the rules of the code and the dependencies.
@@ -35,7 +35,7 @@ impl Command {
         let workspace = Workspace::load()?;
         match self {
             Self::Setup => setup::run(),
-            Self::Build => build::run(&workspace),
+            Self::Build(args) => build::run(&workspace, &args),
             Self::Test(args) => test::run(&workspace, &args),
             Self::Tidy => tidy::run(&workspace),
             Self::Demo(args) => demo::run(&workspace, &args),

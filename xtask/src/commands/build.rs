@@ -15,9 +15,20 @@ pub const BINARY: &str = "millstream";
 /// Names [`BINARY`] for the processes that start it: tests, the demo and the benchmarks.
 pub const BINARY_VARIABLE: &str = "MILLSTREAM_BIN";
 
+/// Arguments of the subcommand.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Also build the modules that only tests load, into `tests/guests/dist`.
+    #[arg(long)]
+    test_modules: bool,
+}
+
 /// The subcommand.
-pub fn run(workspace: &Workspace) -> Result<()> {
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     ensure_build_tools()?;
+    if args.test_modules {
+        modules::FOR_TESTS.build(workspace)?;
+    }
     build(workspace, &[])?;
     say(&format!("built {}", workspace.binary(BINARY).display()));
     Ok(())
