@@ -211,11 +211,16 @@ impl Egress {
         self.recovering = false;
     }
 
-    /// A commit is in the log. Commits come in order; those that the sink has are skipped.
+    /// A commit is in the log. Commits come in order, some perhaps again (when recovery began anew):
+    /// what was offered before and what the sink has is skipped.
     pub fn offer(&mut self, point: LogPoint, outputs: Outputs, confirmed_at_ms: i64) {
         self.confirmed_at_ms = self.confirmed_at_ms.max(confirmed_at_ms);
         let end = OutputPoint { commit: point.number, count: outputs.count() };
-        if end > self.scanned {
+        let offered = self.queue.back().map_or(self.scanned, |last| OutputPoint {
+            commit: last.point.number,
+            count: last.outputs.count(),
+        });
+        if end > offered {
             self.queue.push_back(Queued { point, outputs, offset: 0, count: 0 });
             self.advance();
         }
@@ -309,8 +314,7 @@ impl Egress {
     /// Looks at the queue up to the next output that must be published.
     fn take(&mut self) -> Option<Publication> {
         while let Some((point, item, payload, key)) = self.read_item() {
-            let at = OutputPoint { commit: point.number, count: item.index + 1 };
-            if at <= self.cursor.through || !self.takes[usize::from(item.output)] {
+            if !self.takes[usize::from(item.output)] {
                 self.advance();
                 continue;
             }
@@ -351,11 +355,16 @@ impl Egress {
             if let Some((item, next)) = queued.outputs.read_at(queued.offset, queued.count) {
                 queued.offset = next;
                 queued.count += 1;
-                self.scanned = OutputPoint { commit: point.number, count: queued.count };
-                self.scanned_read_from = point.sequence;
                 let payload = queued.outputs.slice(item.payload.clone());
                 let key = queued.outputs.slice(item.key.clone());
-                return Some((point, item, payload, key));
+                let at = OutputPoint { commit: point.number, count: queued.count };
+                // The cursor may have begun in the middle of the commit: no step back.
+                if at > self.scanned {
+                    self.scanned = at;
+                    self.scanned_read_from = point.sequence;
+                    return Some((point, item, payload, key));
+                }
+                continue;
             }
             self.pass_front();
         }
@@ -364,7 +373,8 @@ impl Egress {
     /// The front commit was looked at entirely.
     fn pass_front(&mut self) {
         if let Some(queued) = self.queue.pop_front() {
-            self.scanned = OutputPoint { commit: queued.point.number, count: queued.count };
+            let end = OutputPoint { commit: queued.point.number, count: queued.count };
+            self.scanned = self.scanned.max(end);
             self.scanned_read_from = Sequence(queued.point.sequence.0 + 1);
         }
     }

@@ -16,7 +16,8 @@
 //!                                                        Running <--> one commit in flight
 //!                                                           | Drain
 //!                                                        Draining --> Stopped
-//!  Any phase: --a newer owner, an incident, a host fault--> Stopped
+//!  Any phase: --a newer owner, a host fault--> Stopped
+//!  Any phase behind TakingOver: --an incident--> Confirming --own commit landed--> Stopped
 //! ```
 //!
 //! Architecture invariants:
@@ -26,6 +27,8 @@
 //! - One append is in flight. The slice behind it grows meanwhile and belongs to
 //!   the operator's overlay; it becomes a commit only when the one before it is
 //!   acknowledged, and is dropped with the whole partition when that is fenced.
+//! - An incident counts only if who met it still is the owner: a former one, late, finds
+//!   sources trimmed and records purged as it should be. So a commit comes first.
 //! - Every record repeats processing time, watermark, positions and cursors, so
 //!   that the last record says alone where to go on.
 
@@ -49,10 +52,17 @@ use crate::slice::{EgressCursor, Slice, SourcePosition};
 
 use cursors::Cursors;
 
-/// Wait before an append is sent again after the first failure, milliseconds; doubles up to [`RETRY_MS_MAX`].
+/// Wait before something is tried again after the first failure, milliseconds; doubles up to [`RETRY_MS_MAX`].
 pub const RETRY_MS_MIN: u64 = 10;
-/// Longest wait before an append is sent again, milliseconds.
+/// Longest wait before something is tried again, milliseconds.
 pub const RETRY_MS_MAX: u64 = 2_000;
+/// So often in a row may a record that was acknowledged be missing from what is read.
+pub const EMPTY_READS_MAX: u32 = 60;
+
+/// The wait before try number `retries` + 1.
+fn retry_ms(retries: u32) -> u64 {
+    (RETRY_MS_MIN << retries.min(16)).min(RETRY_MS_MAX)
+}
 
 /// What a call of [`Operator::compute`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +165,7 @@ pub enum Event {
     Append(AppendReply),
     /// Answer to [`Action::ReadRecord`].
     Record(Option<StoredRecord>),
-    /// Answer to [`Action::ReadRecords`]: some of them in order, at least one if there is one.
+    /// Answer to [`Action::ReadRecords`]: some of them in order without omissions, at least one if there is one.
     Records(Vec<StoredRecord>),
     /// Answer to [`Action::Restore`]: whether there was a checkpoint. The operator has its database by now.
     Restored {
@@ -210,6 +220,8 @@ pub enum Action {
     ReadRecords {
         /// The first one has this sequence or the next higher one.
         from: Sequence,
+        /// Wait before reading, milliseconds.
+        delay_ms: u64,
     },
     /// The local database was of another history and has been wiped (a notice).
     Wiped {
@@ -249,7 +261,7 @@ pub enum Stopped {
     Drained,
     /// The operator stopped it.
     Halted(Halt),
-    /// Something contradicts what was promised.
+    /// Something contradicts what was promised, and the partition was this owner's when it did.
     Incident(Incident),
 }
 
@@ -286,6 +298,10 @@ enum Phase {
     Replaying(Replay),
     Running,
     Draining(Stopped),
+    Confirming {
+        incident: Incident,
+        sent: bool,
+    },
     Stopped,
 }
 
@@ -293,6 +309,9 @@ enum Phase {
 struct Replay {
     chain: Chain,
     redo_from: LogPoint,
+    /// Where to read on.
+    from: Sequence,
+    empty_reads: u32,
     started: bool,
     restored: bool,
 }
@@ -386,9 +405,15 @@ impl<O: Operator> Partition<O> {
             Event::Incident(incident) => Err(Stopped::Incident(incident)),
             Event::Drain => self.on_drain(),
         };
-        match result.and_then(|()| self.turn(now_ms, out)) {
-            Ok(()) => {}
-            Err(stopped) => self.stop(stopped, out),
+        let result = match result {
+            Err(Stopped::Incident(incident)) if self.must_confirm(&incident) => {
+                self.confirm(incident);
+                Ok(())
+            }
+            result => result,
+        };
+        if let Err(stopped) = result.and_then(|()| self.turn(now_ms, out)) {
+            self.stop(stopped, out);
         }
     }
 
@@ -469,6 +494,16 @@ impl<O: Operator> Partition<O> {
 
     fn has_moved(&self) -> bool {
         self.next.slice.positions != self.last.positions
+    }
+
+    /// Whether an incident may be the view of a former owner. What an append itself met is not.
+    fn must_confirm(&self, incident: &Incident) -> bool {
+        let of_append = matches!(
+            incident,
+            Incident::ForeignWrite { .. } | Incident::LogVanished { .. } | Incident::CommitTooLarge { .. }
+        );
+        let owner = !matches!(self.phase, Phase::New | Phase::ReadingTail | Phase::TakingOver | Phase::Stopped);
+        owner && !of_append
     }
 
     fn stop(&mut self, stopped: Stopped, out: &mut Vec<Action>) {

@@ -154,10 +154,16 @@ impl Continuity {
         Verdict::Take
     }
 
-    /// The consumer had nothing more to deliver after the stream had reached `last`: the source is
-    /// scanned up to there, though the filter excluded the end of it.
-    pub fn scanned_through(&mut self, last: Sequence) {
+    /// The consumer says that it made `delivered` deliveries and has nothing more, after the stream had
+    /// reached `last` (to be read before the consumer is asked). To be told when a pull ends empty:
+    /// if the last deliveries were lost, nothing else would show it. Otherwise the source is scanned
+    /// up to there, though the filter excluded the end of it.
+    pub fn caught_up(&mut self, delivered: u64, last: Sequence) -> Verdict {
+        if delivered != self.consumer_sequence {
+            return Verdict::Recreate { from: self.next() };
+        }
         self.position.sequence = self.position.sequence.max(last);
+        Verdict::Take
     }
 }
 
@@ -234,7 +240,8 @@ mod tests {
         let filtered = SourcePolicy { filtered: true, ..PLAIN };
         let mut source = Continuity::attach(filtered, at(4), &FACTS).unwrap();
         assert_eq!(source.deliver(&delivery(1, 9)), Verdict::Take);
-        source.scanned_through(Sequence(20));
+        assert_eq!(source.caught_up(2, Sequence(20)), Verdict::Recreate { from: Sequence(10) });
+        assert_eq!(source.caught_up(1, Sequence(20)), Verdict::Take);
         assert_eq!(source.position().last_sequence, Sequence(9));
         assert_eq!(source.first_is(Sequence(21)), Ok(()));
         assert!(source.first_is(Sequence(22)).is_err());

@@ -35,7 +35,13 @@ pub trait CallState {
     /// Sets a map entry (`Some`) or removes it (`None`).
     fn map_write(&mut self, state: u32, key: u32, entry: &[u8], value: Option<&[u8]>);
     /// At most `limit` entries in the order of their keys, behind `after`.
-    fn map_scan(&mut self, state: u32, key: u32, after: Option<&[u8]>, limit: u32) -> Vec<(Vec<u8>, Vec<u8>)>;
+    fn map_scan(
+        &mut self,
+        state: u32,
+        key: u32,
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> Vec<(Vec<u8>, Vec<u8>)>;
     /// Removes all entries of a map.
     fn map_clear(&mut self, state: u32, key: u32);
     /// Number of items of a list.
@@ -55,5 +61,6 @@ pub trait Udf {
     /// declared kinds and equal lengths.
     fn process(&mut self, batch: &Batch, state: &mut dyn CallState) -> Result<Effects, Fault>;
     /// Fires timers; as `process`.
-    fn on_timer(&mut self, batch: &TimerBatch, state: &mut dyn CallState) -> Result<Effects, Fault>;
+    fn on_timer(&mut self, batch: &TimerBatch, state: &mut dyn CallState)
+    -> Result<Effects, Fault>;
 }

@@ -77,7 +77,9 @@ impl Cursors {
 
     /// A commit's outputs were handed out.
     pub(super) fn handed_out(&mut self, end: OutputPoint, bytes: usize) {
-        if end.count > 0 && self.oldest().is_some_and(|oldest| oldest < end) {
+        // Records are read twice when recovery has to begin again.
+        let known = self.lacking.back().is_some_and(|last| last.end >= end);
+        if end.count > 0 && !known && self.oldest().is_some_and(|oldest| oldest < end) {
             self.backlog_bytes += bytes;
             self.lacking.push_back(Lacking { end, bytes });
         }

@@ -1,6 +1,6 @@
 //! From the tail of the log to [`Phase::Running`].
 
-use super::{Action, Operator, Partition, Phase, Replay, Stopped};
+use super::{Action, EMPTY_READS_MAX, Operator, Partition, Phase, Replay, Stopped, retry_ms};
 use crate::append::{AfterRefusal, LastRecord, after_refusal};
 use crate::commit::{CommitKind, hash_of};
 use crate::ids::{CommitNumber, Generation, LogPoint, Sequence};
@@ -176,8 +176,16 @@ impl<O: Operator> Partition<O> {
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
         let chain = Chain::new(self.config.pipeline);
-        self.phase = Phase::Replaying(Replay { chain, redo_from, started: false, restored });
-        out.push(Action::ReadRecords { from: read_from(&redo_from, &self.cursors.current()) });
+        let from = read_from(&redo_from, &self.cursors.current());
+        self.phase = Phase::Replaying(Replay {
+            chain,
+            redo_from,
+            from,
+            empty_reads: 0,
+            started: false,
+            restored,
+        });
+        out.push(Action::ReadRecords { from, delay_ms: 0 });
         Ok(())
     }
 
@@ -186,20 +194,30 @@ impl<O: Operator> Partition<O> {
         records: &[StoredRecord],
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
-        if !matches!(self.phase, Phase::Replaying(_)) {
+        let last = self.last.point.number;
+        let Phase::Replaying(replay) = &mut self.phase else { return Ok(()) };
+        if records.is_empty() {
+            // The takeover must still come. A replica that is behind does not have it yet.
+            replay.empty_reads += 1;
+            if replay.empty_reads > EMPTY_READS_MAX {
+                return Err(Stopped::Incident(Incident::RecordsMissing { number: last }));
+            }
+            out.push(Action::ReadRecords {
+                from: replay.from,
+                delay_ms: retry_ms(replay.empty_reads),
+            });
             return Ok(());
         }
-        let Some(last) = records.last() else {
-            let number = self.last.point.number;
-            return Err(Stopped::Incident(Incident::RecordsMissing { number }));
-        };
+        replay.empty_reads = 0;
         for stored in records {
             if !self.replay_record(stored, out)? {
                 return Ok(());
             }
         }
         // However far the sinks are behind: what they lack is bounded by the earlier owner's own limit.
-        out.push(Action::ReadRecords { from: Sequence(last.sequence.0 + 1) });
+        if let Phase::Replaying(replay) = &self.phase {
+            out.push(Action::ReadRecords { from: replay.from, delay_ms: 0 });
+        }
         Ok(())
     }
 
@@ -210,14 +228,24 @@ impl<O: Operator> Partition<O> {
         out: &mut Vec<Action>,
     ) -> Result<bool, Stopped> {
         let Phase::Replaying(replay) = &mut self.phase else { return Ok(false) };
-        let (record, point) = replay.chain.accept(stored).map_err(Stopped::Incident)?;
+        let (record, point) = match replay.chain.accept(stored) {
+            Ok(accepted) => accepted,
+            // Trimmed under a reader that had started below the oldest checkpoint.
+            Err(Incident::OutOfOrder { expected, found, .. })
+                if found > expected && !replay.restored =>
+            {
+                return self.restore(found, out).map(|()| false);
+            }
+            Err(incident) => return Err(Stopped::Incident(incident)),
+        };
+        replay.from = Sequence(point.sequence.0 + 1);
         let redo_from = replay.redo_from;
         if !replay.started {
             replay.started = true;
-            if redo_from.number == CommitNumber(0) && point.number > CommitNumber(1) {
+            if point.number > redo_from.number.max(CommitNumber(1)) {
                 return self.restore(point.number, out).map(|()| false);
             }
-            self.check_start(redo_from, point.number).map_err(Stopped::Incident)?;
+            self.check_outputs(point.number).map_err(Stopped::Incident)?;
         }
         for known in [redo_from, self.last.point] {
             if known.number == point.number && known.hash != point.hash {
@@ -246,11 +274,8 @@ impl<O: Operator> Partition<O> {
         Ok(false)
     }
 
-    /// Whether the log reaches back far enough for the state and for every sink.
-    fn check_start(&self, redo_from: LogPoint, first: CommitNumber) -> Result<(), Incident> {
-        if redo_from.number > CommitNumber(0) && first > redo_from.number {
-            return Err(Incident::RecordsMissing { number: redo_from.number });
-        }
+    /// Whether the log reaches back far enough for every sink.
+    fn check_outputs(&self, first: CommitNumber) -> Result<(), Incident> {
         for cursor in self.cursors.current() {
             let OutputPoint { commit, .. } = cursor.through;
             let needed = CommitNumber(commit.0 + 1);

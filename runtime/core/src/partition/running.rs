@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Action, Computed, Halt, InFlight, Next, Operator, Partition, Phase, RETRY_MS_MAX, RETRY_MS_MIN,
-    Stopped,
+    Action, Computed, Halt, InFlight, Next, Operator, Partition, Phase, Stopped, retry_ms,
 };
 use crate::append::{AppendReply, Attempt};
 use crate::commit::{CommitHeader, CommitKind, encode};
@@ -23,7 +22,32 @@ impl<O: Operator> Partition<O> {
         if matches!(self.phase, Phase::Running | Phase::Draining(_)) {
             self.seal_if_ready(now_ms, out)?;
         }
+        self.finish_confirming(now_ms, out)?;
         self.finish_drain()
+    }
+
+    /// An incident stands if this owner can still commit.
+    pub(super) fn confirm(&mut self, incident: Incident) {
+        match self.phase {
+            Phase::Running | Phase::Draining(_) => {}
+            Phase::Confirming { .. } => return,
+            _ => self.begin_next(),
+        }
+        self.phase = Phase::Confirming { incident, sent: false };
+    }
+
+    fn finish_confirming(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        match &mut self.phase {
+            Phase::Confirming { incident, sent: true } if self.in_flight.is_none() => {
+                Err(Stopped::Incident(incident.clone()))
+            }
+            // What is in flight was sent before, so it proves nothing.
+            Phase::Confirming { sent, .. } if self.in_flight.is_none() => {
+                *sent = true;
+                self.seal(now_ms, out)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn compute(&mut self, now_ms: i64) -> Result<(), Stopped> {
@@ -57,6 +81,11 @@ impl<O: Operator> Partition<O> {
         if self.in_flight.is_some() || !(self.next.work || self.wants_empty(now_ms)) {
             return Ok(());
         }
+        self.seal(now_ms, out)
+    }
+
+    /// Sends what is computed.
+    fn seal(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Result<(), Stopped> {
         self.anchor = false;
         let slice = std::mem::take(&mut self.next.slice);
         self.next = Next { slice: following(&slice), ..Next::default() };
@@ -114,7 +143,7 @@ impl<O: Operator> Partition<O> {
 
     pub(super) fn send_again(&mut self, out: &mut Vec<Action>) {
         let Some(in_flight) = &mut self.in_flight else { return };
-        let delay_ms = (RETRY_MS_MIN << in_flight.retries.min(16)).min(RETRY_MS_MAX);
+        let delay_ms = retry_ms(in_flight.retries);
         in_flight.retries += 1;
         let message = in_flight.message.clone();
         out.push(Action::Append { message, expected: in_flight.attempt.expected, delay_ms });
@@ -179,7 +208,7 @@ impl<O: Operator> Partition<O> {
     pub(super) fn on_drain(&mut self) -> Result<(), Stopped> {
         match self.phase {
             Phase::Running => self.phase = Phase::Draining(Stopped::Drained),
-            Phase::Draining(_) | Phase::Stopped => {}
+            Phase::Draining(_) | Phase::Confirming { .. } | Phase::Stopped => {}
             // Nothing was computed yet; what the sinks lack is the next owner's to publish.
             _ => return Err(Stopped::Drained),
         }

@@ -1,0 +1,87 @@
+//! What owners and servers say to each other.
+
+use bytes::Bytes;
+use millstream_core::append::AppendReply;
+use millstream_core::egress::Publication;
+use millstream_core::ids::Sequence;
+use millstream_core::recovery::StoredRecord;
+use millstream_core::source::StreamFacts;
+
+use crate::operator::Database;
+use crate::servers::source::Pulled;
+
+/// Index of an owner in the world; never used twice.
+pub type OwnerId = usize;
+
+#[derive(Clone, Debug)]
+pub enum Request {
+    Tail,
+    Record(Sequence),
+    Records(Sequence),
+    Append { message: Bytes, expected: Sequence },
+    Restore,
+    Attach { last_read: Sequence, start: Sequence },
+    Pull { consumer: u64 },
+    ReadSink { sink: usize, above: Sequence },
+    Publish { sink: usize, publication: Publication },
+}
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Tail(Option<StoredRecord>),
+    Record(Option<StoredRecord>),
+    Records(Vec<StoredRecord>),
+    Append(AppendReply),
+    Restored(Option<Database>),
+    Attached { facts: StreamFacts, consumer: u64 },
+    Pulled(Pulled),
+    SinkRead { sink: usize, ids: Vec<(String, Sequence)> },
+    Published { sink: usize, ticket: u64, sequence: Sequence },
+}
+
+/// What happens at a time.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A request reaches its server.
+    Arrives {
+        owner: OwnerId,
+        connection: Option<u64>,
+        request_id: u64,
+        request: Request,
+    },
+    /// Something reaches an owner.
+    Owner(OwnerId, OwnerEvent),
+    Resume(OwnerId),
+    Elect {
+        partition: u16,
+        forced: bool,
+    },
+    Produce,
+    Fault(usize),
+    Checkpoint,
+    CheckpointStored {
+        partition: u16,
+        database: Database,
+    },
+    Trim,
+    BrokerUp,
+    QuotaFreed,
+    Check,
+}
+
+#[derive(Clone, Debug)]
+pub enum OwnerEvent {
+    Reply {
+        connection: u64,
+        request_id: u64,
+        reply: Reply,
+    },
+    TimeOut {
+        request_id: u64,
+    },
+    /// A wait is over, or the broker is back.
+    Send(Request),
+    Tick,
+    /// The operator has more to do.
+    Turn,
+}

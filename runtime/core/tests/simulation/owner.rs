@@ -1,0 +1,578 @@
+//! One process that owns, or believes it owns, one partition: the edge that carries
+//! out what the state machines of the core decide.
+
+use std::collections::BTreeMap;
+
+use millstream_core::append::AppendReply;
+use millstream_core::commit::{Compression, hash_of};
+use millstream_core::egress::{Egress, EgressConfig, MessageId};
+use millstream_core::ids::{
+    CommitNumber, Incarnation, LogPoint, Sequence, SourceId, key_hash, partition_of,
+};
+use millstream_core::outputs::DEAD_LETTER;
+use millstream_core::partition::{
+    Action, EgressReport, Event as Input, Partition, PartitionConfig, SinkConfig, Stopped,
+};
+use millstream_core::recovery::{LocalState, is_point};
+use millstream_core::slice::{EgressCursor, OutputPoint, SourcePosition};
+use millstream_core::source::{Continuity, SourcePolicy, Verdict, never_read};
+
+use crate::faults::{Bug, Fault};
+use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
+use crate::operator::{CountOperator, Input as Queued};
+use crate::reference::{EXPIRED, RESULT};
+use crate::servers::source::Pulled;
+use crate::world::{TIME_OUT_MS, World};
+
+/// Inputs that an operator has queued before pulling pauses.
+const QUEUE_MAX: usize = 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Awake,
+    Paused,
+    Dead,
+}
+
+pub struct Owner {
+    pub partition: u16,
+    pub node: u8,
+    pub life: Life,
+    pub machine: Partition<CountOperator>,
+    pub stopped: Option<Stopped>,
+    egress: Vec<Egress>,
+    reported: Vec<EgressCursor>,
+    position: SourcePosition,
+    continuity: Option<Continuity>,
+    consumer: u64,
+    /// Consumer sequence of the last delivery that was looked at.
+    delivered: u64,
+    pub connection: u64,
+    pending: BTreeMap<u64, Request>,
+    /// What came while it was paused.
+    pub held: Vec<OwnerEvent>,
+    last_arrival_at: i64,
+    pub last_reply_at: i64,
+    takeover_expected: Option<Sequence>,
+    wiped: u32,
+    turn_due: bool,
+    pub asked_to_drain: bool,
+}
+
+impl Owner {
+    pub fn is_running(&self) -> bool {
+        self.life == Life::Awake && self.machine.is_running()
+    }
+
+    pub fn is_settled(&self) -> bool {
+        let idle = self.machine.operator().queue.is_empty() && !self.machine.wants_turn();
+        idle && self.machine.is_settled() && self.egress.iter().all(Egress::is_settled)
+    }
+
+    pub fn describe(&self) -> String {
+        format!(
+            "partition {} node {} {:?} running {} settled {} at {:?} positions {:?} cursors {:?} queue {} pending {:?}",
+            self.partition,
+            self.node,
+            self.life,
+            self.machine.is_running(),
+            self.machine.is_settled(),
+            self.machine.last(),
+            self.machine.positions(),
+            self.machine.cursors(),
+            self.machine.operator().queue.len(),
+            self.pending,
+        )
+    }
+}
+
+impl World {
+    pub fn start_owner(&mut self, partition: u16, node: u8) {
+        let mut database = self.disks.get(&(partition, node)).cloned().unwrap_or_default();
+        if self.bug == Some(Bug::DatabaseNotChecked) {
+            self.pretend(partition, &mut database.local);
+        }
+        let seed = self.rng.next();
+        let operator = CountOperator::open(database, crate::rng::Rng::new(seed), self.bug);
+        let sink = |sink| SinkConfig {
+            sink,
+            duplicate_window_ms: self.plan.duplicate_window_ms,
+            sequence_at_start: Sequence(0),
+        };
+        let config = PartitionConfig {
+            pipeline: self.pipeline,
+            owner: Incarnation(self.rng.wide()),
+            module: [7; 32],
+            commit_bytes_max: self.plan.commit_bytes_max,
+            compression: if self.rng.chance(500) { Compression::Lz4 } else { Compression::Off },
+            sinks: vec![sink(0), sink(1)],
+            quiet_commit_ms: 200,
+            backlog_bytes_max: 2_000,
+        };
+        let mut machine = Partition::new(config, operator);
+        let mut actions = Vec::new();
+        machine.start(&mut actions);
+        self.owners.push(Owner {
+            partition,
+            node,
+            life: Life::Awake,
+            machine,
+            stopped: None,
+            egress: Vec::new(),
+            reported: Vec::new(),
+            position: never_read(SourceId(0), Sequence(0)),
+            continuity: None,
+            consumer: 0,
+            delivered: 0,
+            connection: 0,
+            pending: BTreeMap::new(),
+            held: Vec::new(),
+            last_arrival_at: 0,
+            last_reply_at: 0,
+            takeover_expected: None,
+            wiped: 0,
+            turn_due: false,
+            asked_to_drain: false,
+        });
+        let id = self.owners.len() - 1;
+        self.perform(id, actions);
+        self.at(20, Event::Owner(id, OwnerEvent::Tick));
+    }
+
+    /// A planted bug: claims that a database below the beginning of the log is at its beginning.
+    fn pretend(&self, partition: u16, local: &mut LocalState) {
+        let known =
+            |point: &LogPoint| is_point(point, self.log.at(partition, point.sequence).as_ref());
+        if local.newest.number == CommitNumber(0)
+            || (known(&local.redo_from) && known(&local.newest))
+        {
+            return;
+        }
+        if let Some(first) = self.log.from(partition, Sequence(0), 1).first() {
+            let header = millstream_core::commit::decode_header_of(&first.message).unwrap();
+            let point = LogPoint {
+                number: header.number,
+                hash: hash_of(&first.message),
+                sequence: first.sequence,
+            };
+            *local = LocalState { redo_from: point, newest: point };
+        }
+    }
+
+    pub fn owner_event(&mut self, id: OwnerId, event: OwnerEvent) {
+        match self.owners[id].life {
+            Life::Dead => return,
+            Life::Paused => return self.owners[id].held.push(event),
+            Life::Awake => {}
+        }
+        match event {
+            OwnerEvent::Reply { connection, request_id, reply } => {
+                let owner = &mut self.owners[id];
+                if connection == owner.connection && owner.pending.remove(&request_id).is_some() {
+                    self.on_reply(id, reply);
+                }
+            }
+            OwnerEvent::TimeOut { request_id } => {
+                if let Some(request) = self.owners[id].pending.remove(&request_id) {
+                    self.on_silence(id, request);
+                }
+            }
+            OwnerEvent::Send(request) => self.send(id, request),
+            OwnerEvent::Tick => {
+                let delay = self.rng.between(15, 40);
+                self.at(delay, Event::Owner(id, OwnerEvent::Tick));
+                self.drive(id, Input::Tick);
+            }
+            OwnerEvent::Turn => {
+                self.owners[id].turn_due = false;
+                self.drive(id, Input::Tick);
+            }
+        }
+    }
+
+    /// The connection breaks: what is under way in either direction is lost.
+    pub fn disconnect(&mut self, id: OwnerId) {
+        let owner = &mut self.owners[id];
+        owner.connection += 1;
+        if owner.life == Life::Awake {
+            for (_, request) in std::mem::take(&mut owner.pending) {
+                self.on_silence(id, request);
+            }
+        }
+    }
+
+    /// No answer came.
+    fn on_silence(&mut self, id: OwnerId, request: Request) {
+        match request {
+            Request::Append { .. } => self.drive(id, Input::Append(AppendReply::Unknown)),
+            Request::Publish { sink, publication } => {
+                self.owners[id].egress[sink].failed(publication.ticket);
+                self.pump(id);
+            }
+            other => self.send(id, other),
+        }
+    }
+
+    fn send(&mut self, id: OwnerId, request: Request) {
+        if self.now < self.broker_up_at {
+            let wait = self.broker_up_at - self.now;
+            return self.at(wait, Event::Owner(id, OwnerEvent::Send(request)));
+        }
+        let request_id = self.rng.next() >> 8;
+        let latency = self.rng.between(1, 8);
+        let owner = &mut self.owners[id];
+        owner.pending.insert(request_id, request.clone());
+        let mut connection = Some(owner.connection);
+        let mut arrival = owner.last_arrival_at.max(self.now + latency);
+        if matches!(request, Request::Append { .. }) {
+            if self.bug == Some(Bug::AcknowledgedBeforeLanded) {
+                let reply =
+                    Reply::Append(AppendReply::Acknowledged(Sequence(self.log.end().0 + 1)));
+                self.answer_at_once(id, request_id, reply);
+            }
+            if self.strikes(self.plan.append_lost) {
+                self.fire(Fault::AppendLost);
+                return self.at(TIME_OUT_MS, Event::Owner(id, OwnerEvent::TimeOut { request_id }));
+            }
+            if self.strikes(self.plan.append_delayed) {
+                self.fire(Fault::AppendDelayed);
+                connection = None;
+                arrival = self.now + TIME_OUT_MS + self.rng.between(1, 400);
+            } else {
+                self.owners[id].last_arrival_at = arrival;
+            }
+        } else {
+            self.owners[id].last_arrival_at = arrival;
+        }
+        self.at(arrival - self.now, Event::Arrives { owner: id, connection, request_id, request });
+        self.at(TIME_OUT_MS, Event::Owner(id, OwnerEvent::TimeOut { request_id }));
+    }
+
+    fn answer_at_once(&mut self, id: OwnerId, request_id: u64, reply: Reply) {
+        let connection = self.owners[id].connection;
+        self.at(0, Event::Owner(id, OwnerEvent::Reply { connection, request_id, reply }));
+    }
+
+    fn on_reply(&mut self, id: OwnerId, reply: Reply) {
+        match reply {
+            Reply::Tail(tail) => self.drive(id, Input::Tail(tail)),
+            Reply::Record(found) => self.drive(id, Input::Record(found)),
+            Reply::Records(records) => self.drive(id, Input::Records(records)),
+            Reply::Append(AppendReply::Refused) if self.bug == Some(Bug::FenceIgnored) => {
+                let last = self
+                    .log
+                    .last_of(self.owners[id].partition)
+                    .map_or(Sequence(0), |last| last.sequence);
+                self.drive(id, Input::Append(AppendReply::Acknowledged(last)));
+            }
+            Reply::Append(reply) => self.drive(id, Input::Append(reply)),
+            Reply::Restored(database) => {
+                let found = database.is_some();
+                if let Some(database) = database {
+                    self.fire(Fault::Restored);
+                    self.owners[id].machine.operator_mut().restore(database);
+                }
+                self.drive(id, Input::Restored { found });
+            }
+            Reply::Attached { facts, consumer } => self.attached(id, &facts, consumer),
+            Reply::Pulled(pulled) => self.pulled(id, pulled),
+            Reply::SinkRead { sink, ids } => self.sink_read(id, sink, &ids),
+            Reply::Published { sink, ticket, sequence } => {
+                self.owners[id].egress[sink].acknowledged(ticket, sequence);
+                self.pump(id);
+            }
+        }
+    }
+
+    /// Hands an event to the partition and does what it wants.
+    pub fn drive(&mut self, id: OwnerId, input: Input) {
+        if self.owners[id].life != Life::Awake {
+            return;
+        }
+        let mut actions = Vec::new();
+        let now = self.now;
+        self.owners[id].machine.handle(now, input, &mut actions);
+        self.perform(id, actions);
+        self.pump(id);
+        let owner = &mut self.owners[id];
+        let wiped = owner.machine.operator().wiped;
+        if wiped > owner.wiped {
+            owner.wiped = wiped;
+            let disk = (owner.partition, owner.node);
+            self.disks.remove(&disk);
+        }
+        let owner = &mut self.owners[id];
+        if owner.life == Life::Awake && owner.machine.wants_turn() && !owner.turn_due {
+            owner.turn_due = true;
+            let number = self.owners[id].machine.last().number.0;
+            self.note(number);
+            self.at(1, Event::Owner(id, OwnerEvent::Turn));
+        }
+    }
+
+    fn perform(&mut self, id: OwnerId, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::ReadTail => self.send(id, Request::Tail),
+                Action::Append { message, expected, delay_ms } => {
+                    self.count_moved(id, &message, expected);
+                    self.send_later(id, delay_ms, Request::Append { message, expected });
+                }
+                Action::TakenOver { cursors, confirmed_at_ms, .. } => {
+                    self.open_egress(id, &cursors, confirmed_at_ms)
+                }
+                Action::ReadRecord { sequence } => self.send(id, Request::Record(sequence)),
+                Action::ReadRecords { from, delay_ms } => {
+                    self.send_later(id, delay_ms, Request::Records(from))
+                }
+                Action::Wiped { .. } => self.fire(Fault::Wiped),
+                Action::Restore => self.send(id, Request::Restore),
+                Action::Running { positions } => {
+                    if let Some(&position) = positions.first() {
+                        self.owners[id].position = position;
+                    }
+                    self.attach(id);
+                }
+                Action::Committed { point, outputs, confirmed_at_ms } => {
+                                for egress in &mut self.owners[id].egress {
+                        egress.offer(point, outputs.clone(), confirmed_at_ms);
+                    }
+                    if self.bug == Some(Bug::CursorAhead) {
+                        self.claim_published(id, point, outputs.count());
+                    }
+                    self.persist(id);
+                }
+                Action::Stopped(stopped) => self.stopped(id, stopped),
+            }
+        }
+    }
+
+    fn send_later(&mut self, id: OwnerId, delay_ms: u64, request: Request) {
+        if delay_ms == 0 {
+            self.send(id, request);
+        } else {
+            self.at(delay_ms as i64, Event::Owner(id, OwnerEvent::Send(request)));
+        }
+    }
+
+    fn count_moved(&mut self, id: OwnerId, message: &[u8], expected: Sequence) {
+        if World::is_takeover(message) {
+            let before = self.owners[id].takeover_expected.replace(expected);
+            if before.is_some_and(|before| before != expected) {
+                self.fire(Fault::TakeoverMoved);
+            }
+        }
+    }
+
+    fn stopped(&mut self, id: OwnerId, stopped: Stopped) {
+        let partition = self.owners[id].partition;
+        self.note(partition.into());
+        match &stopped {
+            Stopped::Fenced { .. } | Stopped::Drained => {}
+            Stopped::Incident(incident) => {
+                use millstream_core::incident::Incident as I;
+                let of_source = matches!(
+                    incident,
+                    I::SourceGap { .. } | I::SourceRecreated { .. } | I::SourceRolledBack { .. }
+                );
+                if !(of_source && self.source_broken) {
+                    self.failure = Some(format!(
+                        "partition {partition}, owner {id}: unexpected incident: {incident}"
+                    ));
+                }
+                self.incidents.insert(partition, incident.clone());
+            }
+            Stopped::Halted(halt) => self.failure = Some(format!("owner {id} halted: {halt}")),
+        }
+        self.owners[id].stopped = Some(stopped);
+        self.kill(id);
+    }
+
+    /// Writes behind: some entries to the database, and sometimes what it has to the disk.
+    fn persist(&mut self, id: OwnerId) {
+        if !self.owners[id].machine.is_running() || !self.rng.chance(300) {
+            return;
+        }
+        let flush = self.rng.chance(500);
+        let keep = self.rng.chance(150);
+        let owner = &mut self.owners[id];
+        let operator = owner.machine.operator_mut();
+        operator.persist(false);
+        if flush {
+            let disk = (owner.partition, owner.node);
+            if keep && let Some(old) = self.disks.get(&disk) {
+                self.old_copies.insert(disk, old.clone());
+            }
+            self.disks.insert(disk, operator.database.clone());
+        }
+    }
+
+    // Egress.
+
+    fn open_egress(&mut self, id: OwnerId, cursors: &[EgressCursor], confirmed_at_ms: i64) {
+        let partition = self.owners[id].partition;
+        for (sink, &cursor) in cursors.iter().enumerate() {
+            let config = EgressConfig {
+                pipeline: self.pipeline,
+                partition,
+                outputs: if sink == 0 { vec![RESULT] } else { vec![EXPIRED, DEAD_LETTER] },
+                in_flight_max: 1 + self.rng.below(6) as usize,
+                duplicate_window_ms: self.plan.duplicate_window_ms,
+            };
+            self.owners[id].egress.push(Egress::new(config, cursor, confirmed_at_ms));
+            self.owners[id].reported.push(cursor);
+            self.send(id, Request::ReadSink { sink, above: cursor.sink_sequence });
+        }
+    }
+
+    fn sink_read(&mut self, id: OwnerId, sink: usize, ids: &[(String, Sequence)]) {
+        let (pipeline, partition) = (self.pipeline, self.owners[id].partition);
+        for (text, sequence) in ids {
+            let Ok(message) = text.parse::<MessageId>() else { continue };
+            if self.bug == Some(Bug::SinkNotRead) {
+                continue;
+            }
+            if message.pipeline == pipeline && message.partition == partition {
+                self.fire(Fault::FoundInSink);
+            }
+            self.owners[id].egress[sink].found(&message, *sequence);
+        }
+        self.owners[id].egress[sink].recovered();
+        self.pump(id);
+    }
+
+    /// Publishes what may be published, and tells the partition how far the sinks are.
+    fn pump(&mut self, id: OwnerId) {
+        if self.owners[id].life != Life::Awake || self.now < self.broker_up_at {
+            return;
+        }
+        for sink in 0..self.owners[id].egress.len() {
+            let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { self.now };
+            while let Some(publication) = self.owners[id].egress[sink].next(now) {
+                self.send(id, Request::Publish { sink, publication });
+            }
+            let owner = &mut self.owners[id];
+            let report = owner.egress[sink].report();
+            let news = report.published || report.cursor != owner.reported[sink];
+            if news && self.bug != Some(Bug::CursorAhead) {
+                owner.reported[sink] = report.cursor;
+                self.drive(id, Input::Egress(report));
+            }
+        }
+    }
+
+    /// A planted bug: the cursor passes outputs that were only handed out.
+    fn claim_published(&mut self, id: OwnerId, point: LogPoint, count: u32) {
+        for sink in 0..2 {
+            let cursor = EgressCursor {
+                sink,
+                through: OutputPoint { commit: point.number, count },
+                read_from: Sequence(point.sequence.0 + 1),
+                sink_sequence: self.sinks[usize::from(sink)].last(),
+            };
+            self.drive(id, Input::Egress(EgressReport { cursor, published: count > 0 }));
+        }
+    }
+
+    // The source.
+
+    fn attach(&mut self, id: OwnerId) {
+        let owner = &mut self.owners[id];
+        if let Some(continuity) = &owner.continuity {
+            owner.position = *continuity.position();
+        }
+        if self.bug == Some(Bug::IdentityNotChecked) {
+            owner.position.stream_created_ns = 0;
+            owner.position.last_sequence = Sequence(0);
+        }
+        let position = &owner.position;
+        let request = Request::Attach {
+            last_read: position.last_sequence,
+            start: Sequence(position.sequence.0 + 1),
+        };
+        self.send(id, request);
+    }
+
+    fn attached(
+        &mut self,
+        id: OwnerId,
+        facts: &millstream_core::source::StreamFacts,
+        consumer: u64,
+    ) {
+        let policy = SourcePolicy { filtered: self.plan.filtered, skip_gaps: false };
+        let owner = &mut self.owners[id];
+        match Continuity::attach(policy, owner.position, facts) {
+            Ok(continuity) => {
+                owner.continuity = Some(continuity);
+                owner.consumer = consumer;
+                owner.delivered = 0;
+                self.send(id, Request::Pull { consumer });
+            }
+            Err(incident) => self.drive(id, Input::Incident(incident)),
+        }
+    }
+
+    fn pulled(&mut self, id: OwnerId, pulled: Pulled) {
+        let verdict = match pulled {
+            Pulled::NoConsumer => return self.attach(id),
+            Pulled::Records(batch) => self.take(id, batch),
+            Pulled::Nothing { delivered, last, first } => {
+                let bug =
+                    matches!(self.bug, Some(Bug::EmptyPullBelieved | Bug::ContinuityNotChecked));
+                let owner = &mut self.owners[id];
+                let delivered = if bug { owner.delivered } else { delivered };
+                let Some(continuity) = &mut owner.continuity else { return };
+                match continuity.first_is(first) {
+                    Ok(()) => {
+                        let verdict = continuity.caught_up(delivered, last);
+                        let position = *continuity.position();
+                        owner.machine.operator_mut().queue.push_back(Queued::Scanned(position));
+                        verdict
+                    }
+                    Err(incident) => Verdict::Incident(incident),
+                }
+            }
+        };
+        match verdict {
+            Verdict::Recreate { .. } => self.attach(id),
+            Verdict::Incident(incident) => self.drive(id, Input::Incident(incident)),
+            Verdict::Take | Verdict::Drop => {
+                let full = self.owners[id].machine.operator().queue.len() > QUEUE_MAX;
+                let delay = if full { 40 } else { self.rng.below(20) };
+                let consumer = self.owners[id].consumer;
+                self.send_later(id, delay, Request::Pull { consumer });
+            }
+        }
+        self.drive(id, Input::Input);
+    }
+
+    fn take(
+        &mut self,
+        id: OwnerId,
+        batch: Vec<(millstream_core::source::Delivery, crate::servers::source::Record)>,
+    ) -> Verdict {
+        let (bug, partitions) = (self.bug, self.plan.partitions);
+        let owner = &mut self.owners[id];
+        let Some(continuity) = &mut owner.continuity else { return Verdict::Drop };
+        for (mut delivery, record) in batch {
+            if bug == Some(Bug::ContinuityNotChecked) {
+                delivery.consumer_sequence = owner.delivered + 1;
+            }
+            let verdict = continuity.deliver(&delivery);
+            match verdict {
+                Verdict::Take => {}
+                Verdict::Drop if bug == Some(Bug::DuplicatesApplied) => {}
+                Verdict::Drop => {
+                    owner.delivered = delivery.consumer_sequence;
+                    continue;
+                }
+                other => return other,
+            }
+            owner.delivered = delivery.consumer_sequence;
+            let own = partition_of(key_hash(&record.key), partitions) == owner.partition;
+            let position = *continuity.position();
+            owner.machine.operator_mut().queue.push_back(Queued::Record { position, record, own });
+        }
+        Verdict::Take
+    }
+}

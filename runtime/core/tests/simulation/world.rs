@@ -1,0 +1,682 @@
+//! The world: virtual time, servers, nodes with their disks, owners, and what goes
+//! wrong. One thread, one queue of events, everything from one seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millstream_core::append::AppendReply;
+use millstream_core::commit::{CommitKind, decode_header_of};
+use millstream_core::ids::{CommitNumber, Incarnation, Sequence, SourceId};
+use millstream_core::incident::Incident;
+use millstream_core::partition::{Event as Input, Stopped};
+use millstream_core::recovery::decode;
+use millstream_core::trim::{Needs, floor, next_purge, to_anchor};
+
+use crate::faults::{Bug, Fault, Plan};
+use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
+use crate::operator::Database;
+use crate::owner::{Life, Owner};
+use crate::rng::Rng;
+use crate::servers::log::Log;
+use crate::servers::sink::{Message, Sink};
+use crate::servers::source::{Pulled, Record, Source};
+
+/// When a request is given up, milliseconds.
+pub const TIME_OUT_MS: i64 = 150;
+/// Nodes that owners may run on.
+const NODES: u8 = 4;
+/// Without faults, everything must be done after so long.
+const CALM_MS_MAX: i64 = 60_000;
+/// Records behind a partition's last one that make it commit for its place alone.
+const ANCHOR_RECORDS: u64 = 25;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Differs if anything happened differently.
+    pub trace: u64,
+    pub fired: [u32; Fault::COUNT],
+    pub result: Result<(), String>,
+}
+
+pub struct World {
+    pub now: i64,
+    pub rng: Rng,
+    pub plan: Plan,
+    pub bug: Option<Bug>,
+    pub fired: [u32; Fault::COUNT],
+    pub pipeline: Incarnation,
+    pub log: Log,
+    pub source: Source,
+    pub sinks: [Sink; 2],
+    pub disks: BTreeMap<(u16, u8), Database>,
+    pub old_copies: BTreeMap<(u16, u8), Database>,
+    checkpoints: BTreeMap<u16, Vec<Database>>,
+    pub owners: Vec<Owner>,
+    /// Partitions whose pipeline was stopped by an incident.
+    pub incidents: BTreeMap<u16, Incident>,
+    /// A fault after which a source incident is the right answer.
+    pub source_broken: bool,
+    pub broker_up_at: i64,
+    pub failure: Option<String>,
+    queue: BTreeMap<(i64, u64), Event>,
+    order: u64,
+    pub trace: u64,
+    done: bool,
+    part: Part,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Playing,
+    Draining,
+    LastRecovery,
+}
+
+impl World {
+    pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng);
+        let mut world = Self::new(rng, plan, bug);
+        let result = world.play();
+        Outcome { trace: world.trace, fired: world.fired, result }
+    }
+
+    fn new(mut rng: Rng, plan: Plan, bug: Option<Bug>) -> Self {
+        let window = plan.duplicate_window_ms;
+        let mut log = Log::default();
+        log.no_expected_sequence = bug == Some(Bug::NoExpectedSequence);
+        Self {
+            now: 1_000,
+            pipeline: Incarnation(rng.wide()),
+            rng,
+            plan,
+            bug,
+            fired: [0; Fault::COUNT],
+            log,
+            source: Source::default(),
+            sinks: [Sink::new(window), Sink::new(window)],
+            disks: BTreeMap::new(),
+            old_copies: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            owners: Vec::new(),
+            incidents: BTreeMap::new(),
+            source_broken: false,
+            broker_up_at: 0,
+            failure: None,
+            queue: BTreeMap::new(),
+            order: 0,
+            trace: 0,
+            done: false,
+            part: Part::Playing,
+        }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        for partition in 0..self.plan.partitions {
+            self.at(1, Event::Elect { partition, forced: false });
+        }
+        for fault in 0..self.plan.scheduled.len() {
+            self.schedule_fault(fault);
+        }
+        self.at(1, Event::Produce);
+        self.at(200, Event::Checkpoint);
+        self.at(250, Event::Trim);
+        self.at(self.plan.calm_at_ms, Event::Check);
+        self.until_done("the run")?;
+        self.finish()
+    }
+
+    /// After all is processed: stops the owners in one way or another, lets new ones on empty nodes
+    /// recover everything, and compares.
+    fn finish(&mut self) -> Result<(), String> {
+        if self.rng.chance(500) {
+            let running: Vec<_> =
+                (0..self.owners.len()).filter(|&id| self.owners[id].is_running()).collect();
+            for &id in &running {
+                self.owners[id].asked_to_drain = true;
+                self.drive(id, Input::Drain);
+            }
+            self.part = Part::Draining;
+            self.done = false;
+            self.at(10, Event::Check);
+            self.until_done("draining")?;
+            for id in running {
+                let stopped = &self.owners[id].stopped;
+                if !matches!(
+                    stopped,
+                    Some(Stopped::Drained | Stopped::Incident(_) | Stopped::Fenced { .. })
+                ) {
+                    return Err(format!("owner {id} stopped with {stopped:?} when asked to drain"));
+                }
+            }
+        }
+        self.owners.iter_mut().for_each(|owner| owner.life = Life::Dead);
+        for partition in 0..self.plan.partitions {
+            if !self.incidents.contains_key(&partition) {
+                self.start_owner(partition, NODES);
+            }
+        }
+        self.part = Part::LastRecovery;
+        self.done = false;
+        self.at(10, Event::Check);
+        self.until_done("the last recovery")?;
+        crate::audit::audit(self)
+    }
+
+    fn until_done(&mut self, what: &str) -> Result<(), String> {
+        let limit = self.now.max(self.plan.calm_at_ms) + CALM_MS_MAX;
+        while !self.done {
+            let Some(((time, order), event)) = self.queue.pop_first() else {
+                return Err(format!("nothing happens any more in {what}"));
+            };
+            self.now = time;
+            self.note(time as u64 ^ order << 32);
+            self.happen(event);
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            if self.now > limit {
+                let states: Vec<_> = self
+                    .owners
+                    .iter()
+                    .filter(|owner| owner.life != Life::Dead)
+                    .map(Owner::describe)
+                    .collect();
+                return Err(format!("{what} does not come to an end: {states:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Mixes a fact into the trace.
+    pub fn note(&mut self, fact: u64) {
+        self.trace = (self.trace.rotate_left(5) ^ fact).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    pub fn fire(&mut self, fault: Fault) {
+        self.fired[fault as usize] += 1;
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.now >= self.plan.calm_at_ms
+    }
+
+    /// Draws whether something that happens in so many of a thousand cases does.
+    pub fn strikes(&mut self, permille: u64) -> bool {
+        !self.is_calm() && self.rng.chance(permille)
+    }
+
+    pub fn at(&mut self, delay: i64, event: Event) {
+        self.order += 1;
+        self.queue.insert((self.now + delay, self.order), event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrives { owner, connection, request_id, request } => {
+                self.note(request_id << 8);
+                self.serve(owner, connection, request_id, request);
+            }
+            Event::Owner(id, event) => {
+                self.note(id as u64);
+                self.owner_event(id, event);
+            }
+            Event::Resume(id) => self.resume(id),
+            Event::Elect { partition, forced } => self.elect(partition, forced),
+            Event::Produce => self.produce(),
+            Event::Fault(index) => self.fault(index),
+            Event::Checkpoint => self.checkpoint(),
+            Event::CheckpointStored { partition, database } => {
+                self.store_checkpoint(partition, database)
+            }
+            Event::Trim => self.trim(),
+            Event::BrokerUp => {}
+            Event::QuotaFreed => self.log.full = false,
+            Event::Check => self.check(),
+        }
+    }
+
+    fn produce(&mut self) {
+        for _ in 0..1 + self.rng.below(4) {
+            if self.source.history.len() as u64 >= self.plan.records {
+                return;
+            }
+            let key = format!("key-{}", self.rng.below(self.plan.keys)).into_bytes();
+            let late = if self.rng.chance(100) {
+                self.rng.between(0, 900)
+            } else {
+                self.rng.between(0, 250)
+            };
+            let record = Record {
+                key,
+                amount: self.rng.below(1000),
+                event_time: self.now - late,
+                time_ns: self.now * 1_000_000 + self.source.last as i64,
+                excluded: self.plan.filtered && self.rng.chance(400),
+            };
+            self.source.publish(record);
+        }
+        let gap = 4 * self.plan.calm_at_ms / self.plan.records as i64;
+        let delay = self.rng.between(1, gap.max(2));
+        self.at(delay, Event::Produce);
+    }
+
+    // Servers.
+
+    fn serve(
+        &mut self,
+        owner: OwnerId,
+        connection: Option<u64>,
+        request_id: u64,
+        request: Request,
+    ) {
+        let of = &self.owners[owner];
+        if connection.is_some_and(|connection| connection != of.connection)
+            || self.now < self.broker_up_at
+        {
+            return;
+        }
+        let partition = of.partition;
+        let reply = match request {
+            Request::Tail => {
+                let last = self.log.last_of(partition);
+                let before = self.log.last_but_one_of(partition);
+                if before.is_some() && self.strikes(self.plan.stale_read) {
+                    self.fire(Fault::StaleRead);
+                    Reply::Tail(before)
+                } else {
+                    Reply::Tail(last)
+                }
+            }
+            Request::Record(sequence) => Reply::Record(self.log.at(partition, sequence)),
+            Request::Records(from) => {
+                let limit = 1 + self.rng.below(12) as usize;
+                Reply::Records(self.log.from(partition, from, limit))
+            }
+            Request::Append { message, expected } => {
+                if self.strikes(self.plan.refused) {
+                    self.fire(Fault::RefusedThoughFine);
+                    Reply::Append(AppendReply::Refused)
+                } else {
+                    let reply = self.log.append(partition, &message, expected);
+                    if reply == AppendReply::Full {
+                        self.fire(Fault::QuotaFull);
+                    }
+                    if self.strikes(self.plan.acknowledgement_lost) {
+                        self.fire(Fault::AcknowledgementLost);
+                        return;
+                    }
+                    Reply::Append(reply)
+                }
+            }
+            Request::Restore => {
+                let newest = self.checkpoints.get(&partition).and_then(|kept| kept.last()).cloned();
+                Reply::Restored(newest)
+            }
+            Request::Attach { last_read, start } => {
+                let facts = self.source.facts(last_read);
+                Reply::Attached { facts, consumer: self.source.make_consumer(start) }
+            }
+            Request::Pull { consumer } => match self.serve_pull(consumer) {
+                Some(pulled) => Reply::Pulled(pulled),
+                None => return,
+            },
+            Request::ReadSink { sink, above } => {
+                Reply::SinkRead { sink, ids: self.sinks[sink].above(above) }
+            }
+            Request::Publish { sink, publication } => {
+                let mut id = publication.id.to_string();
+                if self.bug == Some(Bug::IdsPerOwner) {
+                    id.push_str(&format!("-{owner}"));
+                }
+                let message = Message { id, key: publication.key, payload: publication.payload };
+                let (sequence, duplicate) = self.sinks[sink].publish(self.now, message);
+                if duplicate {
+                    self.fire(Fault::DuplicatePublished);
+                }
+                Reply::Published { sink, ticket: publication.ticket, sequence }
+            }
+        };
+        self.answer(owner, request_id, reply);
+    }
+
+    fn serve_pull(&mut self, consumer: u64) -> Option<Pulled> {
+        if self.strikes(self.plan.duplicate_delivery) {
+            let by = 1 + self.rng.below(5);
+            if self.source.rewind(consumer, by) {
+                self.fire(Fault::DuplicateDelivery);
+            }
+        }
+        let limit = 1 + self.rng.below(10) as usize;
+        let mut pulled = self.source.pull(consumer, limit);
+        if let Pulled::Records(batch) = &mut pulled
+            && self.strikes(self.plan.pull_lost)
+        {
+            self.fire(Fault::PullLost);
+            batch.truncate(self.rng.below(batch.len() as u64) as usize);
+            if batch.is_empty() {
+                return None;
+            }
+        }
+        Some(pulled)
+    }
+
+    fn answer(&mut self, owner: OwnerId, request_id: u64, reply: Reply) {
+        let latency = self.rng.between(1, 8);
+        let of = &mut self.owners[owner];
+        let connection = of.connection;
+        let at = of.last_reply_at.max(self.now + latency);
+        of.last_reply_at = at;
+        let event = OwnerEvent::Reply { connection, request_id, reply };
+        self.at(at - self.now, Event::Owner(owner, event));
+    }
+
+    // Owners.
+
+    fn elect(&mut self, partition: u16, forced: bool) {
+        if self.incidents.contains_key(&partition) {
+            return;
+        }
+        let of_partition = || {
+            self.owners
+                .iter()
+                .filter(|owner| owner.partition == partition && owner.life != Life::Dead)
+        };
+        let awake = of_partition().any(|owner| owner.life == Life::Awake);
+        if of_partition().count() >= 3 || (awake && !forced) {
+            return;
+        }
+        let taken: BTreeSet<_> = of_partition().map(|owner| owner.node).collect();
+        let free: Vec<_> = (0..NODES).filter(|node| !taken.contains(node)).collect();
+        let node = free[self.rng.below(free.len() as u64) as usize];
+        self.start_owner(partition, node);
+    }
+
+    fn resume(&mut self, id: OwnerId) {
+        let owner = &mut self.owners[id];
+        if owner.life == Life::Paused {
+            owner.life = Life::Awake;
+            for event in std::mem::take(&mut owner.held) {
+                self.at(0, Event::Owner(id, event));
+            }
+        }
+    }
+
+    pub fn kill(&mut self, id: OwnerId) {
+        self.owners[id].life = Life::Dead;
+        let partition = self.owners[id].partition;
+        let delay = self.rng.between(5, 300);
+        self.at(delay, Event::Elect { partition, forced: false });
+    }
+
+    fn pick(&mut self, life: Life) -> Option<OwnerId> {
+        let ids: Vec<_> =
+            (0..self.owners.len()).filter(|&id| self.owners[id].life == life).collect();
+        (!ids.is_empty()).then(|| ids[self.rng.below(ids.len() as u64) as usize])
+    }
+
+    // Checkpoints and trimming.
+
+    fn checkpoint(&mut self) {
+        self.at(400, Event::Checkpoint);
+        if !self.plan.checkpoints {
+            return;
+        }
+        for id in 0..self.owners.len() {
+            if !self.owners[id].is_running() || self.rng.chance(300) {
+                continue;
+            }
+            let (partition, node) = (self.owners[id].partition, self.owners[id].node);
+            let operator = self.owners[id].machine.operator_mut();
+            operator.persist(true);
+            let database = operator.database.clone();
+            self.disks.insert((partition, node), database.clone());
+            let upload = self.rng.between(5, 300);
+            self.at(upload, Event::CheckpointStored { partition, database });
+        }
+    }
+
+    fn store_checkpoint(&mut self, partition: u16, database: Database) {
+        if database.local.redo_from.number == CommitNumber(0) {
+            return;
+        }
+        let kept = self.checkpoints.entry(partition).or_default();
+        kept.push(database);
+        kept.sort_by_key(|database| database.local.redo_from.number);
+        if kept.len() > 3 {
+            kept.remove(0);
+        }
+    }
+
+    fn trim(&mut self) {
+        self.at(150, Event::Trim);
+        let needs: Vec<_> =
+            (0..self.plan.partitions).map(|partition| self.needs(partition)).collect();
+        if let Some(floor) = floor(&needs)
+            && let Some(below) = next_purge(self.log.first(), floor.keep_from)
+            && self.log.purge(below)
+        {
+            self.fire(Fault::Trimmed);
+        }
+        let anchors: Vec<_> = to_anchor(&needs, self.log.end(), ANCHOR_RECORDS).collect();
+        for partition in anchors {
+            for id in 0..self.owners.len() {
+                if self.owners[id].partition == partition && self.owners[id].is_running() {
+                    self.fire(Fault::Anchored);
+                    self.drive(id, Input::Anchor);
+                }
+            }
+        }
+    }
+
+    fn needs(&self, partition: u16) -> Needs {
+        let last = self.log.last_of(partition);
+        let last_record = last.as_ref().map_or(Sequence(0), |last| last.sequence);
+        let kept = self.checkpoints.get(&partition).and_then(|kept| kept.first());
+        let mut checkpoint = kept.map(|database| database.local.redo_from.sequence);
+        if self.bug == Some(Bug::TrimForgetsCheckpoints) && checkpoint.is_some() {
+            checkpoint = Some(last_record);
+        }
+        let record = last.and_then(|last| decode(&last, self.pipeline).ok());
+        let mut egress = Vec::new();
+        if let Some(record) = record
+            && self.bug != Some(Bug::TrimForgetsEgress)
+        {
+            egress.extend(record.egress.iter().map(|cursor| (cursor.sink, cursor.read_from)));
+        }
+        Needs { partition, last_record, checkpoint, egress, downstream: Vec::new(), audit: None }
+    }
+
+    // Faults.
+
+    fn schedule_fault(&mut self, index: usize) {
+        let (_, mean) = self.plan.scheduled[index];
+        let delay = self.rng.between(1, 2 * mean);
+        self.at(delay, Event::Fault(index));
+    }
+
+    fn fault(&mut self, index: usize) {
+        if self.is_calm() {
+            return;
+        }
+        let (fault, _) = self.plan.scheduled[index];
+        self.schedule_fault(index);
+        if self.inflict(fault) {
+            self.fire(fault);
+        }
+    }
+
+    /// Makes a fault happen; false when there was nobody to suffer it.
+    fn inflict(&mut self, fault: Fault) -> bool {
+        match fault {
+            Fault::Crash => {
+                let life = if self.rng.chance(800) { Life::Awake } else { Life::Paused };
+                self.pick(life).map(|id| self.kill(id)).is_some()
+            }
+            Fault::Zombie => match self.pick(Life::Awake) {
+                Some(id) => {
+                    self.owners[id].life = Life::Paused;
+                    let partition = self.owners[id].partition;
+                    let sleep = self.rng.between(30, 3 * self.plan.duplicate_window_ms);
+                    let until_calm = (self.plan.calm_at_ms - self.now).max(1);
+                    self.at(sleep.min(until_calm), Event::Resume(id));
+                    let lease = self.rng.between(20, 200);
+                    self.at(lease, Event::Elect { partition, forced: false });
+                    true
+                }
+                None => false,
+            },
+            Fault::SecondOwner => {
+                let partition = self.rng.below(u64::from(self.plan.partitions)) as u16;
+                self.elect(partition, true);
+                true
+            }
+            Fault::Drain => match self.pick(Life::Awake) {
+                Some(id) => {
+                    self.drive(id, Input::Drain);
+                    true
+                }
+                None => false,
+            },
+            Fault::Disconnect => self.pick(Life::Awake).map(|id| self.disconnect(id)).is_some(),
+            Fault::BrokerRestart => {
+                let away = self.rng.between(20, 600);
+                self.broker_up_at = self.now + away;
+                self.source.forget_consumers();
+                self.at(away, Event::BrokerUp);
+                for id in 0..self.owners.len() {
+                    self.disconnect(id);
+                }
+                true
+            }
+            Fault::QuotaFull => {
+                // Counted when an append is turned away.
+                self.log.full = true;
+                let freed = self.rng.between(50, 600);
+                self.at(freed, Event::QuotaFreed);
+                false
+            }
+            Fault::StaleDatabase | Fault::ForeignDatabase | Fault::DatabaseLost => {
+                self.damage_disk(fault)
+            }
+            Fault::Retention => {
+                let read = self.read_by_all();
+                self.source.purge(read + 1)
+            }
+            Fault::SourcePurged | Fault::SourceRecreated | Fault::SourceRolledBack => {
+                self.break_source(fault)
+            }
+            _ => unreachable!("{fault:?} is not scheduled"),
+        }
+    }
+
+    fn damage_disk(&mut self, fault: Fault) -> bool {
+        let used: BTreeSet<_> = (self.owners.iter())
+            .filter(|owner| owner.life != Life::Dead)
+            .map(|owner| (owner.partition, owner.node))
+            .collect();
+        let free: Vec<_> = self.disks.keys().filter(|disk| !used.contains(disk)).copied().collect();
+        if free.is_empty() {
+            return false;
+        }
+        let disk = free[self.rng.below(free.len() as u64) as usize];
+        match fault {
+            Fault::StaleDatabase => match self.old_copies.get(&disk).cloned() {
+                Some(copy) if self.disks[&disk] != copy => {
+                    self.disks.insert(disk, copy);
+                    true
+                }
+                _ => false,
+            },
+            Fault::DatabaseLost => self.disks.remove(&disk).is_some(),
+            _ => {
+                let Some(database) = self.disks.get_mut(&disk) else { return false };
+                database.local.newest.hash.0 = [0xee; 32];
+                database.entries.clear();
+                true
+            }
+        }
+    }
+
+    /// The last source sequence that every partition has committed.
+    fn read_by_all(&self) -> u64 {
+        let read = |partition| {
+            let last =
+                self.log.last_of(partition).and_then(|last| decode(&last, self.pipeline).ok());
+            last.and_then(|record| record.slice.position(SourceId(0)).map(|p| p.last_sequence.0))
+                .unwrap_or(0)
+        };
+        (0..self.plan.partitions).map(read).min().unwrap_or(0)
+    }
+
+    fn break_source(&mut self, fault: Fault) -> bool {
+        let read = self.read_by_all();
+        // What was never read has nothing to be compared with.
+        if self.source_broken || read == 0 || self.source.first().0 > read {
+            return false;
+        }
+        match fault {
+            Fault::SourcePurged => {
+                let below = self.rng.between(read as i64 + 2, self.source.last as i64 + 2) as u64;
+                if below > self.source.last + 1 {
+                    return false;
+                }
+                self.source.purge(below);
+            }
+            Fault::SourceRecreated => self.source.recreate(self.now),
+            _ => self.source.roll_back(u64::MAX),
+        }
+        self.source_broken = true;
+        true
+    }
+
+    // The end.
+
+    fn check(&mut self) {
+        self.at(40, Event::Check);
+        if !self.is_calm() {
+            return;
+        }
+        for id in 0..self.owners.len() {
+            self.resume(id);
+        }
+        self.log.full = false;
+        let all_done = (0..self.plan.partitions).all(|partition| self.is_done(partition));
+        let produced = self.source.history.len() as u64 >= self.plan.records;
+        self.done = produced && all_done;
+        if !all_done && self.part != Part::Draining {
+            for partition in 0..self.plan.partitions {
+                self.elect(partition, false);
+            }
+        }
+    }
+
+    fn is_done(&self, partition: u16) -> bool {
+        if self.incidents.contains_key(&partition) {
+            return true;
+        }
+        let of_partition = |owner: &&Owner| owner.partition == partition;
+        let alive = self.owners.iter().filter(of_partition).filter(|owner| owner.life != Life::Dead);
+        if let Part::Draining = self.part {
+            return alive.filter(|owner| owner.asked_to_drain).count() == 0;
+        }
+        let newest = alive.max_by_key(|owner| owner.machine.generation());
+        newest.is_some_and(|owner| {
+            let read_all = self.read_by(partition) == self.source.last;
+            owner.is_running() && owner.is_settled() && read_all
+        })
+    }
+
+    /// How far a partition's log says that it scanned.
+    pub fn read_by(&self, partition: u16) -> u64 {
+        let last = self.log.last_of(partition).and_then(|last| decode(&last, self.pipeline).ok());
+        last.and_then(|record| record.slice.position(SourceId(0)).map(|p| p.sequence.0))
+            .unwrap_or(0)
+    }
+
+    /// Whether a message is a takeover, for the count of those that had to be made anew.
+    pub fn is_takeover(message: &[u8]) -> bool {
+        decode_header_of(message).is_ok_and(|header| header.kind == CommitKind::Takeover)
+    }
+}
