@@ -117,7 +117,8 @@ impl KeyedState {
         for _ in 0..bound {
             let id = advance(&mut self.hands.group, bound);
             let Some(group) = self.groups.groups.get(id) else { continue };
-            if !group.entries.is_empty() || group.clear.is_dirty() {
+            let is_held = group.clear.is_dirty() || group.aside > self.ledger.acknowledged;
+            if is_held || !group.entries.is_empty() {
                 continue;
             }
             if group.referenced {

@@ -58,6 +58,9 @@ pub(crate) struct Group {
     pub entries: BTreeMap<Arc<[u8]>, u32>,
     /// A clear that the database has not seen: what it holds of the group is void. Implies `complete`.
     pub clear: Dirt,
+    /// The commit that must be acknowledged before a clear that was set aside, and all behind it, reaches the database:
+    /// until then nothing of the group may go there or leave the cache.
+    pub aside: u64,
     /// What is not cached does not exist.
     pub complete: bool,
     pub referenced: bool,
@@ -107,8 +110,18 @@ pub(crate) fn decode(row: &[u8]) -> Option<(&[u8], i64)> {
 /// How to take back one write.
 enum Undo {
     /// `complete`: whether the group was.
-    Put { group: u32, entry: Arc<[u8]>, before: Option<Element>, complete: bool },
-    Clear { group: u32, clear: Dirt, complete: bool, elements: Vec<Element> },
+    Put {
+        group: u32,
+        entry: Arc<[u8]>,
+        before: Option<Element>,
+        complete: bool,
+    },
+    Clear {
+        group: u32,
+        clear: Dirt,
+        complete: bool,
+        elements: Vec<Element>,
+    },
 }
 
 /// The cached groups.
@@ -152,6 +165,7 @@ impl Groups {
             prefix: prefix.into(),
             entries: BTreeMap::new(),
             clear: Dirt::CLEAN,
+            aside: 0,
             complete,
             referenced: true,
         };
@@ -316,6 +330,7 @@ impl Groups {
             );
         }
         it.clear = Dirt::CLEAN;
+        it.aside = newest;
         ledger.dirty_bytes -= CLEAR_BYTES;
     }
 
@@ -399,7 +414,12 @@ impl Groups {
             referenced: true,
         });
         let complete = self.groups[element.group].complete;
-        undo.push(Undo::Put { group: element.group, entry: element.entry.clone(), before, complete });
+        undo.push(Undo::Put {
+            group: element.group,
+            entry: element.entry.clone(),
+            before,
+            complete,
+        });
     }
 
     fn forget(&mut self, id: u32, ledger: &mut Ledger) {

@@ -155,6 +155,9 @@ impl KeyedState {
             Unit::Element(i) => match self.groups.elements.get(i) {
                 Some(element) if element.dirt.oldest == oldest => {
                     let group = element.group;
+                    if self.groups.groups[group].aside > acknowledged {
+                        return Ok(Added::NotYet);
+                    }
                     let change = element.change(&self.groups.groups[group].prefix);
                     let dirt = element.dirt;
                     if dirt.newest <= acknowledged {
