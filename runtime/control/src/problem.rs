@@ -73,7 +73,9 @@ impl fmt::Display for Problem {
             write!(f, "{location}: ")?;
         }
         write!(f, "{}: ", self.code)?;
-        if let Some(field) = self.location.as_ref().map(|l| l.field.as_str()).filter(|p| !p.is_empty()) {
+        if let Some(field) =
+            self.location.as_ref().map(|l| l.field.as_str()).filter(|p| !p.is_empty())
+        {
             write!(f, "{field}: ")?;
         }
         f.write_str(&self.message)?;

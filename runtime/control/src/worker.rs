@@ -37,11 +37,19 @@ pub trait Worker: Send + Sync + 'static {
 
     /// Stops the pipeline and lets go of its resources; with `drain` first processes all that its sources held at
     /// the time of the call and publishes all outputs. One that does not run is stopped already.
-    fn stop(&self, pipeline: &str, drain: bool) -> impl Future<Output = Result<(), WorkerError>> + Send;
+    fn stop(
+        &self,
+        pipeline: &str,
+        drain: bool,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the pipeline and removes its log, state and checkpoints. `stages` are its stages' names, also
     /// when it never ran here.
-    fn delete(&self, pipeline: &str, stages: &[String]) -> impl Future<Output = Result<(), WorkerError>> + Send;
+    fn delete(
+        &self,
+        pipeline: &str,
+        stages: &[String],
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// How the pipeline is; none if it does not run here.
     fn status(&self, pipeline: &str) -> impl Future<Output = Option<PipelineStatus>> + Send;
@@ -65,8 +73,14 @@ pub trait Worker: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Keys, WorkerError>> + Send;
 
     /// Stores a checkpoint of every partition that changed, and waits for it. Returns the newest of each partition.
-    fn checkpoint(&self, pipeline: &str) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
+    fn checkpoint(
+        &self,
+        pipeline: &str,
+    ) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
 
     /// All stored checkpoints of a pipeline, with their files.
-    fn checkpoints(&self, pipeline: &str) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
+    fn checkpoints(
+        &self,
+        pipeline: &str,
+    ) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
 }

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn text_stays_readable_and_bytes_survive() {
-        for (bytes, json) in [(b"a\"b".to_vec(), r#"{"text":"a\"b"}"#), (vec![0xff, 0], r#"{"hex":"ff00"}"#)] {
+        for (bytes, json) in
+            [(b"a\"b".to_vec(), r#"{"text":"a\"b"}"#), (vec![0xff, 0], r#"{"hex":"ff00"}"#)]
+        {
             let data = Data(bytes);
             assert_eq!(serde_json::to_string(&data).unwrap(), json);
             assert_eq!(serde_json::from_str::<Data>(json).unwrap(), data);

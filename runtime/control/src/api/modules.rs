@@ -125,7 +125,6 @@ pub struct TimerInfo {
     pub domain: String,
 }
 
-
 /// Object store of modules' bytes, by SHA-256.
 pub const MODULES_BUCKET: &str = "millstream-modules";
 

@@ -93,7 +93,8 @@ pub use registry::*;
 
 /// All entries in the order of their codes.
 pub fn entries() -> Vec<Entry> {
-    [manifest::ENTRIES, reference::ENTRIES, change::ENTRIES, registry::ENTRIES, node::ENTRIES].concat()
+    [manifest::ENTRIES, reference::ENTRIES, change::ENTRIES, registry::ENTRIES, node::ENTRIES]
+        .concat()
 }
 
 /// The entry of a code.

@@ -16,7 +16,9 @@ pub fn pages() -> Vec<(String, String)> {
 }
 
 fn index(entries: &[Entry]) -> String {
-    let mut text = String::from("# Error codes\n\nOne page per code. A code never changes its meaning.\n\n| code | |\n|---|---|\n");
+    let mut text = String::from(
+        "# Error codes\n\nOne page per code. A code never changes its meaning.\n\n| code | |\n|---|---|\n",
+    );
     for Entry { code, title, .. } in entries {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| [{code}]({code}.md) | {title} |");
@@ -49,11 +51,16 @@ mod tests {
         }
         for (name, text) in &pages {
             let committed = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-            assert_eq!(&committed, text, "docs/errors/{name} is not what the catalogue says; run the test with UPDATE=1");
+            assert_eq!(
+                &committed, text,
+                "docs/errors/{name} is not what the catalogue says; run the test with UPDATE=1"
+            );
         }
         let expected: BTreeSet<String> = pages.into_iter().map(|(name, _)| name).collect();
-        let found: BTreeSet<String> =
-            std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let found: BTreeSet<String> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
         assert_eq!(found, expected);
     }
 }

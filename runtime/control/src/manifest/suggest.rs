@@ -1,12 +1,14 @@
 //! "Did you mean": the nearest of the names that would have been right.
 
-/// The candidate nearest to `found`, if it is near: at most a third of its letters differ.
+/// The candidate nearest to `found`, if it is near: at most a third of its letters, or one, differ.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = found.to_lowercase().replace('_', "-");
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -16,7 +18,8 @@ pub fn help<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str> + Clo
     if let Some(candidate) = nearest(found, candidates.clone()) {
         return format!("did you mean `{candidate}`?");
     }
-    let list: Vec<String> = candidates.into_iter().map(|candidate| format!("`{candidate}`")).collect();
+    let list: Vec<String> =
+        candidates.into_iter().map(|candidate| format!("`{candidate}`")).collect();
     match list.len() {
         0 => "there are none".to_owned(),
         1 => format!("there is only {}", list[0]),

@@ -20,7 +20,8 @@ pub struct Duration {
 pub struct InvalidDuration(String);
 
 /// Units, largest first.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Duration {
     /// From milliseconds.
@@ -76,7 +77,9 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let invalid = || InvalidTimestamp(text.to_owned());
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| invalid())?;
-        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).map(|ms| Timestamp { ms }).map_err(|_| invalid())
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000))
+            .map(|ms| Timestamp { ms })
+            .map_err(|_| invalid())
     }
 }
 
@@ -131,7 +134,9 @@ mod tests {
             let duration: Duration = text.parse().unwrap();
             assert_eq!((duration.ms, duration.to_string().as_str()), (ms, shown), "{text}");
         }
-        for text in ["", "5", "s", "5 s", "-5s", "1.5s", "5S", "5sec", "18446744073709551615h", "٣s"] {
+        for text in
+            ["", "5", "s", "5 s", "-5s", "1.5s", "5S", "5sec", "18446744073709551615h", "٣s"]
+        {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }

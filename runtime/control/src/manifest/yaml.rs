@@ -21,7 +21,12 @@ pub struct Mark {
 impl Mark {
     /// The place as a location in a file.
     pub fn in_file(self, file: &str, field: &str) -> Location {
-        Location { file: file.to_owned(), line: self.line, column: self.column, field: field.to_owned() }
+        Location {
+            file: file.to_owned(),
+            line: self.line,
+            column: self.column,
+            field: field.to_owned(),
+        }
     }
 }
 
@@ -64,30 +69,47 @@ pub struct Entry {
     pub node: Node,
 }
 
+/// Deepest nesting. The reader recurses, and nodes read manifests on threads with 2 MiB of stack.
+const DEPTH_MAX: usize = 32;
+/// Most values of a document, those behind aliases counted at each use.
+const NODES_MAX: usize = 50_000;
+
 /// Reads one YAML document.
 ///
 /// # Errors
 /// MS1002 or MS1015 with the place where reading stopped.
 pub fn read(file: &str, text: &str) -> Result<Node, Problem> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX, max_nodes: NODES_MAX },
+    };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
         .map_err(|error| syntax_problem(file, &error))
 }
 
 fn syntax_problem(file: &str, error: &Error) -> Problem {
-    let mark = error.location().map(|place| Mark { line: place.line(), column: place.column() }).unwrap_or_default();
+    let mark = error
+        .location()
+        .map(|place| Mark { line: place.line(), column: place.column() })
+        .unwrap_or_default();
     let problem = match error.without_snippet() {
         Error::DuplicateMappingKey { key, .. } => {
             let name = key.as_deref().unwrap_or("?");
-            Problem::new(errors::DUPLICATE_FIELD, format!("the field `{name}` is here a second time"))
-                .help("remove one of them")
+            Problem::new(
+                errors::DUPLICATE_FIELD,
+                format!("the field `{name}` is here a second time"),
+            )
+            .help("remove one of them")
         }
         Error::MultipleDocuments { .. } => {
-            Problem::new(errors::YAML_SYNTAX, "a second YAML document begins here").help("keep one pipeline per file")
+            Problem::new(errors::YAML_SYNTAX, "a second YAML document begins here")
+                .help("keep one pipeline per file")
         }
         Error::NullIntoString { .. } => {
-            Problem::new(errors::YAML_SYNTAX, "a field name is missing before the colon").help("write `field: value`")
+            Problem::new(errors::YAML_SYNTAX, "a field name is missing before the colon")
+                .help("write `field: value`")
         }
         other => Problem::new(errors::YAML_SYNTAX, first_line_without_place(&other.to_string())),
     };
@@ -176,7 +198,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut mapping = Vec::new();
         while let Some((name, value)) = entries.next_entry::<Spanned<String>, Spanned<Value>>()? {
-            mapping.push(Entry { mark: mark_of(name.referenced), name: name.value, node: value.into() });
+            mapping.push(Entry {
+                mark: mark_of(name.referenced),
+                name: name.value,
+                node: value.into(),
+            });
         }
         Ok(Value::Mapping(mapping))
     }
@@ -192,7 +218,11 @@ mod tests {
 
     #[test]
     fn values_know_their_places() {
-        let Value::Mapping(entries) = read("p.yaml", "a: 1\nb:\n  - x\n  - {c: 1.5}\n").unwrap().value else { panic!() };
+        let Value::Mapping(entries) =
+            read("p.yaml", "a: 1\nb:\n  - x\n  - {c: 1.5}\n").unwrap().value
+        else {
+            panic!()
+        };
         assert_eq!((entries[1].name.as_str(), entries[1].mark), ("b", Mark { line: 2, column: 1 }));
         let Value::List(items) = &entries[1].node.value else { panic!() };
         assert_eq!(items[0].mark, Mark { line: 3, column: 5 });
@@ -204,13 +234,25 @@ mod tests {
     #[test]
     fn what_is_not_yaml_is_located() {
         let cases = [
-            ("a: 1\nb: 2\na: 3\n", "p.yaml:3:1: MS1015: the field `a` is here a second time\n  help: remove one of them"),
-            ("a:\n\tb: 1\n", "p.yaml:2:2: MS1002: tabs disallowed within this context (block indentation)"),
+            (
+                "a: 1\nb: 2\na: 3\n",
+                "p.yaml:3:1: MS1015: the field `a` is here a second time\n  help: remove one of them",
+            ),
+            (
+                "a:\n\tb: 1\n",
+                "p.yaml:2:2: MS1002: tabs disallowed within this context (block indentation)",
+            ),
             ("a: [1\n", "p.yaml:1:4: MS1002: unclosed bracket '['"),
             ("a: b: c\n", "p.yaml:1:5: MS1002: mapping values are not allowed in this context"),
             ("a: *x\n", "p.yaml:1:4: MS1002: alias references unknown anchor"),
-            ("a: 1\n---\nb: 2\n", "p.yaml:3:1: MS1002: a second YAML document begins here\n  help: keep one pipeline per file"),
-            (": 1\n", "p.yaml:1:1: MS1002: a field name is missing before the colon\n  help: write `field: value`"),
+            (
+                "a: 1\n---\nb: 2\n",
+                "p.yaml:3:1: MS1002: a second YAML document begins here\n  help: keep one pipeline per file",
+            ),
+            (
+                ": 1\n",
+                "p.yaml:1:1: MS1002: a field name is missing before the colon\n  help: write `field: value`",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(problem(text), expected, "{text:?}");
@@ -219,6 +261,9 @@ mod tests {
 
     #[test]
     fn hostile_documents_are_refused_quickly() {
+        let deepest = "- ".repeat(DEPTH_MAX) + "x";
+        assert!(read("p.yaml", &deepest).is_ok());
+        assert!(problem(&format!("- {deepest}")).contains("MS1002"));
         let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..10 {
             let refs = vec![format!("*a{}", level - 1); 10].join(", ");

@@ -1,0 +1,198 @@
+//! A manifest together with the places of its fields.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::decode::{Place, Reading};
+use super::model::{Key, MANIFEST_SIZE_MAX, Manifest};
+use super::{parse, suggest, text, yaml};
+use crate::errors::{self, Code};
+use crate::problem::{Location, Problem, Problems};
+
+/// A manifest that was read, and where each field is.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// What it says.
+    pub manifest: Manifest,
+    /// Its name, for messages.
+    pub file: String,
+    /// As it was read.
+    pub text: String,
+    places: BTreeMap<String, Place>,
+}
+
+impl Document {
+    /// Reads a manifest; `file` is only named in messages. Checks all that can be checked without the modules.
+    ///
+    /// # Errors
+    /// All mistakes found, in the order of the text.
+    pub fn parse(file: &str, text: &str) -> Result<Document, Problems> {
+        if text.len() > MANIFEST_SIZE_MAX {
+            let message = format!(
+                "the manifest has {} bytes, at most {MANIFEST_SIZE_MAX} are allowed",
+                text.len()
+            );
+            return Err(unreadable(file, message).into());
+        }
+        let tree = yaml::read(file, text)?;
+        let reading = Reading::new(file);
+        let manifest = parse::manifest(&reading.root(&tree));
+        let (mut problems, places) = reading.finish();
+        let Some(manifest) = manifest.filter(|_| problems.is_empty()) else {
+            sort(&mut problems);
+            return Err(Problems(problems));
+        };
+        let document = Document { manifest, file: file.to_owned(), text: text.to_owned(), places };
+        Problems::refuse(document.check_references())?;
+        Ok(document)
+    }
+
+    /// Reads a manifest file; `-` is standard input.
+    ///
+    /// # Errors
+    /// MS1001 if it cannot be read, otherwise as [`Document::parse`].
+    pub fn load(path: &Path) -> Result<Document, Problems> {
+        let file = path.display().to_string();
+        let text = read_text(path)
+            .map_err(|error| unreadable(&file, format!("cannot read the manifest: {error}")))?;
+        Document::parse(&file, &text)
+    }
+
+    /// Place of a field's value; of the nearest field around it that exists.
+    pub fn at(&self, field: &str) -> Location {
+        self.place(field).value.in_file(&self.file, field)
+    }
+
+    /// Place of a field's name.
+    pub fn at_name(&self, field: &str) -> Location {
+        self.place(field).name.in_file(&self.file, field)
+    }
+
+    fn place(&self, field: &str) -> Place {
+        let mut field = field;
+        loop {
+            if let Some(place) = self.places.get(field) {
+                return *place;
+            }
+            match field.rfind('.') {
+                Some(end) => field = &field[..end],
+                None => return self.places.get("").copied().unwrap_or_default(),
+            }
+        }
+    }
+
+    /// What the sections of the manifest say of one another.
+    fn check_references(&self) -> Vec<Problem> {
+        let manifest = &self.manifest;
+        let mut problems = Vec::new();
+        for (stage_name, stage) in &manifest.stages {
+            for (source_name, input) in &stage.inputs {
+                let field = format!("stages.{stage_name}.inputs.{source_name}");
+                let Some(source) = manifest.sources.get(source_name) else {
+                    problems.push(self.unknown_source(&field, source_name));
+                    continue;
+                };
+                let (Key::SubjectToken(token), Some(filter)) = (&input.key, &source.subject) else {
+                    continue;
+                };
+                if let Some(count) =
+                    text::token_count(filter).filter(|count| usize::from(*token) > *count)
+                {
+                    let message = format!(
+                        "the subjects of source `{source_name}` ({filter}) have {count} tokens"
+                    );
+                    problems.push(
+                        Problem::new(errors::KEY_NOT_IN_SUBJECT, message)
+                            .help(format!("use a number from 1 to {count}"))
+                            .at(self.at(&format!("{field}.key.subject-token"))),
+                    );
+                }
+            }
+            for (output, sink) in &stage.outputs {
+                if !manifest.sinks.contains_key(sink) {
+                    let sinks = manifest.sinks.keys().map(String::as_str);
+                    problems.push(
+                        Problem::new(errors::UNKNOWN_SINK, format!("there is no sink `{sink}`"))
+                            .help(declare_or_correct("sinks", sink, "{ subject: ... }", sinks))
+                            .at(self.at(&format!("stages.{stage_name}.outputs.{output}"))),
+                    );
+                }
+            }
+        }
+        sort(&mut problems);
+        problems
+    }
+
+    fn unknown_source(&self, field: &str, name: &str) -> Problem {
+        if self.manifest.stages.contains_key(name) {
+            return Problem::new(
+                errors::NOT_SUPPORTED,
+                format!("`{name}` is a stage; a stage reads only sources"),
+            )
+            .help("publish through a sink, and read the stream that captures it as a source")
+            .at(self.at_name(field));
+        }
+        let sources = self.manifest.sources.keys().map(String::as_str);
+        Problem::new(errors::UNKNOWN_SOURCE, format!("there is no source `{name}`"))
+            .help(declare_or_correct("sources", name, "{ stream: ... }", sources))
+            .at(self.at_name(field))
+    }
+
+    /// A problem with a field's value.
+    pub(super) fn problem(
+        &self,
+        code: Code,
+        field: &str,
+        message: String,
+        help: String,
+    ) -> Problem {
+        Problem::new(code, message).help(help).at(self.at(field))
+    }
+
+    /// A problem with a field as a whole.
+    pub(super) fn problem_at_name(
+        &self,
+        code: Code,
+        field: &str,
+        message: String,
+        help: String,
+    ) -> Problem {
+        Problem::new(code, message).help(help).at(self.at_name(field))
+    }
+}
+
+/// In the order of the text.
+pub(super) fn sort(problems: &mut [Problem]) {
+    problems
+        .sort_by_key(|problem| problem.location.as_ref().map(|place| (place.line, place.column)));
+}
+
+fn declare_or_correct<'a>(
+    section: &str,
+    name: &str,
+    example: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> String {
+    match suggest::nearest(name, candidates) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => format!("declare it: `{section}: {{ {name}: {example} }}`"),
+    }
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    // One byte more than allowed, so that a larger file is seen as such without being read whole.
+    let limit = MANIFEST_SIZE_MAX as u64 + 1;
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(limit).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+fn unreadable(file: &str, message: String) -> Problem {
+    let location = Location { file: file.to_owned(), ..Location::default() };
+    Problem::new(errors::MANIFEST_UNREADABLE, message).at(location)
+}

@@ -1,0 +1,237 @@
+//! Which changes a pipeline with a history can take.
+//!
+//! Its log holds positions per source, state per key and partition, and timers by their place
+//! in the module's description. A change that would give any of these another meaning is refused
+//! before anything is changed; what to do instead is always a new pipeline name.
+
+use std::collections::BTreeMap;
+
+use millstream_core::description::{Description, StateKind, StateSpec, TimeDomain, TimerSpec};
+
+use super::document::{Document, sort};
+use super::wiring::Wiring;
+use crate::errors::{self, Code};
+use crate::problem::{Problem, Problems};
+
+/// A pipeline as it is recorded or as it is wanted.
+pub struct Version<'a> {
+    /// The manifest.
+    pub document: &'a Document,
+    /// Its modules' descriptions, one per stage.
+    pub descriptions: &'a BTreeMap<String, &'a Description>,
+    /// Its wirings, one per stage.
+    pub wirings: &'a BTreeMap<String, Wiring>,
+}
+
+/// Refuses `new` if the pipeline that runs as `old` cannot become it.
+///
+/// # Errors
+/// All reasons, at their places in the new manifest.
+pub fn check(old: &Version<'_>, new: &Version<'_>) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    let judge = Judge { document: new.document, old: old.document };
+    judge.sources(&mut problems);
+    judge.stages(&mut problems);
+    for (name, old_stage) in &old.document.manifest.stages {
+        let Some(new_stage) = new.document.manifest.stages.get(name) else { continue };
+        let field = format!("stages.{name}");
+        if old_stage.partitions != new_stage.partitions {
+            let message = format!(
+                "the stage has {} partitions, not {}",
+                old_stage.partitions, new_stage.partitions
+            );
+            problems.push(judge.refusal(
+                errors::PARTITIONS_CHANGED,
+                &format!("{field}.partitions"),
+                message,
+            ));
+        }
+        if let (Some(old_wiring), Some(new_wiring)) = (old.wirings.get(name), new.wirings.get(name))
+        {
+            judge.inputs(&field, old_wiring, new_wiring, &mut problems);
+        }
+        if let (Some(old), Some(new)) = (old.descriptions.get(name), new.descriptions.get(name)) {
+            let field = format!("{field}.module");
+            judge.states(&field, &old.states, &new.states, &mut problems);
+            judge.timers(&field, &old.timers, &new.timers, &mut problems);
+        }
+    }
+    sort(&mut problems);
+    Problems::refuse(problems)
+}
+
+struct Judge<'a> {
+    document: &'a Document,
+    old: &'a Document,
+}
+
+impl Judge<'_> {
+    fn refusal(&self, code: Code, field: &str, message: String) -> Problem {
+        let name = &self.document.manifest.name;
+        let help = format!("keep it as it is, or create a new pipeline: `name: {name}-2`");
+        self.document.problem_at_name(code, field, message, help)
+    }
+
+    fn sources(&self, problems: &mut Vec<Problem>) {
+        let (old, new) = (&self.old.manifest.sources, &self.document.manifest.sources);
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            let message = format!("the running pipeline reads the source `{name}`");
+            problems.push(self.refusal(errors::SOURCES_CHANGED, "sources", message));
+        }
+        for (name, source) in new {
+            let field = format!("sources.{name}");
+            let Some(before) = old.get(name) else {
+                let message = format!("the running pipeline has no source `{name}`");
+                problems.push(self.refusal(errors::SOURCES_CHANGED, &field, message));
+                continue;
+            };
+            let fixed = [
+                ("stream", before.stream != source.stream),
+                ("subject", before.subject != source.subject),
+                ("start", before.start != source.start),
+                ("event-time", before.event_time != source.event_time),
+                ("watermark", before.watermark != source.watermark),
+            ];
+            for (part, _) in fixed.into_iter().filter(|(_, differs)| *differs) {
+                let message = format!("the running pipeline has another `{part}`");
+                problems.push(self.refusal(
+                    errors::SOURCE_CHANGED,
+                    &format!("{field}.{part}"),
+                    message,
+                ));
+            }
+        }
+    }
+
+    fn stages(&self, problems: &mut Vec<Problem>) {
+        let (old, new) = (&self.old.manifest.stages, &self.document.manifest.stages);
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            let message = format!("the running pipeline has a stage `{name}`");
+            problems.push(self.refusal(errors::STAGES_CHANGED, "stages", message));
+        }
+        for name in new.keys().filter(|name| !old.contains_key(*name)) {
+            let message = format!("the running pipeline has no stage `{name}`");
+            problems.push(self.refusal(errors::STAGES_CHANGED, &format!("stages.{name}"), message));
+        }
+    }
+
+    fn inputs(&self, field: &str, old: &Wiring, new: &Wiring, problems: &mut Vec<Problem>) {
+        let sources = |wiring: &Wiring| {
+            wiring.inputs.iter().map(|(source, _)| source.clone()).collect::<Vec<_>>()
+        };
+        if sources(old) != sources(new) {
+            let message = format!(
+                "the stage's inputs were fed by {}, now by {}",
+                sources(old).join(", "),
+                sources(new).join(", ")
+            );
+            problems.push(self.refusal(
+                errors::INPUTS_CHANGED,
+                &format!("{field}.inputs"),
+                message,
+            ));
+            return;
+        }
+        for ((source, old_key), (_, new_key)) in old.inputs.iter().zip(&new.inputs) {
+            if old_key != new_key {
+                let message = format!("the key of `{source}` was {}", serde_json::json!(old_key));
+                problems.push(self.refusal(
+                    errors::KEY_CHANGED,
+                    &format!("{field}.inputs.{source}.key"),
+                    message,
+                ));
+            }
+        }
+    }
+
+    fn states(
+        &self,
+        field: &str,
+        old: &[StateSpec],
+        new: &[StateSpec],
+        problems: &mut Vec<Problem>,
+    ) {
+        let mut in_place = true;
+        for (index, before) in old.iter().enumerate() {
+            let name = &before.name;
+            let Some((place, after)) =
+                new.iter().enumerate().find(|(_, state)| state.name == *name)
+            else {
+                let message = format!("the new module does not declare the state `{name}`");
+                problems.push(self.refusal(errors::STATE_REMOVED, field, message));
+                continue;
+            };
+            if before.kind != after.kind {
+                let message = format!(
+                    "state `{name}` is a {}, not a {}",
+                    kind(before.kind),
+                    kind(after.kind)
+                );
+                problems.push(self.refusal(errors::STATE_KIND, field, message));
+            }
+            if before.schema_version != after.schema_version {
+                let message = format!(
+                    "state `{name}` has schema version {}, not {}",
+                    before.schema_version, after.schema_version
+                );
+                problems.push(self.refusal(errors::STATE_SCHEMA, field, message));
+            }
+            in_place &= place == index;
+        }
+        let is_complete =
+            old.iter().all(|before| new.iter().any(|after| after.name == before.name));
+        if is_complete && !in_place {
+            let names: Vec<&str> = old.iter().map(|state| state.name.as_str()).collect();
+            let message = format!(
+                "the new module must declare first, in this order, the states {}",
+                names.join(", ")
+            );
+            problems.push(self.refusal(errors::STATE_ORDER, field, message));
+        }
+    }
+
+    fn timers(
+        &self,
+        field: &str,
+        old: &[TimerSpec],
+        new: &[TimerSpec],
+        problems: &mut Vec<Problem>,
+    ) {
+        for (index, before) in old.iter().enumerate() {
+            let message = match new.get(index) {
+                Some(after) if after == before => continue,
+                Some(after) if after.name == before.name => {
+                    format!(
+                        "timer `{}` follows {}, not {}",
+                        before.name,
+                        domain(before.domain),
+                        domain(after.domain)
+                    )
+                }
+                _ => format!(
+                    "the new module must declare the timer `{}` at place {}",
+                    before.name,
+                    index + 1
+                ),
+            };
+            problems.push(self.refusal(errors::TIMER_CHANGED, field, message));
+        }
+    }
+}
+
+/// As the manifest and the SDK call it.
+pub fn kind(kind: StateKind) -> &'static str {
+    match kind {
+        StateKind::Value => "value",
+        StateKind::List => "list",
+        StateKind::Map => "map",
+    }
+}
+
+/// As the SDK calls it.
+pub fn domain(domain: TimeDomain) -> &'static str {
+    match domain {
+        TimeDomain::EventTime => "event-time",
+        TimeDomain::ProcessingTime => "processing-time",
+    }
+}
