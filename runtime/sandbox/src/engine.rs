@@ -2,7 +2,9 @@
 //! it may do, is decided here and nowhere else.
 
 use crate::error::SandboxError;
+use crate::fault::FRAMES;
 use crate::limits::{Limits, STACK_BYTES, TABLE_ELEMENTS};
+use std::num::NonZeroUsize;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     WasmBacktraceDetails,
@@ -27,6 +29,7 @@ pub(crate) fn new(limits: &Limits) -> Result<Engine, SandboxError> {
         .cranelift_opt_level(OptLevel::Speed)
         // Function names and lines in what an operator reads after a trap.
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
         // Guests unwind nothing; registering their frames with the system costs time per module.
         .native_unwind_info(false)
         // Addresses for all that 32 bits reach: out of bounds is a page fault, not a check.

@@ -1,13 +1,14 @@
 //! What went wrong in a guest, in words.
 
-use crate::host::Host;
+use crate::host::{Host, cut};
 use crate::limits::STACK_BYTES;
-use std::fmt::Write;
 use thiserror::Error;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
-/// Frames of a backtrace that are shown. A deep recursion has thousands.
-const FRAMES: usize = 24;
+/// Frames of a backtrace. A deep recursion has thousands.
+pub(crate) const FRAMES: usize = 32;
+/// A function's name: generic ones can fill pages.
+const NAME_BYTES: usize = 160;
 
 /// An import refuses what the guest asks: the guest is to blame.
 #[derive(Debug, Error)]
@@ -46,7 +47,11 @@ pub(crate) fn describe(error: &wasmtime::Error, host: &mut Host, fuel_limit: u64
                 let words = words.split("\nnote: run with").next().unwrap_or(words);
                 format!("panic: {words}")
             }
-            (Some(trap), None) => format!("trap: {trap}"),
+            // Compilers for wasm keep a second stack in memory, below which there is nothing.
+            (Some(Trap::MemoryOutOfBounds), None) if is_deep(error) => {
+                "stack overflow, probably: out of bounds memory access in a deep recursion".into()
+            }
+            (Some(trap), None) => trap.to_string().replace("wasm trap: ", "trap: "),
             (None, None) => error.root_cause().to_string(),
         }
     };
@@ -56,29 +61,61 @@ pub(crate) fn describe(error: &wasmtime::Error, host: &mut Host, fuel_limit: u64
     text
 }
 
+fn is_deep(error: &wasmtime::Error) -> bool {
+    error
+        .downcast_ref::<WasmBacktrace>()
+        .is_some_and(|backtrace| backtrace.frames().len() == FRAMES)
+}
+
+/// One line per function, also for inlined ones; a function that calls itself is named once. What a
+/// Rust panic does before it ends in a trap is left out.
 fn write_backtrace(backtrace: &WasmBacktrace, text: &mut String) {
-    let frames = backtrace.frames();
-    for frame in &frames[..frames.len().min(FRAMES)] {
-        let symbols = frame.symbols();
-        if symbols.is_empty() {
-            let name = frame
-                .func_name()
-                .map_or_else(|| format!("function {}", frame.func_index()), demangle);
-            let _ = write!(text, "\n  at {name}");
-        }
-        for symbol in symbols {
-            let name = symbol
-                .name()
-                .or(frame.func_name())
-                .map_or_else(|| "a function without name".into(), demangle);
-            let _ = write!(text, "\n  at {name}");
-            if let (Some(file), Some(line)) = (symbol.file(), symbol.line()) {
-                let _ = write!(text, " ({file}:{line})");
-            }
+    let lines: Vec<String> = backtrace.frames().iter().flat_map(frame_lines).collect();
+    let machinery = |line: &String| {
+        ["core::panicking::", "__rustc::rust_begin_unwind"].iter().any(|m| line.starts_with(m))
+    };
+    let first = lines.iter().rposition(machinery).map_or(0, |at| at + 1);
+    for same in lines[first..].chunk_by(|a, b| a == b) {
+        text.push_str("\n  at ");
+        text.push_str(&same[0]);
+        if same.len() > 1 {
+            text.push_str(&format!(", {} times", same.len()));
         }
     }
-    if frames.len() > FRAMES {
-        let _ = write!(text, "\n  and {} more", frames.len() - FRAMES);
+    if backtrace.frames().len() == FRAMES {
+        text.push_str("\n  and so on");
+    }
+}
+
+/// Name and place of what was compiled into a function, innermost first.
+fn frame_lines(frame: &FrameInfo) -> Vec<String> {
+    let whole =
+        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangle);
+    let symbols = frame.symbols();
+    if symbols.is_empty() {
+        return vec![whole];
+    }
+    let line = |(i, symbol): (usize, &FrameSymbol)| {
+        let name = match symbol.name() {
+            // The outermost is the one compiled, whose full name is known.
+            Some(name) if i + 1 < symbols.len() => demangle(name),
+            _ => whole.clone(),
+        };
+        match (symbol.file(), symbol.line()) {
+            (Some(file), Some(line)) => {
+                format!("{} ({}:{line})", cut(&name, NAME_BYTES), short(file))
+            }
+            _ => cut(&name, NAME_BYTES).to_owned(),
+        }
+    };
+    symbols.iter().enumerate().map(line).collect()
+}
+
+/// A file of Rust's own library without the place it was built in.
+fn short(file: &str) -> &str {
+    match file.find("/library/") {
+        Some(at) if file.starts_with("/rustc/") => &file[at + 1..],
+        _ => file,
     }
 }
 

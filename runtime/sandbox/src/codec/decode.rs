@@ -4,7 +4,7 @@ use super::columns::Columns;
 use super::error::{DecodeError, PointerError};
 use super::number::{self, NumberError};
 use super::paths::{NONE, Paths};
-use super::scan::{self, Found, Kind};
+use super::scan::{self, Found, Habits, Kind};
 use super::source::{HeaderSource, KeySource, TimeSource};
 use super::text;
 use millstream_core::columns::{Blob, Column, Values};
@@ -22,6 +22,7 @@ pub struct Decoder {
     time_target: u32,
     paths: Paths,
     found: Vec<Found>,
+    habits: Habits,
     key_text: Vec<u8>,
 }
 
@@ -77,6 +78,7 @@ impl Decoder {
             time: event_time,
             found: vec![Found::MISSING; paths.targets],
             paths,
+            habits: Habits::default(),
             key_text: Vec::new(),
         })
     }
@@ -115,7 +117,7 @@ impl Decoder {
         broker_time_ms: i64,
     ) -> Result<Scanned<'a>, DecodeError> {
         if !self.paths.is_empty() {
-            scan::scan(payload, &self.paths, &mut self.found)?;
+            scan::scan(payload, &self.paths, &mut self.habits, &mut self.found)?;
         }
         self.find_key(payload, subject, headers)?;
         let event_time = match &self.time {
@@ -124,9 +126,15 @@ impl Decoder {
             TimeSource::Pointer(pointer) => {
                 let found = self.found[self.time_target as usize];
                 match found.kind {
-                    Kind::Integer => number::integer(found.of(payload)).map_err(|e| {
-                        mismatch(pointer.clone(), "an event time in milliseconds", number_name(e))
-                    })?,
+                    Kind::Integer => {
+                        number::integer(found.of(payload), found.digits).map_err(|e| {
+                            mismatch(
+                                pointer.clone(),
+                                "an event time in milliseconds",
+                                number_name(e),
+                            )
+                        })?
+                    }
                     kind => {
                         return Err(mismatch(
                             pointer.clone(),
@@ -152,7 +160,11 @@ impl Decoder {
             KeySource::SubjectToken(at) => match subject.split('.').nth(*at) {
                 Some(token) => self.key_text.extend_from_slice(token.as_bytes()),
                 None => {
-                    return Err(mismatch("subject".into(), format!("a token {at}"), "fewer tokens"));
+                    return Err(mismatch(
+                        "subject".into(),
+                        format!("a token {at}"),
+                        "fewer tokens",
+                    ));
                 }
             },
             KeySource::Header(name) => match headers.header(name) {
@@ -244,10 +256,10 @@ fn append_found(
     match (kind, &mut column.values, found.kind) {
         (FieldType::Text, Values::Blobs(blob), Kind::Plain) => blob.push(raw),
         (FieldType::F64, Values::Floats(values), Kind::Integer | Kind::Fraction) => {
-            values.push(number::float(raw).map_err(number_name)?);
+            values.push(number::float(raw, found.digits).map_err(number_name)?);
         }
         (FieldType::S64, Values::Integers(values), Kind::Integer) => {
-            values.push(number::integer(raw).map_err(number_name)?);
+            values.push(number::integer(raw, found.digits).map_err(number_name)?);
         }
         (FieldType::Decimal(scale), Values::Integers(values), Kind::Integer | Kind::Fraction) => {
             values.push(number::decimal(raw, scale).map_err(number_name)?);
@@ -257,7 +269,7 @@ fn append_found(
         (FieldType::Text, Values::Blobs(blob), Kind::Escaped) => push_unescaped(blob, raw)?,
         // A decimal in a string cannot be mistaken for a double on its way here.
         (FieldType::Decimal(scale), Values::Integers(values), Kind::Plain) => {
-            if !scan::is_number(raw) {
+            if scan::number(raw).is_none() {
                 return Err("a string that holds no number");
             }
             values.push(number::decimal(raw, scale).map_err(number_name)?);

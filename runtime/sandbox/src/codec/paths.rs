@@ -68,6 +68,9 @@ pub(super) struct Paths {
     pub targets: usize,
 }
 
+/// Nothing is wanted.
+pub(super) static NOTHING: Paths = Paths { nodes: Vec::new(), targets: 0 };
+
 impl Paths {
     /// The tree for `pointers`, and the target of each of them. Equal pointers share one.
     pub fn new(pointers: &[&str]) -> Result<(Self, Vec<u32>), PointerError> {

@@ -143,10 +143,14 @@ fn act(command: &str, index: u32, key: u32) -> Result<(), Failure> {
         "recurse" => {
             black_box(recurse(1));
         }
+        "recurse-plainly" => {
+            black_box(recurse_plainly(1));
+        }
         "memory-bomb" => {
             let mut all = vec![];
             loop {
-                all.push(black_box(vec![1u8; 1 << 20]));
+                // Not written to: that would take the fuel first.
+                all.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
             }
         }
         "out-of-bounds" => {
@@ -216,10 +220,22 @@ fn act(command: &str, index: u32, key: u32) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Fills the stack in linear memory.
 #[inline(never)]
+#[expect(unconditional_recursion, reason = "that is its purpose")]
 fn recurse(n: u64) -> u64 {
     let local = black_box([n; 16]);
     black_box(recurse(black_box(n + 1)) + local[(n % 16) as usize])
+}
+
+/// Fills the machine's stack.
+#[inline(never)]
+fn recurse_plainly(n: u64) -> u64 {
+    if n == 0 {
+        0
+    } else {
+        (recurse_plainly(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) ^ n).rotate_left(7)
+    }
 }
 
 /// What is wrong with the effects in the end.
@@ -262,9 +278,19 @@ fn spoil(command: &str, effects: &mut Effects) {
         "long-presence" => effects.emitted[0].columns[0].present = vec![0xff; 1000],
         "no-columns" => effects.emitted[0].columns.clear(),
         "no-outputs" => effects.emitted.clear(),
-        "many-outputs" => effects
-            .emitted
-            .extend((0..1_000_000).map(|_| Emitted { causes: vec![], columns: vec![] })),
+        "many-outputs" => {
+            effects.emitted.extend((0..10_000).map(|_| Emitted { causes: vec![], columns: vec![] }))
+        }
+        "overlap" => {
+            // A thousand lists in the same 16 MiB: 16 GiB for a host that copies them.
+            let mut causes = Vec::<u32>::with_capacity(4 << 20);
+            // Wasm memory is zeroed; nothing frees these, the call ends here.
+            let alias = |at: *mut u32| unsafe { Vec::from_raw_parts(at, 4 << 20, 4 << 20) };
+            let at = causes.as_mut_ptr();
+            std::mem::forget(causes);
+            effects.emitted =
+                (0..1000).map(|_| Emitted { causes: alias(at), columns: vec![] }).collect();
+        }
         "bad-json" => {
             effects.emitted[1] = Emitted {
                 causes: vec![0],

@@ -1,0 +1,86 @@
+//! What a guest may call, and what it is told when it may not.
+
+use crate::support::*;
+use millstream_core::udf::Udf;
+use millstream_sandbox::{Instance, LogLevel};
+
+#[test]
+fn maps_and_lists_belong_to_the_call() {
+    let (mut instance, _) = instance();
+    let mut state = Memory::default();
+    instance.process(&keyed(&[("a", "x"), ("b", "state")]), &mut state).unwrap();
+    assert_eq!(state.lists[&(1, 1)], [b"z".to_vec(), b"y".to_vec()]);
+    assert_eq!(state.maps[&(2, 1)].len(), 2);
+    instance.process(&keyed(&[("a", "x"), ("b", "state-clear")]), &mut state).unwrap();
+    assert!(state.lists.is_empty() && state.maps.is_empty());
+}
+
+#[test]
+fn misuse_of_state_traps() {
+    for (command, says) in [
+        ("state-unknown", "state 99 is used; 3 are declared"),
+        ("state-of-other-kind", "state 2 is a map, not a list"),
+        ("state-of-no-key", "key 1000000 is used; the call has 1 keys"),
+        ("state-entry-too-long", "an entry's key has 1025 bytes; the limit is 1024"),
+        ("state-item-too-long", "an element has 1048577 bytes; the limit is 1048576"),
+        ("state-limit-zero", "0 items are read at once; 1 to 1000 are possible"),
+        ("state-set-beyond", "item 1000000 is set in a list of 0"),
+        ("metrics", "metrics is used, but the description does not list the capability"),
+    ] {
+        let (mut instance, _) = instance();
+        let message = trap(instance.process(&batch(&[command]), &mut Memory::default()));
+        assert!(message.contains(says), "{says:?} is not in {message}");
+        assert!(message.contains("misbehave::"), "no backtrace in {message}");
+    }
+}
+
+#[test]
+fn logs_are_bounded() {
+    let (mut instance, heard) = instance();
+    instance.process(&batch(&["log-flood"]), &mut Memory::default()).unwrap_err();
+    assert_eq!(heard.lines().len(), 100);
+    assert!(heard.dropped() > 0);
+    instance.process(&batch(&["log-big"]), &mut Memory::default()).unwrap();
+    assert_eq!(heard.lines().len(), 116);
+    instance.process(&batch(&["log-too-big"]), &mut Memory::default()).unwrap();
+    assert_eq!(heard.lines().last().unwrap().len(), 4096);
+}
+
+#[test]
+fn printing_is_logging() {
+    let (mut instance, heard) = instance();
+    instance.process(&batch(&["print"]), &mut Memory::default()).unwrap();
+    let said = heard.0.lock().unwrap();
+    assert_eq!(
+        said.lines,
+        [(LogLevel::Info, "to stdout".into()), (LogLevel::Error, "to stderr".into())]
+    );
+}
+
+#[test]
+fn there_is_no_world() {
+    let (mut instance, heard) = instance();
+    let mut state = Memory::default();
+    instance.process(&batch(&["environment", "clock"]), &mut state).unwrap();
+    assert_eq!(heard.lines(), ["environment: 0", "clock: 1700000000123"]);
+    let _ = instance.process(&batch(&["file"]), &mut state);
+    assert!(heard.lines().iter().all(|line| !line.contains("root")));
+}
+
+#[test]
+fn hash_maps_have_the_same_order_in_every_instance() {
+    let hash = || {
+        let (mut instance, heard) = instance();
+        instance.process(&batch(&["hash"]), &mut Memory::default()).unwrap();
+        heard.lines()
+    };
+    assert_eq!(hash(), hash());
+}
+
+#[test]
+fn the_configuration_is_the_stages() {
+    let heard = Heard::default();
+    let mut instance = Instance::new(&misbehave(), r#"{"limit":3}"#, Box::new(heard.clone()));
+    instance.process(&batch(&["config"]), &mut Memory::default()).unwrap();
+    assert_eq!(heard.lines(), [r#"{"limit":3}"#]);
+}

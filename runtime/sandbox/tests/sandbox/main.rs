@@ -1,0 +1,9 @@
+//! The sandbox with real components: those of `tests/guests`.
+
+mod calls;
+mod codec;
+mod contract;
+mod faults;
+mod imports;
+mod modules;
+mod support;
