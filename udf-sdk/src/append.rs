@@ -25,8 +25,13 @@ pub trait AppendField {
     fn append(self, column: &mut Self::Column);
 }
 
+/// Bytes reserved per item of a text column.
+const TEXT_BYTES: usize = 12;
+
 /// A column being built.
-pub trait Builder: Default {
+pub trait Builder {
+    /// A column with room for so many items.
+    fn with_room(items: usize) -> Self;
     /// Appends a zero, `false` or empty item.
     fn append_absent(&mut self);
     /// The column.
@@ -38,6 +43,10 @@ fn all_present(values: Values) -> Column {
 }
 
 impl Builder for Blob {
+    fn with_room(items: usize) -> Self {
+        Self { ends: Vec::with_capacity(items), data: Vec::with_capacity(items * TEXT_BYTES) }
+    }
+
     #[inline]
     fn append_absent(&mut self) {
         self.push(&[]);
@@ -49,6 +58,10 @@ impl Builder for Blob {
 }
 
 impl Builder for Vec<i64> {
+    fn with_room(items: usize) -> Self {
+        Self::with_capacity(items)
+    }
+
     #[inline]
     fn append_absent(&mut self) {
         self.push(0);
@@ -60,6 +73,10 @@ impl Builder for Vec<i64> {
 }
 
 impl Builder for Vec<f64> {
+    fn with_room(items: usize) -> Self {
+        Self::with_capacity(items)
+    }
+
     #[inline]
     fn append_absent(&mut self) {
         self.push(0.0);
@@ -71,10 +88,13 @@ impl Builder for Vec<f64> {
 }
 
 /// A column of booleans being built.
-#[derive(Default)]
 pub struct Booleans(Vec<u8>);
 
 impl Builder for Booleans {
+    fn with_room(items: usize) -> Self {
+        Self(Vec::with_capacity(items))
+    }
+
     #[inline]
     fn append_absent(&mut self) {
         self.0.push(0);
@@ -86,7 +106,6 @@ impl Builder for Booleans {
 }
 
 /// A column with presence bits being built.
-#[derive(Default)]
 pub struct Optional<B> {
     present: Presence,
     count: usize,
@@ -94,6 +113,14 @@ pub struct Optional<B> {
 }
 
 impl<B: Builder> Builder for Optional<B> {
+    fn with_room(items: usize) -> Self {
+        Self {
+            present: Vec::with_capacity(items.div_ceil(8)),
+            count: 0,
+            values: B::with_room(items),
+        }
+    }
+
     #[inline]
     fn append_absent(&mut self) {
         push_presence(&mut self.present, self.count, false);
@@ -156,7 +183,7 @@ append_as! {
 }
 
 impl<const SCALE: u8> AppendField for Decimal<SCALE> {
-    const KIND: FieldType = FieldType::Decimal(SCALE);
+    const KIND: FieldType = FieldType::Decimal(Self::SCALE);
     type Column = Vec<i64>;
 
     #[inline]

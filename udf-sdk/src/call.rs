@@ -45,9 +45,9 @@ pub fn process<'b, S: States, O: Outputs>(
     mut handle: impl FnMut(usize, &mut S, &mut O, &mut Context<'b>) -> Result<()>,
 ) -> Result<Effects, Failure> {
     let mut state = S::open(&mut Opening::new(records.distinct_keys(), values));
-    let mut outputs = O::open();
+    let mut outputs = O::open(records.count());
     let mut context = Context::new(records);
-    for i in 0..records.len() {
+    for i in 0..records.count() {
         let key = context.select(i);
         state.select(key);
         outputs.select(i as u32);
@@ -66,9 +66,9 @@ pub fn on_timer<'b, S: States, O: Outputs>(
     mut handle: impl FnMut(&mut S, &mut O, &mut TimerContext<'b>) -> Result<()>,
 ) -> Result<Effects, Failure> {
     let mut state = S::open(&mut Opening::new(timers.distinct_keys(), values));
-    let mut outputs = O::open();
+    let mut outputs = O::open(timers.count());
     let mut context = TimerContext::new(timers);
-    for i in 0..timers.len() {
+    for i in 0..timers.count() {
         let key = context.select(i);
         state.select(key);
         outputs.select(i as u32);

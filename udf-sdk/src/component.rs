@@ -56,7 +56,9 @@ impl<U: Udf> Instance<U> {
 /// Writes a panic's message and place to the log before the trap, so that the host can attach it.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| match (panic.payload_as_str(), panic.location()) {
-        (Some(message), Some(location)) => write(Level::Error, format_args!("panicked at {location}: {message}")),
+        (Some(message), Some(location)) => {
+            write(Level::Error, format_args!("panicked at {location}: {message}"))
+        }
         (_, location) => write(Level::Error, format_args!("panicked at {location:?}")),
     }));
 }

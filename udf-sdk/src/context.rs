@@ -1,5 +1,6 @@
 //! What a handler may know and do beyond its record, its state and its outputs.
 
+use std::ops::Range;
 use std::str;
 
 use crate::error::{Error, Result};
@@ -7,8 +8,44 @@ use crate::frame::{Batch, Blob, TimerBatch};
 use crate::random::Random;
 use crate::timer::{Changes, Clock, Timer};
 
-fn text(key: &[u8]) -> Result<&str> {
-    str::from_utf8(key).map_err(|_| Error::new(format_args!("the key of {} bytes is not text", key.len())))
+/// The distinct keys of a call. They are usually text; that is checked once for all of them.
+struct Keys {
+    ends: Vec<u32>,
+    data: Result<String, Vec<u8>>,
+}
+
+impl Keys {
+    fn new(keys: Blob) -> Self {
+        Self {
+            ends: keys.ends,
+            data: String::from_utf8(keys.data).map_err(|error| error.into_bytes()),
+        }
+    }
+
+    #[inline]
+    fn range(&self, key: u32) -> Range<usize> {
+        let start = if key == 0 { 0 } else { self.ends[key as usize - 1] as usize };
+        start..self.ends[key as usize] as usize
+    }
+
+    #[inline]
+    fn bytes(&self, key: u32) -> &[u8] {
+        let data = self.data.as_ref().map_or_else(Vec::as_slice, String::as_bytes);
+        &data[self.range(key)]
+    }
+
+    #[inline]
+    fn text(&self, key: u32) -> Result<&str> {
+        if let Ok(data) = &self.data
+            && let Some(text) = data.get(self.range(key))
+        {
+            return Ok(text);
+        }
+        // Some other key is not text, or two that are not make up text together.
+        let bytes = self.bytes(key);
+        str::from_utf8(bytes)
+            .map_err(|_| Error::new(format_args!("the key of {} bytes is not text", bytes.len())))
+    }
 }
 
 #[cold]
@@ -35,7 +72,7 @@ pub struct Context<'b> {
 /// All of a batch but its columns and states.
 #[doc(hidden)]
 pub struct Records {
-    keys: Blob,
+    keys: Keys,
     key_of: Vec<u32>,
     event_times: Vec<i64>,
     watermarks: Vec<i64>,
@@ -46,18 +83,32 @@ pub struct Records {
 impl Records {
     #[doc(hidden)]
     pub fn split(batch: Batch) -> (Self, Vec<crate::frame::Column>, Vec<crate::frame::Stored>) {
-        let Batch { keys, key_of, columns, values, event_times, watermarks, seeds, processing_time, .. } = batch;
-        (Self { keys, key_of, event_times, watermarks, seeds, processing_time }, columns, values)
+        let Batch {
+            keys,
+            key_of,
+            columns,
+            values,
+            event_times,
+            watermarks,
+            seeds,
+            processing_time,
+            ..
+        } = batch;
+        (
+            Self { keys: Keys::new(keys), key_of, event_times, watermarks, seeds, processing_time },
+            columns,
+            values,
+        )
     }
 
     #[doc(hidden)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.key_of.len()
     }
 
     #[doc(hidden)]
     pub fn distinct_keys(&self) -> usize {
-        self.keys.len()
+        self.keys.ends.len()
     }
 }
 
@@ -88,13 +139,14 @@ impl<'b> Context<'b> {
     #[inline]
     pub fn key(&self) -> &'b [u8] {
         let records = self.records;
-        records.keys.get(records.key_of[self.index] as usize)
+        records.keys.bytes(records.key_of[self.index])
     }
 
     /// The key of the record as text; an error if it is not UTF-8.
     #[inline]
     pub fn key_text(&self) -> Result<&'b str> {
-        text(self.key())
+        let records = self.records;
+        records.keys.text(records.key_of[self.index])
     }
 
     /// Event time of the record.
@@ -140,7 +192,7 @@ pub struct TimerContext<'b> {
 /// All of a timer batch but its states.
 #[doc(hidden)]
 pub struct Timers {
-    keys: Blob,
+    keys: Keys,
     key_of: Vec<u32>,
     timers: Vec<u32>,
     times: Vec<i64>,
@@ -152,18 +204,30 @@ pub struct Timers {
 impl Timers {
     #[doc(hidden)]
     pub fn split(batch: TimerBatch) -> (Self, Vec<crate::frame::Stored>) {
-        let TimerBatch { keys, key_of, timers, times, values, watermark, seeds, processing_time } = batch;
-        (Self { keys, key_of, timers, times, seeds, watermark, processing_time }, values)
+        let TimerBatch { keys, key_of, timers, times, values, watermark, seeds, processing_time } =
+            batch;
+        (
+            Self {
+                keys: Keys::new(keys),
+                key_of,
+                timers,
+                times,
+                seeds,
+                watermark,
+                processing_time,
+            },
+            values,
+        )
     }
 
     #[doc(hidden)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.key_of.len()
     }
 
     #[doc(hidden)]
     pub fn distinct_keys(&self) -> usize {
-        self.keys.len()
+        self.keys.ends.len()
     }
 }
 
@@ -201,13 +265,14 @@ impl<'b> TimerContext<'b> {
     #[inline]
     pub fn key(&self) -> &'b [u8] {
         let timers = self.timers;
-        timers.keys.get(timers.key_of[self.index] as usize)
+        timers.keys.bytes(timers.key_of[self.index])
     }
 
     /// The key as text; an error if it is not UTF-8.
     #[inline]
     pub fn key_text(&self) -> Result<&'b str> {
-        text(self.key())
+        let timers = self.timers;
+        timers.keys.text(timers.key_of[self.index])
     }
 
     /// The time that the timer was set for.

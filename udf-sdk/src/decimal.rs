@@ -10,11 +10,19 @@ use serde::{Deserialize, Serialize};
 ///
 /// Serde sees the units, so in a state it is a plain integer. As a field of a record it is a JSON
 /// number or a string that holds one; as a field of an output a number with `SCALE` digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Decimal<const SCALE: u8>(i64);
 
 impl<const SCALE: u8> Decimal<SCALE> {
+    /// The scale, checked to be within the contract's limit.
+    pub(crate) const SCALE: u8 = {
+        assert!(SCALE <= 18, "a decimal has at most 18 digits behind the point");
+        SCALE
+    };
+
     /// Zero.
     pub const ZERO: Self = Self(0);
 
@@ -67,7 +75,9 @@ pub(crate) fn digits(units: i64, scale: u8) -> String {
     let sign = if units < 0 { "-" } else { "" };
     match scale {
         0 => format!("{sign}{magnitude}"),
-        _ => format!("{sign}{}.{:0width$}", magnitude / base, magnitude % base, width = scale.into()),
+        _ => {
+            format!("{sign}{}.{:0width$}", magnitude / base, magnitude % base, width = scale.into())
+        }
     }
 }
 

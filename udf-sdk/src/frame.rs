@@ -5,7 +5,11 @@
 //! User code has no need of this module.
 
 /// Byte strings packed into one buffer; item `i` is `data[ends[i-1]..ends[i]]`.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
     /// End of each item in `data`; ascends.
@@ -66,7 +70,11 @@ pub(crate) fn push_presence(presence: &mut Presence, i: usize, present: bool) {
 }
 
 /// The values of one field, one per record.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// 0 or 1 per item.
@@ -81,7 +89,11 @@ pub enum Values {
 }
 
 /// A field of all records of a batch.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Which items are present.
@@ -92,7 +104,11 @@ pub struct Column {
 }
 
 /// Values of one state for the distinct keys of a batch.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// Which keys have a value.
@@ -103,7 +119,11 @@ pub struct Stored {
 }
 
 /// Records of one input, in order.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// Index of the declared input.
@@ -127,7 +147,11 @@ pub struct Batch {
 }
 
 /// Timers that are due, in the order of (time, key, name).
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimerBatch {
     /// Distinct keys in order of first appearance.
@@ -149,7 +173,11 @@ pub struct TimerBatch {
 }
 
 /// Items for one declared output.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emitted {
     /// Per item the index of the record or timer that caused it; ascends.
@@ -159,7 +187,11 @@ pub struct Emitted {
 }
 
 /// New values of one `value` state.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
     /// Key indexes, each at most once.
@@ -172,7 +204,11 @@ pub struct Written {
 }
 
 /// Timers set and deleted, in order.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimerChanges {
     /// Index of the causing record or timer; ascends.
@@ -187,7 +223,11 @@ pub struct TimerChanges {
 }
 
 /// All that a call did.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     /// One per declared output.
@@ -199,7 +239,11 @@ pub struct Effects {
 }
 
 /// The refusal of one record or timer.
-#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Index in the batch.

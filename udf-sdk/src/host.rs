@@ -11,7 +11,8 @@ mod component {
     use crate::log::Level;
 
     pub(crate) use crate::bindings::millstream::udf::state::{
-        list_append, list_clear, list_length, list_read, list_set, map_clear, map_delete, map_get, map_put, map_scan,
+        list_append, list_clear, list_length, list_read, list_set, map_clear, map_delete, map_get,
+        map_put, map_scan,
     };
 
     pub(crate) use config::get as config;

@@ -57,8 +57,8 @@ pub mod contract {
 /// All that a UDF usually needs.
 pub mod prelude {
     pub use crate::{
-        Context, Decimal, Emit, Error, Input, Json, List, Map, Metrics, Output, Outputs, Payload, Random, RawJson,
-        Result, States, TimerContext, Value, bail, ensure, log, udf,
+        Context, Decimal, Emit, Error, Input, Json, List, Map, Metrics, Output, Outputs, Payload,
+        Random, RawJson, Result, States, TimerContext, Value, bail, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -70,7 +70,8 @@ pub mod __private {
     pub use crate::call::{configuration, on_timer, process, undeclared};
     pub use crate::context::{Records, Timers};
     pub use crate::describe::{
-        self, Capability, Description, FieldSource, FieldType, InputField, OutputField, StateKind, TimeDomain,
+        self, Capability, Description, FieldSource, FieldType, InputField, OutputField, StateKind,
+        TimeDomain,
     };
     pub use crate::error::Outcome;
     pub use crate::frame::{Batch, Column, Effects, Emitted, Failure, TimerBatch, Written};

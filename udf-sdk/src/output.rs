@@ -22,8 +22,8 @@ pub trait Output {
     type Columns;
     /// The columns that the host will get.
     fn fields() -> Vec<OutputField>;
-    /// Empty columns.
-    fn columns() -> Self::Columns;
+    /// Empty columns with room for so many items.
+    fn columns(items: usize) -> Self::Columns;
     /// Appends an item.
     fn append(item: Self::Item<'_>, columns: &mut Self::Columns);
     /// The columns, in the order of [`Self::fields`].
@@ -36,12 +36,17 @@ pub struct Emit<T: Output> {
     columns: T::Columns,
     causes: Vec<u32>,
     cause: u32,
+    /// Records of the call: what room is made for when the first item comes.
+    records: usize,
 }
 
 impl<T: Output> Emit<T> {
     /// Emits an item, caused by the record or timer at hand. Items of one output keep their order.
     #[inline]
     pub fn emit(&mut self, item: T::Item<'_>) {
+        if self.causes.is_empty() {
+            self.make_room();
+        }
         self.causes.push(self.cause);
         T::append(item, &mut self.columns);
     }
@@ -51,9 +56,16 @@ impl<T: Output> Emit<T> {
         describe::Output { name: name.into(), fields: T::fields() }
     }
 
+    /// Most outputs take an item per record or hardly any, so room is made for all or none.
+    #[cold]
+    fn make_room(&mut self) {
+        self.causes = Vec::with_capacity(self.records);
+        self.columns = T::columns(self.records);
+    }
+
     #[doc(hidden)]
-    pub fn new() -> Self {
-        Self { columns: T::columns(), causes: Vec::new(), cause: 0 }
+    pub fn for_records(records: usize) -> Self {
+        Self { columns: T::columns(0), causes: Vec::new(), cause: 0, records }
     }
 
     #[doc(hidden)]
@@ -78,8 +90,8 @@ impl<T: Output> Emit<T> {
 pub trait Outputs: Sized {
     /// Adds the declarations.
     fn declare(outputs: &mut Vec<describe::Output>);
-    /// Empty outputs.
-    fn open() -> Self;
+    /// Empty outputs for a call of so many records.
+    fn open(records: usize) -> Self;
     /// Makes record or timer `cause` the cause of what follows.
     fn select(&mut self, cause: u32);
     /// What was emitted, in the order of the declarations.
@@ -91,8 +103,8 @@ impl<T: Output> Outputs for Emit<T> {
         outputs.push(Self::declare_as("output"));
     }
 
-    fn open() -> Self {
-        Self::new()
+    fn open(records: usize) -> Self {
+        Self::for_records(records)
     }
 
     #[inline]
@@ -109,7 +121,7 @@ impl<T: Output> Outputs for Emit<T> {
 impl Outputs for () {
     fn declare(_: &mut Vec<describe::Output>) {}
 
-    fn open() -> Self {}
+    fn open(_: usize) -> Self {}
 
     #[inline]
     fn select(&mut self, _: u32) {}
@@ -129,8 +141,8 @@ impl Output for Payload<'_> {
         raw()
     }
 
-    fn columns() -> Blob {
-        Blob::default()
+    fn columns(items: usize) -> Blob {
+        Blob::with_room(items)
     }
 
     #[inline]
@@ -151,8 +163,8 @@ impl<T: serde::Serialize> Output for Json<T> {
         raw()
     }
 
-    fn columns() -> Blob {
-        Blob::default()
+    fn columns(items: usize) -> Blob {
+        Blob::with_room(items)
     }
 
     fn append(item: Json<T>, columns: &mut Blob) {

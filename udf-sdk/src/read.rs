@@ -197,7 +197,7 @@ impl<'a> ReadField<'a> for bool {
 }
 
 impl<'a, const SCALE: u8> ReadField<'a> for Decimal<SCALE> {
-    const KIND: FieldType = FieldType::Decimal(SCALE);
+    const KIND: FieldType = FieldType::Decimal(Self::SCALE);
     type Column = &'a [i64];
 
     fn open(column: &'a Column) -> Self::Column {

@@ -10,7 +10,8 @@ pub mod hex {
     }
 
     pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        parse(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("bytes are pairs of hexadecimal digits"))
+        parse(&String::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom("bytes are pairs of hexadecimal digits"))
     }
 
     pub fn digits(bytes: &[u8]) -> String {
@@ -19,7 +20,12 @@ pub mod hex {
 
     pub fn parse(digits: &str) -> Option<Vec<u8>> {
         let pairs = digits.as_bytes().chunks(2);
-        pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()).collect()
+        pairs
+            .map(|pair| {
+                u8::from_str_radix(str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16)
+                    .ok()
+            })
+            .collect()
     }
 }
 
@@ -47,7 +53,8 @@ pub mod text_or_hex {
     pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         match Bytes::deserialize(deserializer)? {
             Bytes::Text(text) => Ok(text.into_bytes()),
-            Bytes::Hex { hex } => super::hex::parse(&hex).ok_or_else(|| D::Error::custom("bytes are pairs of hexadecimal digits")),
+            Bytes::Hex { hex } => super::hex::parse(&hex)
+                .ok_or_else(|| D::Error::custom("bytes are pairs of hexadecimal digits")),
         }
     }
 }

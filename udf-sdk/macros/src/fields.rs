@@ -13,7 +13,12 @@ pub struct Struct {
 
 /// Checks the shape of a struct for `#[derive(name)]`.
 pub fn named(item: &DeriveInput, name: &str, example: &str) -> syn::Result<Struct> {
-    let shape = |span| syn::Error::new(span, format!("`#[derive({name})]` is for a struct with named fields, like `{example}`"));
+    let shape = |span| {
+        syn::Error::new(
+            span,
+            format!("`#[derive({name})]` is for a struct with named fields, like `{example}`"),
+        )
+    };
     let Data::Struct(data) = &item.data else { return Err(shape(item.ident.span())) };
     let Fields::Named(fields) = &data.fields else { return Err(shape(item.ident.span())) };
     if fields.named.is_empty() {
@@ -22,11 +27,15 @@ pub fn named(item: &DeriveInput, name: &str, example: &str) -> syn::Result<Struc
     let mut lifetime = None;
     for parameter in &item.generics.params {
         match parameter {
-            GenericParam::Lifetime(parameter) if lifetime.is_none() => lifetime = Some(parameter.lifetime.clone()),
+            GenericParam::Lifetime(parameter) if lifetime.is_none() => {
+                lifetime = Some(parameter.lifetime.clone())
+            }
             other => {
                 return Err(syn::Error::new_spanned(
                     other,
-                    format!("`#[derive({name})]` allows one lifetime and no other generic parameter"),
+                    format!(
+                        "`#[derive({name})]` allows one lifetime and no other generic parameter"
+                    ),
                 ));
             }
         }
@@ -37,9 +46,10 @@ pub fn named(item: &DeriveInput, name: &str, example: &str) -> syn::Result<Struc
 /// Refuses a lifetime on a struct that outlives the batch.
 pub fn no_lifetime(of: &Struct, name: &str, hint: &str) -> syn::Result<()> {
     match &of.lifetime {
-        Some(lifetime) => {
-            Err(syn::Error::new(lifetime.span(), format!("`#[derive({name})]` allows no lifetime; {hint}")))
-        }
+        Some(lifetime) => Err(syn::Error::new(
+            lifetime.span(),
+            format!("`#[derive({name})]` allows no lifetime; {hint}"),
+        )),
         None => Ok(()),
     }
 }
@@ -53,7 +63,9 @@ pub fn to_static(ty: &Type) -> Type {
         }
 
         fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
-            reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", reference.and_token.span));
+            reference
+                .lifetime
+                .get_or_insert_with(|| Lifetime::new("'static", reference.and_token.span));
             syn::visit_mut::visit_type_reference_mut(self, reference);
         }
     }

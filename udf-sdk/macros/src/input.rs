@@ -36,7 +36,9 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
         let name_ident = named_ident(field);
         let name = plain(name_ident);
         let fixed = to_static(ty);
-        readers.push(quote_spanned!(span=> <#ty as ::millstream_udf::__private::ReadField<#life>>::Column));
+        readers.push(
+            quote_spanned!(span=> <#ty as ::millstream_udf::__private::ReadField<#life>>::Column),
+        );
         checks.push(check(&source, &name, &fixed));
         let source = match source {
             Source::Pointer(pointer) => {
@@ -44,7 +46,9 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             }
             Source::Payload => quote!(::millstream_udf::__private::FieldSource::Payload),
             Source::Subject => quote!(::millstream_udf::__private::FieldSource::Subject),
-            Source::Header(header) => quote!(::millstream_udf::__private::FieldSource::Header(#header.into())),
+            Source::Header(header) => {
+                quote!(::millstream_udf::__private::FieldSource::Header(#header.into()))
+            }
         };
         declared.push(quote_spanned! {span=>
             ::millstream_udf::__private::InputField {
@@ -102,9 +106,10 @@ fn check(source: &Source, name: &str, ty: &syn::Type) -> TokenStream {
             "is the payload: its type must be `&[u8]`, `Vec<u8>`, `RawJson` or `Json<T>`",
         ),
         Source::Subject => (kind(&["Text"]), "is the subject: its type must be `&str` or `String`"),
-        Source::Header(_) => {
-            (kind(&["Text", "Bytes"]), "is a header: its type must be `&str`, `String`, `&[u8]` or `Vec<u8>`")
-        }
+        Source::Header(_) => (
+            kind(&["Text", "Bytes"]),
+            "is a header: its type must be `&str`, `String`, `&[u8]` or `Vec<u8>`",
+        ),
     };
     let message = format!("the field `{name}` {what}");
     quote_spanned! {ty.span()=>

@@ -53,13 +53,30 @@ pub fn udf_name(literal: &LitStr) -> syn::Result<String> {
     Ok(name)
 }
 
+/// Checks the name of an input, output or state.
+pub fn item_name(literal: &LitStr) -> syn::Result<String> {
+    let name = literal.value();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        return Err(syn::Error::new(
+            literal.span(),
+            format!(
+                "`{name}` is no name for an input, output or state: use 1 to 64 letters, digits, `-` and `_`"
+            ),
+        ));
+    }
+    Ok(name)
+}
+
 /// Checks the version of a UDF.
 pub fn version(literal: &LitStr) -> syn::Result<String> {
     let version = literal.value();
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<&str> = core.split('.').collect();
     let numeric = |n: &&str| {
-        !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()) && (n.len() == 1 || !n.starts_with('0'))
+        !n.is_empty()
+            && n.chars().all(|c| c.is_ascii_digit())
+            && (n.len() == 1 || !n.starts_with('0'))
     };
     if numbers.len() != 3 || !numbers.iter().all(numeric) {
         return Err(syn::Error::new(
@@ -83,12 +100,15 @@ pub fn duration_ms(literal: &LitStr) -> syn::Result<u64> {
         "d" => Some(86_400_000),
         _ => None,
     };
-    let ms = unit_ms.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| number.checked_mul(unit));
+    let ms =
+        unit_ms.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| number.checked_mul(unit));
     match ms {
         Some(ms) if ms > 0 => Ok(ms),
         _ => Err(syn::Error::new(
             literal.span(),
-            format!("`{text}` is not a duration; write a number and one of `ms`, `s`, `m`, `h`, `d`, like `30d`"),
+            format!(
+                "`{text}` is not a duration; write a number and one of `ms`, `s`, `m`, `h`, `d`, like `30d`"
+            ),
         )),
     }
 }
@@ -113,7 +133,8 @@ mod tests {
     fn durations() {
         assert_eq!(duration_ms(&literal("30d")).unwrap(), 2_592_000_000);
         assert_eq!(duration_ms(&literal("5ms")).unwrap(), 5);
-        for bad in ["", "d", "30", "0s", "1y", "-1s", "99999999999999999999d", "9999999999999999d"] {
+        for bad in ["", "d", "30", "0s", "1y", "-1s", "99999999999999999999d", "9999999999999999d"]
+        {
             assert!(duration_ms(&literal(bad)).is_err(), "{bad}");
         }
     }

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Field, Index, LitStr};
 
-use crate::fields::named;
+use crate::fields::{named, to_static};
 use crate::names::plain;
 
 pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
@@ -31,13 +31,17 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 optional: false,
             }
         });
-        appended.push(quote!(::millstream_udf::__private::AppendField::append(#value, &mut columns.0);));
+        appended.push(
+            quote!(::millstream_udf::__private::AppendField::append(#value, &mut columns.0);),
+        );
     }
     for (i, field) in parsed.fields.iter().enumerate() {
         let (ty, index) = (&field.ty, Index::from(i + first));
         let field_ident = &field.ident;
         let key = key(field)?;
-        columns.push(quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::AppendField>::Column));
+        columns.push(
+            quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::AppendField>::Column),
+        );
         declared.push(quote_spanned! {ty.span()=>
             ::millstream_udf::__private::OutputField {
                 name: #key.into(),
@@ -49,7 +53,21 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             quote_spanned!(ty.span()=> ::millstream_udf::__private::AppendField::append(item.#field_ident, &mut columns.#index);),
         );
     }
-    let empty = columns.iter().map(|column| quote_spanned!(column.span()=> <#column as ::core::default::Default>::default()));
+    let mut keys: Vec<String> = tag.iter().map(|(key, _)| key.clone()).collect();
+    for field in &parsed.fields {
+        let key = key(field)?;
+        if keys.contains(&key) {
+            return Err(syn::Error::new_spanned(
+                &field.ident,
+                format!("two fields have the key `{key}`"),
+            ));
+        }
+        keys.push(key);
+    }
+    let checks = parsed.fields.iter().map(|field| bytes_alone(field, keys.len()));
+    let empty = columns.iter().map(
+        |column| quote_spanned!(column.span()=> <#column as ::millstream_udf::__private::Builder>::with_room(items)),
+    );
     let finished = columns.iter().enumerate().map(|(i, column)| {
         let index = Index::from(i);
         quote_spanned!(column.span()=> ::millstream_udf::__private::Builder::finish(columns.#index))
@@ -64,7 +82,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 ::std::vec![#(#declared),*]
             }
 
-            fn columns() -> Self::Columns {
+            fn columns(items: usize) -> Self::Columns {
                 (#(#empty,)*)
             }
 
@@ -77,7 +95,22 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 ::std::vec![#(#finished),*]
             }
         }
+        #(#checks)*
     })
+}
+
+/// A compile-time check that bytes are the only field.
+fn bytes_alone(field: &Field, fields: usize) -> TokenStream {
+    let ty = to_static(&field.ty);
+    quote_spanned! {ty.span()=>
+        const _: () = assert!(
+            !matches!(
+                <#ty as ::millstream_udf::__private::AppendField>::KIND,
+                ::millstream_udf::__private::FieldType::Bytes
+            ) || (#fields == 1 && !<#ty as ::millstream_udf::__private::AppendField>::OPTIONAL),
+            "bytes must be the only field and not optional: they are the whole payload; JSON holds text"
+        );
+    }
 }
 
 fn key(field: &Field) -> syn::Result<String> {
@@ -102,7 +135,10 @@ fn tag(item: &DeriveInput) -> syn::Result<Option<(String, String)>> {
             let into = match () {
                 () if meta.path.is_ident("tag") => &mut tag,
                 () if meta.path.is_ident("value") => &mut value,
-                () => return Err(meta.error("`#[output]` of an item knows `tag = \"key\", value = \"text\"`")),
+                () => {
+                    return Err(meta
+                        .error("`#[output]` of an item knows `tag = \"key\", value = \"text\"`"));
+                }
             };
             *into = Some(meta.value()?.parse::<LitStr>()?.value());
             Ok(())

@@ -5,16 +5,23 @@ use quote::quote;
 use syn::{DeriveInput, Field, LitStr, Type};
 
 use crate::fields::{named, no_lifetime};
-use crate::names::plain;
+use crate::names::{item_name, plain};
 
 pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let parsed = named(&item, "Outputs", "struct Out { alerts: Emit<Alert<'static>> }")?;
-    no_lifetime(&parsed, "Outputs", "write `Emit<Alert<'static>>`: it takes items of any lifetime")?;
+    no_lifetime(
+        &parsed,
+        "Outputs",
+        "write `Emit<Alert<'static>>`: it takes items of any lifetime",
+    )?;
     let ident = &item.ident;
     let mut names = Vec::new();
     for field in &parsed.fields {
         if !is_emit(&field.ty) {
-            return Err(syn::Error::new_spanned(&field.ty, "a field of `Outputs` is an `Emit<T>`, where `T` is the type of the items"));
+            return Err(syn::Error::new_spanned(
+                &field.ty,
+                "a field of `Outputs` is an `Emit<T>`, where `T` is the type of the items",
+            ));
         }
         names.push(name(field)?);
     }
@@ -27,8 +34,8 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 #(outputs.push(<#types>::declare_as(#names));)*
             }
 
-            fn open() -> Self {
-                Self { #(#fields: <#types>::new()),* }
+            fn open(records: usize) -> Self {
+                Self { #(#fields: <#types>::for_records(records)),* }
             }
 
             #[inline]
@@ -54,7 +61,7 @@ fn name(field: &Field) -> syn::Result<String> {
             if !meta.path.is_ident("rename") {
                 return Err(meta.error("`#[output]` of an output knows `rename = \"name\"`"));
             }
-            name = meta.value()?.parse::<LitStr>()?.value();
+            name = item_name(&meta.value()?.parse::<LitStr>()?)?;
             Ok(())
         })?;
     }

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{DeriveInput, Field, LitInt, LitStr};
 
 use crate::fields::{named, no_lifetime};
-use crate::names::{duration_ms, plain};
+use crate::names::{duration_ms, item_name, plain};
 
 /// What `#[state(...)]` says.
 struct Settings {
@@ -23,15 +23,15 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
         let fields = parsed.fields.iter();
         fields.filter_map(move |field| Some(call(field.ident.as_ref()?, &field.ty)))
     };
-    let opened = field(|name, ty| {
-        quote_spanned!(ty.span()=> #name: <#ty as ::millstream_udf::__private::StateField>::open(opening))
-    });
-    let selected = field(|name, ty| {
-        quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::select(&mut self.#name, key);)
-    });
-    let closed = field(|name, ty| {
-        quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::close(self.#name, written);)
-    });
+    let opened = field(
+        |name, ty| quote_spanned!(ty.span()=> #name: <#ty as ::millstream_udf::__private::StateField>::open(opening)),
+    );
+    let selected = field(
+        |name, ty| quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::select(&mut self.#name, key);),
+    );
+    let closed = field(
+        |name, ty| quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::close(self.#name, written);),
+    );
     let mut declared = Vec::new();
     for field in &parsed.fields {
         let Settings { name, ttl_ms, version } = settings(field)?;
@@ -82,9 +82,11 @@ fn settings(field: &Field) -> syn::Result<Settings> {
             } else if meta.path.is_ident("version") {
                 settings.version = meta.value()?.parse::<LitInt>()?.base10_parse()?;
             } else if meta.path.is_ident("rename") {
-                settings.name = meta.value()?.parse::<LitStr>()?.value();
+                settings.name = item_name(&meta.value()?.parse::<LitStr>()?)?;
             } else {
-                return Err(meta.error("`#[state]` knows `ttl = \"30d\"`, `version = 2` and `rename = \"name\"`"));
+                return Err(meta.error(
+                    "`#[state]` knows `ttl = \"30d\"`, `version = 2` and `rename = \"name\"`",
+                ));
             }
             Ok(())
         })?;

@@ -18,7 +18,11 @@ pub trait MapKey: Sized {
 #[cold]
 #[inline(never)]
 fn incompatible<T>(bytes: &[u8]) -> ! {
-    panic!("a stored entry key of {} bytes is not a {}; was its type changed?", bytes.len(), std::any::type_name::<T>())
+    panic!(
+        "a stored entry key of {} bytes is not a {}; was its type changed?",
+        bytes.len(),
+        std::any::type_name::<T>()
+    )
 }
 
 impl MapKey for String {

@@ -39,12 +39,12 @@ impl<T: Serialize + DeserializeOwned> List<T> {
 
     /// Appends an item.
     pub fn push(&mut self, item: &T) {
-        host::list_append(self.state, self.key, &encode(item, Vec::new()));
+        host::list_append(self.state, self.key, &encode(item));
     }
 
     /// Replaces the item at an index. Panics if the list is not that long.
     pub fn set(&mut self, index: u64, item: &T) {
-        host::list_set(self.state, self.key, index, &encode(item, Vec::new()));
+        host::list_set(self.state, self.key, index, &encode(item));
     }
 
     /// Removes all items.

@@ -35,7 +35,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
 
     /// Sets an entry.
     pub fn insert(&mut self, entry: &K::Borrowed, value: &V) {
-        host::map_put(self.state, self.key, &K::encode(entry), &encode(value, Vec::new()));
+        host::map_put(self.state, self.key, &K::encode(entry), &encode(value));
     }
 
     /// Removes an entry, if there is one.

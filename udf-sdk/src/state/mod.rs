@@ -86,13 +86,42 @@ impl Opening {
     }
 }
 
-/// Appends the bytes of an element to a buffer. Panics for what postcard cannot hold, such as a sequence of unknown
-/// length: that is a mistake in the program.
-fn encode<T: Serialize>(value: &T, buffer: Vec<u8>) -> Vec<u8> {
-    match postcard::to_extend(value, buffer) {
-        Ok(buffer) => buffer,
-        Err(error) => panic!("{} cannot be kept as state: {error}", std::any::type_name::<T>()),
+/// Appends the bytes of an element to a buffer. Panics for what postcard cannot hold, such as a
+/// sequence of unknown length: that is a mistake in the program.
+fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) {
+    /// Postcard's own flavors own the buffer or extend it byte by byte.
+    struct Append<'b>(&'b mut Vec<u8>);
+
+    impl postcard::ser_flavors::Flavor for Append<'_> {
+        type Output = ();
+
+        #[inline]
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.push(byte);
+            Ok(())
+        }
+
+        #[inline]
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
     }
+
+    if let Err(error) = postcard::serialize_with_flavor(value, Append(buffer)) {
+        panic!("{} cannot be kept as state: {error}", std::any::type_name::<T>());
+    }
+}
+
+/// The bytes of an element.
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_into(value, &mut bytes);
+    bytes
 }
 
 /// The element in these bytes. Panics when they are of another type: the state was written by a

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Opening, StateField, decode, encode};
+use super::{Opening, StateField, decode, encode_into};
 use crate::describe::StateKind;
 use crate::frame::{Stored, Written, is_present, push_presence};
 
@@ -95,7 +95,8 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         let key = self.key as usize;
         let slot = &mut self.slots[key];
         if let Held::Stored = slot.held {
-            let value = is_present(&self.stored.present, key).then(|| decode(self.stored.items.get(key)));
+            let value =
+                is_present(&self.stored.present, key).then(|| decode(self.stored.items.get(key)));
             slot.held = Held::Decoded(value);
         }
         match &mut slot.held {
@@ -124,7 +125,8 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
         let Some(stored) = opening.values.next() else {
             panic!("the host passed fewer states than were declared");
         };
-        let slots = (0..opening.keys).map(|_| Slot { held: Held::Stored, changed: false }).collect();
+        let slots =
+            (0..opening.keys).map(|_| Slot { held: Held::Stored, changed: false }).collect();
         Self { stored, slots, changed: Vec::new(), key: 0 }
     }
 
@@ -137,6 +139,9 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
         let mut out = Written::default();
         out.keys.reserve(self.changed.len());
         out.items.ends.reserve(self.changed.len());
+        // What was stored is a good guess of what will be.
+        out.items.data.reserve(self.stored.items.data.len());
+        out.present.reserve(self.changed.len().div_ceil(8));
         for &key in &self.changed {
             let Held::Decoded(value) = &self.slots[key as usize].held else { continue };
             // Set and removed within the batch: nothing was stored, so there is nothing to delete.
@@ -146,7 +151,7 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
             push_presence(&mut out.present, out.keys.len(), value.is_some());
             out.keys.push(key);
             if let Some(value) = value {
-                out.items.data = encode(value, std::mem::take(&mut out.items.data));
+                encode_into(value, &mut out.items.data);
             }
             out.items.ends.push(out.items.data.len() as u32);
         }
@@ -158,12 +163,13 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
 mod tests {
     use super::*;
     use crate::frame::Blob;
+    use crate::state::encode;
 
     fn stored(items: &[Option<u32>]) -> Stored {
         let (mut present, mut blob) = (Vec::new(), Blob::default());
         for (i, item) in items.iter().enumerate() {
             push_presence(&mut present, i, item.is_some());
-            blob.push(&item.map(|n| encode(&n, Vec::new())).unwrap_or_default());
+            blob.push(&item.map(|n| encode(&n)).unwrap_or_default());
         }
         Stored { present, items: blob }
     }
@@ -212,7 +218,10 @@ mod tests {
     #[test]
     #[should_panic(expected = "is not a u32")]
     fn bytes_of_another_type_panic() {
-        let mut value = Value::<u32>::open(&mut Opening::new(1, vec![Stored { present: vec![], items: Blob { ends: vec![1], data: vec![0x80] } }]));
+        let mut value = Value::<u32>::open(&mut Opening::new(
+            1,
+            vec![Stored { present: vec![], items: Blob { ends: vec![1], data: vec![0x80] } }],
+        ));
         value.get();
     }
 }

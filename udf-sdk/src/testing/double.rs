@@ -44,7 +44,9 @@ pub fn run<R>(double: &mut Double, call: impl FnOnce() -> R) -> R {
 fn with<R>(use_double: impl FnOnce(&mut Double) -> R) -> R {
     RUNNING.with_borrow_mut(|running| match running {
         Some(double) => use_double(double),
-        None => panic!("a UDF's state, metrics and configuration exist only while the harness calls it"),
+        None => {
+            panic!("a UDF's state, metrics and configuration exist only while the harness calls it")
+        }
     })
 }
 
@@ -76,16 +78,31 @@ fn check_name(name: &str) {
 }
 
 fn check_element(bytes: &[u8]) {
-    assert!(bytes.len() <= ELEMENT_BYTES_MAX, "an element of {} bytes is above the limit of {ELEMENT_BYTES_MAX}", bytes.len());
+    assert!(
+        bytes.len() <= ELEMENT_BYTES_MAX,
+        "an element of {} bytes is above the limit of {ELEMENT_BYTES_MAX}",
+        bytes.len()
+    );
 }
 
 fn check_entry(entry: &[u8]) {
-    assert!(entry.len() <= ENTRY_KEY_BYTES_MAX, "an entry key of {} bytes is above the limit of {ENTRY_KEY_BYTES_MAX}", entry.len());
+    assert!(
+        entry.len() <= ENTRY_KEY_BYTES_MAX,
+        "an entry key of {} bytes is above the limit of {ENTRY_KEY_BYTES_MAX}",
+        entry.len()
+    );
 }
 
 pub fn map_get(state: u32, key: u32, entry: &[u8]) -> Option<Vec<u8>> {
     check_entry(entry);
-    with(|double| double.store.collection(state, key, StateKind::Map).entries.get(entry).map(|(value, _)| value.clone()))
+    with(|double| {
+        double
+            .store
+            .collection(state, key, StateKind::Map)
+            .entries
+            .get(entry)
+            .map(|(value, _)| value.clone())
+    })
 }
 
 pub fn map_put(state: u32, key: u32, entry: &[u8], value: &[u8]) {
@@ -124,7 +141,12 @@ pub fn list_length(state: u32, key: u32) -> u64 {
 pub fn list_read(state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
     with(|double| {
         let items = &double.store.collection(state, key, StateKind::List).items;
-        items.iter().skip(start as usize).take(limit as usize).map(|(item, _)| item.clone()).collect()
+        items
+            .iter()
+            .skip(start as usize)
+            .take(limit as usize)
+            .map(|(item, _)| item.clone())
+            .collect()
     })
 }
 

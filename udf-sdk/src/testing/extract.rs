@@ -35,7 +35,8 @@ impl<'r> Document<'r> {
     fn at(&mut self, pointer: &str) -> Result<Option<&'r RawValue>, String> {
         let top = match self.top {
             Some(top) => top,
-            None => serde_json::from_slice(&self.record.payload).map_err(|e| format!("the payload is not JSON: {e}"))?,
+            None => serde_json::from_slice(&self.record.payload)
+                .map_err(|e| format!("the payload is not JSON: {e}"))?,
         };
         self.top = Some(top);
         let mut value = top;
@@ -60,13 +61,19 @@ impl<'r> Document<'r> {
 
     /// The text that a pointer names, for keys; numbers as they are written.
     pub fn key(&mut self, pointer: &str) -> Result<Vec<u8>, String> {
-        let value = self.at(pointer)?.ok_or_else(|| format!("the key `{pointer}` is missing"))?.get();
-        if value.starts_with('"') { parse::<String>(value).map(String::into_bytes) } else { Ok(value.as_bytes().to_vec()) }
+        let value =
+            self.at(pointer)?.ok_or_else(|| format!("the key `{pointer}` is missing"))?.get();
+        if value.starts_with('"') {
+            parse::<String>(value).map(String::into_bytes)
+        } else {
+            Ok(value.as_bytes().to_vec())
+        }
     }
 
     /// The integer that a pointer names, for event times.
     pub fn integer(&mut self, pointer: &str) -> Result<i64, String> {
-        let value = self.at(pointer)?.ok_or_else(|| format!("the event time `{pointer}` is missing"))?;
+        let value =
+            self.at(pointer)?.ok_or_else(|| format!("the event time `{pointer}` is missing"))?;
         parse(value.get())
     }
 
@@ -74,7 +81,9 @@ impl<'r> Document<'r> {
     pub fn row(&mut self, input: &Input) -> Result<Row, String> {
         let mut row = Vec::with_capacity(input.fields.len());
         for field in &input.fields {
-            let cell = self.cell(&field.source, field.kind).map_err(|why| format!("field `{}`: {why}", field.name))?;
+            let cell = self
+                .cell(&field.source, field.kind)
+                .map_err(|why| format!("field `{}`: {why}", field.name))?;
             if cell.is_none() && !field.optional {
                 return Err(format!("field `{}` is missing", field.name));
             }
@@ -92,10 +101,12 @@ impl<'r> Document<'r> {
             }
             FieldSource::Payload => bytes(&self.record.payload),
             FieldSource::Subject => bytes(self.record.subject.as_bytes()),
-            FieldSource::Header(name) => match self.record.headers.iter().find(|(header, _)| header == name) {
-                Some((_, value)) => bytes(value.as_bytes()),
-                None => Ok(None),
-            },
+            FieldSource::Header(name) => {
+                match self.record.headers.iter().find(|(header, _)| header == name) {
+                    Some((_, value)) => bytes(value.as_bytes()),
+                    None => Ok(None),
+                }
+            }
             FieldSource::Pointer(pointer) => match self.at(pointer)? {
                 Some(value) => json_cell(value.get(), kind).map(Some),
                 None => Ok(None),
@@ -114,7 +125,9 @@ fn json_cell(text: &str, kind: FieldType) -> Result<Cell, String> {
         FieldType::S64 if text.contains(['.', 'e', 'E']) => Err(format!("{text} is no integer")),
         FieldType::S64 => parse(text).map(Cell::Integer),
         FieldType::F64 => parse(text).map(Cell::Float),
-        FieldType::Decimal(scale) if text.starts_with('"') => decimal(&parse::<String>(text)?, scale).map(Cell::Integer),
+        FieldType::Decimal(scale) if text.starts_with('"') => {
+            decimal(&parse::<String>(text)?, scale).map(Cell::Integer)
+        }
         FieldType::Decimal(scale) => decimal(text, scale).map(Cell::Integer),
         FieldType::Text => parse::<String>(text).map(|text| Cell::Bytes(text.into_bytes())),
         FieldType::Json => Ok(Cell::Bytes(text.as_bytes().to_vec())),
@@ -168,7 +181,9 @@ pub fn columns(input: &Input, rows: &[&Row]) -> Vec<Column> {
                 push_presence(&mut present, i, row[f].is_some());
             }
             match (&mut values, &row[f]) {
-                (Values::Booleans(column), Some(Cell::Boolean(value))) => column.push((*value).into()),
+                (Values::Booleans(column), Some(Cell::Boolean(value))) => {
+                    column.push((*value).into())
+                }
                 (Values::Integers(column), Some(Cell::Integer(value))) => column.push(*value),
                 (Values::Floats(column), Some(Cell::Float(value))) => column.push(*value),
                 (Values::Blobs(column), Some(Cell::Bytes(value))) => column.push(value),
@@ -199,7 +214,15 @@ mod tests {
         ] {
             assert_eq!(decimal(text, scale), Ok(units), "{text}");
         }
-        for (text, scale) in [("0.001", 2), ("", 2), ("1.", 2), (".5", 2), ("1x", 2), ("92233720368547758.08", 2), ("1e400", 2)] {
+        for (text, scale) in [
+            ("0.001", 2),
+            ("", 2),
+            ("1.", 2),
+            (".5", 2),
+            ("1x", 2),
+            ("92233720368547758.08", 2),
+            ("1e400", 2),
+        ] {
             assert!(decimal(text, scale).is_err(), "{text}");
         }
     }

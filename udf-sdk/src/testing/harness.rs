@@ -129,14 +129,23 @@ impl<U: Udf> Harness<U> {
     }
 
     /// Sends records to the first input, in batches; gives those that were refused with their index.
-    pub fn send_all<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Vec<(usize, Refusal)> {
+    pub fn send_all<R: Into<Record>>(
+        &mut self,
+        records: impl IntoIterator<Item = R>,
+    ) -> Vec<(usize, Refusal)> {
         let input = self.description.inputs[0].name.clone();
         self.send_all_to(&input, records)
     }
 
     /// As [`Self::send_all`], to the input of this name. Panics if there is none.
-    pub fn send_all_to<R: Into<Record>>(&mut self, input: &str, records: impl IntoIterator<Item = R>) -> Vec<(usize, Refusal)> {
-        let Some(input) = self.description.inputs.iter().position(|declared| declared.name == input) else {
+    pub fn send_all_to<R: Into<Record>>(
+        &mut self,
+        input: &str,
+        records: impl IntoIterator<Item = R>,
+    ) -> Vec<(usize, Refusal)> {
+        let Some(input) =
+            self.description.inputs.iter().position(|declared| declared.name == input)
+        else {
             panic!("the UDF has no input `{input}`");
         };
         let mut refused = Vec::new();
@@ -173,7 +182,15 @@ impl<U: Udf> Harness<U> {
         };
         let row = document.row(&self.description.inputs[input])?;
         let watermark_after = self.source_watermark();
-        Ok(Ready { sent, row, key, event_time, seed: self.seeds.bits(), watermark, watermark_after })
+        Ok(Ready {
+            sent,
+            row,
+            key,
+            event_time,
+            seed: self.seeds.bits(),
+            watermark,
+            watermark_after,
+        })
     }
 
     /// The watermark that the records prepared so far lead to.
@@ -188,7 +205,12 @@ impl<U: Udf> Harness<U> {
 
     /// Runs as many of the first records as one call may have, then the timers that are due behind
     /// them.
-    fn run_batch(&mut self, input: usize, ready: &mut VecDeque<Ready>, refused: &mut Vec<(usize, Refusal)>) {
+    fn run_batch(
+        &mut self,
+        input: usize,
+        ready: &mut VecDeque<Ready>,
+        refused: &mut Vec<(usize, Refusal)>,
+    ) {
         let records = ready.make_contiguous();
         let first_due = self.timers.of(TimeDomain::EventTime).first().map(|timer| timer.time);
         let mut count = records.len().min(self.batch_records);
@@ -199,7 +221,8 @@ impl<U: Udf> Harness<U> {
             let (effects, batch_keys) = self.process(input, &records[..count]);
             match effects {
                 Err(Failure { index, message }) => {
-                    let failed = ready.remove(index as usize).expect("the index is within the batch");
+                    let failed =
+                        ready.remove(index as usize).expect("the index is within the batch");
                     refused.push((failed.sent, Refusal::Failed(message)));
                     return self.advance_to_front(ready, failed.watermark_after);
                 }
@@ -241,10 +264,17 @@ impl<U: Udf> Harness<U> {
 
     /// Calls the UDF for records; the call stays open in the store unless it fails.
     #[allow(clippy::type_complexity)]
-    fn process(&mut self, input: usize, records: &[Ready]) -> (Result<Effects, Failure>, (Blob, Vec<u32>)) {
+    fn process(
+        &mut self,
+        input: usize,
+        records: &[Ready],
+    ) -> (Result<Effects, Failure>, (Blob, Vec<u32>)) {
         let rows: Vec<&Row> = records.iter().map(|record| &record.row).collect();
         let (keys, key_of) = distinct(records.iter().map(|record| &record.key[..]));
-        let values = self.double.store.begin((0..keys.len()).map(|i| keys.get(i).to_vec()).collect(), self.processing_time);
+        let values = self
+            .double
+            .store
+            .begin((0..keys.len()).map(|i| keys.get(i).to_vec()).collect(), self.processing_time);
         let batch = Batch {
             input: input as u32,
             keys: keys.clone(),
@@ -292,7 +322,9 @@ impl<U: Udf> Harness<U> {
 
     /// Fires what is due, one by one, since what one does may concern the next.
     fn fire(&mut self, domain: TimeDomain, until: i64) {
-        while let Some(timer) = self.timers.of(domain).first().filter(|timer| timer.time <= until).cloned() {
+        while let Some(timer) =
+            self.timers.of(domain).first().filter(|timer| timer.time <= until).cloned()
+        {
             self.timers.of(domain).remove(&timer);
             if let Err(failure) = self.fire_one(&timer) {
                 panic!("timer `{}` was refused: {}", timer.name, failure.message);
@@ -316,7 +348,8 @@ impl<U: Udf> Harness<U> {
             processing_time: self.processing_time,
         };
         let udf = &self.udf;
-        let effects = double::run(&mut self.double, || udf.fire_timers(batch)).inspect_err(|_| self.double.store.drop_call())?;
+        let effects = double::run(&mut self.double, || udf.fire_timers(batch))
+            .inspect_err(|_| self.double.store.drop_call())?;
         self.double.store.commit(&effects.written);
         self.timers.apply(&self.description, &effects.timer_changes, |_| &timer.key);
         self.collect(effects.emitted);
@@ -324,7 +357,9 @@ impl<U: Udf> Harness<U> {
     }
 
     fn collect(&mut self, emitted: Vec<Emitted>) {
-        for ((output, emitted), kept) in self.description.outputs.iter().zip(&emitted).zip(&mut self.emitted) {
+        for ((output, emitted), kept) in
+            self.description.outputs.iter().zip(&emitted).zip(&mut self.emitted)
+        {
             kept.extend((0..emitted.causes.len()).map(|i| render::item(output, emitted, i)));
         }
     }
@@ -346,11 +381,17 @@ impl<U: Udf> Harness<U> {
     /// Takes what this output has emitted, as JSON values. Panics if an item is not JSON.
     pub fn take(&mut self, output: &str) -> Vec<Value> {
         let items = self.take_raw(output).into_iter();
-        items.map(|item| serde_json::from_slice(&item).expect("items taken as values are JSON")).collect()
+        items
+            .map(|item| serde_json::from_slice(&item).expect("items taken as values are JSON"))
+            .collect()
     }
 
     /// Looks at, or changes, the state of a key.
-    pub fn with_state<R>(&mut self, key: impl AsRef<[u8]>, look: impl FnOnce(&mut U::State) -> R) -> R {
+    pub fn with_state<R>(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        look: impl FnOnce(&mut U::State) -> R,
+    ) -> R {
         let values = self.double.store.begin(vec![key.as_ref().to_vec()], self.processing_time);
         let (looked, written) = double::run(&mut self.double, || {
             let mut state = U::State::open(&mut Opening::new(1, values));
@@ -367,7 +408,8 @@ impl<U: Udf> Harness<U> {
     /// Pending timers as (key, name, time), in the order of their times.
     pub fn pending_timers(&self) -> Vec<(String, String, i64)> {
         let all = self.timers.all().into_iter();
-        all.map(|timer| (String::from_utf8_lossy(&timer.key).into_owned(), timer.name, timer.time)).collect()
+        all.map(|timer| (String::from_utf8_lossy(&timer.key).into_owned(), timer.name, timer.time))
+            .collect()
     }
 
     /// The watermark, in milliseconds.
@@ -395,7 +437,8 @@ impl<U: Udf> Harness<U> {
 /// `since` on: it fires at the first advance of the watermark to its time or past it.
 fn cut(records: &[Ready], count: usize, since: usize, time: i64) -> usize {
     let set_at = records[since].watermark;
-    let due = (since + 1..count).find(|&j| records[j].watermark > set_at && records[j].watermark >= time);
+    let due =
+        (since + 1..count).find(|&j| records[j].watermark > set_at && records[j].watermark >= time);
     due.unwrap_or(count)
 }
 

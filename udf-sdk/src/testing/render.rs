@@ -42,11 +42,15 @@ pub fn item(output: &Output, emitted: &Emitted, i: usize) -> Vec<u8> {
         line.push_str(&quoted(&field.name));
         line.push(':');
         match (&column.values, field.kind) {
-            (Values::Booleans(values), _) => line.push_str(if values[i] != 0 { "true" } else { "false" }),
+            (Values::Booleans(values), _) => {
+                line.push_str(if values[i] != 0 { "true" } else { "false" })
+            }
             (Values::Integers(values), FieldType::Decimal(scale)) => {
                 line.push_str(&digits(values[i], scale));
             }
-            (Values::Integers(values), _) => write!(line, "{}", values[i]).expect("writing to a string"),
+            (Values::Integers(values), _) => {
+                write!(line, "{}", values[i]).expect("writing to a string")
+            }
             (Values::Floats(values), _) => line.push_str(&float(values[i])),
             (Values::Blobs(blob), FieldType::Json) => line.push_str(text(blob.get(i))),
             (Values::Blobs(blob), _) => line.push_str(&quoted(text(blob.get(i)))),

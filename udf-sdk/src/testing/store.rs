@@ -40,10 +40,13 @@ impl Store {
     pub fn begin(&mut self, keys: Vec<Vec<u8>>, now: i64) -> Vec<Stored> {
         self.now = now;
         let mut all = Vec::new();
-        for (index, state) in self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Value) {
+        for (index, state) in
+            self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Value)
+        {
             let mut stored = Stored { present: Vec::new(), items: Blob::default() };
             for (i, key) in keys.iter().enumerate() {
-                let value = self.values.get(&(index, key.clone())).filter(|(_, at)| lives(state, *at, now));
+                let value =
+                    self.values.get(&(index, key.clone())).filter(|(_, at)| lives(state, *at, now));
                 push_presence(&mut stored.present, i, value.is_some());
                 stored.items.push(value.map_or(&[], |(bytes, _)| bytes));
             }
@@ -79,8 +82,16 @@ impl Store {
     /// The list or map of a key of the running call. Panics as the host traps.
     pub fn collection(&mut self, state: u32, key: u32, kind: StateKind) -> &mut Collection {
         let Some(keys) = &self.keys else { panic!("state was used outside of a call") };
-        let declared = self.states.get(state as usize).unwrap_or_else(|| panic!("state {state} is not declared"));
-        assert!(declared.kind == kind, "state `{}` is a {:?}, not a {kind:?}", declared.name, declared.kind);
+        let declared = self
+            .states
+            .get(state as usize)
+            .unwrap_or_else(|| panic!("state {state} is not declared"));
+        assert!(
+            declared.kind == kind,
+            "state `{}` is a {:?}, not a {kind:?}",
+            declared.name,
+            declared.kind
+        );
         let key = keys.get(key as usize).unwrap_or_else(|| panic!("key {key} is not in the batch"));
         let at = (state, key.clone());
         let (collections, now) = (&self.collections, self.now);

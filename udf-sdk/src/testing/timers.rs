@@ -30,13 +30,19 @@ impl Timers {
 
     /// Those of both clocks, in the order of time, key and name.
     pub fn all(&self) -> Vec<Pending> {
-        let mut all: Vec<_> = self.event_time.iter().chain(&self.processing_time).cloned().collect();
+        let mut all: Vec<_> =
+            self.event_time.iter().chain(&self.processing_time).cloned().collect();
         all.sort();
         all
     }
 
     /// Applies the changes of a call, whose cause `i` has the key `key_of(i)`.
-    pub fn apply<'k>(&mut self, description: &Description, changes: &TimerChanges, key_of: impl Fn(usize) -> &'k [u8]) {
+    pub fn apply<'k>(
+        &mut self,
+        description: &Description,
+        changes: &TimerChanges,
+        key_of: impl Fn(usize) -> &'k [u8],
+    ) {
         for i in 0..changes.causes.len() {
             let declared = &description.timers[changes.timers[i] as usize];
             let key = key_of(changes.causes[i] as usize).to_vec();

@@ -14,6 +14,12 @@ struct Total {
     parts: Vec<i64>,
 }
 
+#[derive(Output)]
+struct Scan {
+    id: i64,
+    image: Vec<u8>,
+}
+
 #[derive(States)]
 struct Account {
     balance: i64,

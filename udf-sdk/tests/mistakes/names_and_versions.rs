@@ -1,4 +1,4 @@
-//! A name and a version that the contract does not allow.
+//! Names and a version that the contract does not allow.
 use millstream_udf::prelude::*;
 
 #[derive(Input)]
@@ -11,5 +11,11 @@ fn first(payment: Payment) {}
 
 #[udf(version = "1.0")]
 fn second(payment: Payment) {}
+
+#[derive(States)]
+struct Account {
+    #[state(rename = "last seen")]
+    last: Value<i64>,
+}
 
 fn main() {}

@@ -29,7 +29,12 @@ struct Visitor {
 }
 
 #[udf(state = Visitor)]
-fn visits(visit: Visit<'_>, visitor: &mut Visitor, ctx: &mut Context<'_>, out: &mut Emit<Seen>) -> Result<()> {
+fn visits(
+    visit: Visit<'_>,
+    visitor: &mut Visitor,
+    ctx: &mut Context<'_>,
+    out: &mut Emit<Seen>,
+) -> Result<()> {
     visitor.history.push(&visit.page.to_owned());
     let count = visitor.counts.get(visit.page).unwrap_or(0) + 1;
     visitor.counts.insert(visit.page, &count);
@@ -57,7 +62,10 @@ fn elements_are_read_and_written_one_by_one() {
     let last = harness.take_lines("output").pop().unwrap();
     assert_eq!(last, r#"{"counts":[["a",1],["b",2]],"fresh":1,"history":["b","a","b"]}"#);
     harness.with_state("v", |visitor| {
-        assert_eq!((visitor.history.len(), visitor.history.get(1), visitor.history.get(3)), (3, Some("a".into()), None));
+        assert_eq!(
+            (visitor.history.len(), visitor.history.get(1), visitor.history.get(3)),
+            (3, Some("a".into()), None)
+        );
         visitor.history.set(1, &"c".to_owned());
         visitor.counts.remove("a");
         assert!(!visitor.counts.contains("a") && visitor.counts.contains("b"));
@@ -76,7 +84,8 @@ fn elements_expire_by_processing_time_since_their_last_write() {
     let mut harness = Harness::<Visits>::new().key_from("/visitor");
     harness.send(visit("a")).unwrap();
     harness.advance_processing_time(9_999);
-    harness.with_state("v", |visitor| assert_eq!(visitor.last.get().map(String::as_str), Some("a")));
+    harness
+        .with_state("v", |visitor| assert_eq!(visitor.last.get().map(String::as_str), Some("a")));
     harness.send(visit("b")).unwrap();
     assert_eq!(harness.take("output")[1]["fresh"], 2);
     harness.advance_processing_time(10_000);

@@ -1,9 +1,9 @@
 //! Configuration, and random numbers.
 
+use millstream_udf::Udf;
 use millstream_udf::contract::Capability;
 use millstream_udf::prelude::*;
 use millstream_udf::testing::Harness;
-use millstream_udf::Udf;
 use serde_json::json;
 
 #[derive(Deserialize)]
@@ -75,7 +75,9 @@ fn a_function_takes_its_configuration_by_reference() {
 
 #[test]
 fn a_configuration_that_does_not_fit_says_why() {
-    let refuse = |config| Sample::create(Some(config)).err().map(|error| error.to_string()).unwrap_or_default();
+    let refuse = |config| {
+        Sample::create(Some(config)).err().map(|error| error.to_string()).unwrap_or_default()
+    };
     assert!(refuse(r#"{"keep": 1}"#).contains("unknown field `keep`"));
     assert_eq!(refuse(r#"{"keep_one_in": 0}"#), "`keep_one_in` must not be 0");
     assert!(Sample::create(None).is_ok());

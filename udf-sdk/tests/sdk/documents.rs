@@ -35,7 +35,10 @@ fn a_document_in_and_out() {
     let mut harness = Harness::<MeanUdf>::new();
     harness.send(json!({"sensor": "s1", "values": [1.0, 2.0]})).unwrap();
     harness.send(json!({"sensor": "s2", "values": []})).unwrap();
-    assert_eq!(harness.take("output"), [json!({"sensor": "s1", "mean": 1.5}), json!({"sensor": "s2", "mean": null})]);
+    assert_eq!(
+        harness.take("output"),
+        [json!({"sensor": "s1", "mean": 1.5}), json!({"sensor": "s2", "mean": null})]
+    );
     assert!(matches!(harness.send(Record::raw("{")), Err(Refusal::Unfit(_))));
     assert!(matches!(harness.send(json!({"sensor": 1})), Err(Refusal::Failed(_))));
     assert!(MeanUdf::description().outputs[0].is_raw());

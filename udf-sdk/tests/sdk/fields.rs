@@ -1,9 +1,9 @@
 //! Every type of field and every place it may come from.
 
+use millstream_udf::Udf;
 use millstream_udf::contract::{FieldSource, FieldType};
 use millstream_udf::prelude::*;
 use millstream_udf::testing::{Harness, Record, Refusal};
-use millstream_udf::Udf;
 use serde_json::json;
 
 #[derive(Deserialize, Serialize)]
@@ -114,7 +114,11 @@ fn optional_ones_may_be_missing_or_null() {
     assert_eq!(harness.send_all([full(), without, full()]), []);
     let items = harness.take("output");
     assert_eq!((&items[0]["deep"], &items[2]["renamed"]), (&json!(7), &json!("r")));
-    assert!(items[1].get("deep").is_none() && items[1].get("renamed").is_none() && items[1].get("trace").is_none());
+    assert!(
+        items[1].get("deep").is_none()
+            && items[1].get("renamed").is_none()
+            && items[1].get("trace").is_none()
+    );
 }
 
 #[test]
@@ -146,7 +150,8 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn the_declaration_says_all() {
     let description = EchoAll::description();
-    let fields: Vec<_> = description.inputs[0].fields.iter().map(|f| (&f.name[..], f.kind, f.optional)).collect();
+    let fields: Vec<_> =
+        description.inputs[0].fields.iter().map(|f| (&f.name[..], f.kind, f.optional)).collect();
     assert_eq!(fields[3], ("narrow", FieldType::S64, false));
     assert_eq!(fields[6], ("money", FieldType::Decimal(2), false));
     assert_eq!(fields[7], ("type", FieldType::Text, false));
@@ -154,5 +159,8 @@ fn the_declaration_says_all() {
     let sources: Vec<_> = description.inputs[0].fields.iter().map(|f| f.source.clone()).collect();
     assert_eq!(sources[10], FieldSource::Pointer("/deep/0/a~1b".into()));
     assert_eq!(sources[11], FieldSource::Pointer("/other~1key".into()));
-    assert_eq!(sources[12..], [FieldSource::Subject, FieldSource::Header("Trace-Id".into()), FieldSource::Payload]);
+    assert_eq!(
+        sources[12..],
+        [FieldSource::Subject, FieldSource::Header("Trace-Id".into()), FieldSource::Payload]
+    );
 }

@@ -25,7 +25,8 @@ fn price_order(order: Order<'_>) -> Priced<'_> {
 #[udf(name = "large-only", version = "1.0.0")]
 fn large(order: Order<'_>) -> Result<Option<Priced<'_>>> {
     ensure!(order.cents >= 0, "an order of {} cents", order.cents);
-    Ok((order.cents > 100).then(|| Priced { id: order.id, price: Decimal::from_units(order.cents) }))
+    Ok((order.cents > 100)
+        .then(|| Priced { id: order.id, price: Decimal::from_units(order.cents) }))
 }
 
 #[udf]
@@ -44,7 +45,10 @@ fn checked(order: Order<'_>, metrics: &Metrics) -> Result<()> {
 #[test]
 fn a_map_returns_the_item() {
     let mut harness = Harness::<PriceOrder>::new();
-    assert_eq!((&harness.description().name[..], &harness.description().version[..]), ("price-order", "2.1.0"));
+    assert_eq!(
+        (&harness.description().name[..], &harness.description().version[..]),
+        ("price-order", "2.1.0")
+    );
     harness.send(json!({"id": "o1", "cents": 5})).unwrap();
     assert_eq!(harness.take_lines("output"), [r#"{"id":"o1","price":0.05}"#]);
 }
@@ -55,7 +59,10 @@ fn a_filter_returns_an_option_and_may_refuse() {
     assert_eq!(harness.description().name, "large-only");
     harness.send(json!({"id": "o1", "cents": 100})).unwrap();
     harness.send(json!({"id": "o2", "cents": 101})).unwrap();
-    assert_eq!(harness.send(json!({"id": "o3", "cents": -1})), Err(Refusal::Failed("an order of -1 cents".into())));
+    assert_eq!(
+        harness.send(json!({"id": "o3", "cents": -1})),
+        Err(Refusal::Failed("an order of -1 cents".into()))
+    );
     assert_eq!(harness.take_lines("output"), [r#"{"id":"o2","price":1.01}"#]);
 }
 
@@ -63,7 +70,10 @@ fn a_filter_returns_an_option_and_may_refuse() {
 fn a_flat_map_returns_a_vec() {
     let mut harness = Harness::<Twice>::new();
     harness.send(json!({"id": "o1", "cents": 150})).unwrap();
-    assert_eq!(harness.take_lines("output"), [r#"{"id":"o1","price":1.50}"#, r#"{"id":"o1","price":3.00}"#]);
+    assert_eq!(
+        harness.take_lines("output"),
+        [r#"{"id":"o1","price":1.50}"#, r#"{"id":"o1","price":3.00}"#]
+    );
     assert_eq!(harness.description().version, env!("CARGO_PKG_VERSION"));
 }
 

@@ -48,7 +48,12 @@ impl InterestDue {
     }
 
     #[input]
-    fn deposits(deposit: Deposit, ctx: &mut Context<'_>, out: &mut Out, account: &mut Account) -> Result<()> {
+    fn deposits(
+        deposit: Deposit,
+        ctx: &mut Context<'_>,
+        out: &mut Out,
+        account: &mut Account,
+    ) -> Result<()> {
         match account.percent.get() {
             Some(percent) => {
                 let interest = deposit.cents.mul_ratio(*percent, 100).unwrap_or(Decimal::ZERO);
@@ -69,6 +74,12 @@ fn inputs_meet_in_the_state_of_a_key() {
     assert_eq!(harness.take_lines("missing-rates"), [r#"{"account":"a1"}"#]);
     assert_eq!(harness.take_lines("interest"), [r#"{"interest":7.51}"#]);
     let description = harness.description();
-    assert_eq!(description.inputs.iter().map(|input| &input.name[..]).collect::<Vec<_>>(), ["rates", "deposits"]);
-    assert_eq!((&description.states[0].name[..], description.states[0].schema_version), ("rate", 3));
+    assert_eq!(
+        description.inputs.iter().map(|input| &input.name[..]).collect::<Vec<_>>(),
+        ["rates", "deposits"]
+    );
+    assert_eq!(
+        (&description.states[0].name[..], description.states[0].schema_version),
+        ("rate", 3)
+    );
 }

@@ -57,7 +57,13 @@ impl Alarm {
 impl Alarm {
     fn report(name: &'static str, out: &mut Emit<Fired>, ctx: &TimerContext<'_>) -> Result<()> {
         let key = ctx.key_text()?.to_owned();
-        out.emit(Fired { name, key, at: ctx.time(), watermark: ctx.watermark(), now: ctx.processing_time() });
+        out.emit(Fired {
+            name,
+            key,
+            at: ctx.time(),
+            watermark: ctx.watermark(),
+            now: ctx.processing_time(),
+        });
         Ok(())
     }
 }
@@ -65,7 +71,13 @@ impl Alarm {
 fn fired(harness: &mut Harness<Alarm>) -> Vec<(String, String, i64)> {
     let items = harness.take("output").into_iter();
     items
-        .map(|item| (item["name"].as_str().unwrap().into(), item["key"].as_str().unwrap().into(), item["at"].as_i64().unwrap()))
+        .map(|item| {
+            (
+                item["name"].as_str().unwrap().into(),
+                item["key"].as_str().unwrap().into(),
+                item["at"].as_i64().unwrap(),
+            )
+        })
         .collect()
 }
 

@@ -114,7 +114,13 @@ struct CardFraud;
 
 #[udf(name = "card-fraud", version = "1.0.0", state = Account, outputs = Out)]
 impl CardFraud {
-    fn process(&self, txn: Transaction<'_>, account: &mut Account, out: &mut Out, ctx: &mut Context<'_>) -> Result<()> {
+    fn process(
+        &self,
+        txn: Transaction<'_>,
+        account: &mut Account,
+        out: &mut Out,
+        ctx: &mut Context<'_>,
+    ) -> Result<()> {
         let Transaction { txn_id, amount, ts } = txn;
         let account_id = ctx.key_text()?;
 
@@ -126,7 +132,14 @@ impl CardFraud {
         if let Some(small) = account.small.take() {
             ctx.delete_timer(Self::SMALL_EXPIRED, small.ts + SMALL_LIFE_MS);
             if amount > LARGE_ABOVE && ts - small.ts <= SMALL_LIFE_MS {
-                out.alert.emit(Alert { txn_id, account_id, ts, amount, small_txn_id: &small.txn_id, small_ts: small.ts });
+                out.alert.emit(Alert {
+                    txn_id,
+                    account_id,
+                    ts,
+                    amount,
+                    small_txn_id: &small.txn_id,
+                    small_ts: small.ts,
+                });
             }
         }
         if amount < SMALL_BELOW {
@@ -137,7 +150,12 @@ impl CardFraud {
     }
 
     #[timer(event_time)]
-    fn small_expired(&self, account: &mut Account, out: &mut Out, ctx: &mut TimerContext<'_>) -> Result<()> {
+    fn small_expired(
+        &self,
+        account: &mut Account,
+        out: &mut Out,
+        ctx: &mut TimerContext<'_>,
+    ) -> Result<()> {
         if let Some(small) = account.small.take() {
             out.expired.emit(Expired {
                 account_id: ctx.key_text()?,

@@ -79,7 +79,10 @@ impl Config {
             ("ceiling", self.ceiling),
         ];
         for (name, value) in points {
-            ensure!((0..=POINTS_MAX).contains(&value), "`{name}` is {value}; it must be 0 to {POINTS_MAX} points");
+            ensure!(
+                (0..=POINTS_MAX).contains(&value),
+                "`{name}` is {value}; it must be 0 to {POINTS_MAX} points"
+            );
         }
         let days = [
             ("repayment_half_life_days", self.repayment_half_life_days),
@@ -88,10 +91,16 @@ impl Config {
             ("rescore_days", self.rescore_days),
         ];
         for (name, value) in days {
-            ensure!((1..=DAYS_MAX).contains(&value), "`{name}` is {value}; it must be 1 to {DAYS_MAX} days");
+            ensure!(
+                (1..=DAYS_MAX).contains(&value),
+                "`{name}` is {value}; it must be 1 to {DAYS_MAX} days"
+            );
         }
         let free = self.utilisation_free_percent;
-        ensure!((0..100).contains(&free), "`utilisation_free_percent` is {free}; it must be 0 to 99");
+        ensure!(
+            (0..100).contains(&free),
+            "`utilisation_free_percent` is {free}; it must be 0 to 99"
+        );
         ensure!(
             self.floor <= self.base && self.base <= self.ceiling,
             "`base` is {}, outside `floor` {} to `ceiling` {}",

@@ -87,7 +87,8 @@ impl CreditFile {
                 ensure!(amount > Money::ZERO, "a repayment of {amount}");
                 let share = ratio(amount.min(due), due, 1_000);
                 // At most 10^5 points: the product fits 64 bits.
-                let earned = faded(config.repayment, config.repayment_half_life_days) * share / 1_000;
+                let earned =
+                    faded(config.repayment, config.repayment_half_life_days) * share / 1_000;
                 self.repaid_milli = (self.repaid_milli + earned).min(config.repayment_max * MILLI);
             }
             Event::MissedPayment { days_late } => {
@@ -95,10 +96,11 @@ impl CreditFile {
                 let [light, medium, severe] = config.missed;
                 let points = match days_late {
                     ..=30 => light,
-                    ..=60 => medium,
+                    31..=60 => medium,
                     _ => severe,
                 };
-                self.missed_milli = self.missed_milli.saturating_add(faded(points, config.missed_half_life_days));
+                self.missed_milli =
+                    self.missed_milli.saturating_add(faded(points, config.missed_half_life_days));
             }
             Event::Enquiry => {
                 let lost = faded(config.enquiry, config.enquiry_half_life_days);
@@ -107,7 +109,8 @@ impl CreditFile {
             Event::Utilisation { balance, limit } => {
                 ensure!(limit > Money::ZERO, "a limit of {limit}");
                 if self.utilisation.is_none_or(|(_, reported_ms)| at_ms >= reported_ms) {
-                    self.utilisation = Some((ratio(balance.max(Money::ZERO), limit, 10_000), at_ms));
+                    self.utilisation =
+                        Some((ratio(balance.max(Money::ZERO), limit, 10_000), at_ms));
                 }
             }
         }
@@ -132,7 +135,9 @@ impl CreditFile {
             ("utilisation", -utilisation),
             ("enquiries", -self.enquired_milli),
         ];
-        let sum = effects.iter().fold(config.base * MILLI, |sum, (_, effect)| sum.saturating_add(*effect));
+        let sum = effects
+            .iter()
+            .fold(config.base * MILLI, |sum, (_, effect)| sum.saturating_add(*effect));
         let unclamped = sum.div_euclid(MILLI);
         let score = unclamped.clamp(config.floor, config.ceiling);
         let mut reasons: Vec<Reason> = effects

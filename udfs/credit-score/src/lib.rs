@@ -73,7 +73,13 @@ impl CreditScore {
         Ok(Self { config: config.checked()? })
     }
 
-    fn process(&self, input: CreditEvent<'_>, customer: &mut Customer, out: &mut Out, ctx: &mut Context<'_>) -> Result<()> {
+    fn process(
+        &self,
+        input: CreditEvent<'_>,
+        customer: &mut Customer,
+        out: &mut Out,
+        ctx: &mut Context<'_>,
+    ) -> Result<()> {
         let event = input.event()?;
         let customer_id = ctx.key_text()?;
         let file = customer.file.get_or_default();
@@ -81,7 +87,8 @@ impl CreditScore {
         if let Some(at) = file.rescore_at_ms {
             ctx.delete_timer(Self::RESCORE, at);
         }
-        let rescore_at = file.as_of_ms.unwrap_or(input.ts).saturating_add(self.config.rescore_days * DAY_MS);
+        let rescore_at =
+            file.as_of_ms.unwrap_or(input.ts).saturating_add(self.config.rescore_days * DAY_MS);
         file.rescore_at_ms = Some(rescore_at);
         ctx.set_timer(Self::RESCORE, rescore_at);
         self.publish(file, customer_id, Some(input.event_id), input.ts, out);
@@ -90,7 +97,12 @@ impl CreditScore {
 
     /// Nothing has happened for a while: what has faded shows.
     #[timer(event_time)]
-    fn rescore(&self, customer: &mut Customer, out: &mut Out, ctx: &mut TimerContext<'_>) -> Result<()> {
+    fn rescore(
+        &self,
+        customer: &mut Customer,
+        out: &mut Out,
+        ctx: &mut TimerContext<'_>,
+    ) -> Result<()> {
         if let Some(file) = customer.file.get_mut() {
             file.rescore_at_ms = None;
             file.advance(ctx.time(), &self.config);
@@ -102,13 +114,28 @@ impl CreditScore {
 
 impl CreditScore {
     /// Gives the score out, and the band if it is another one.
-    fn publish(&self, file: &mut CreditFile, customer_id: &str, event_id: Option<&str>, ts: i64, out: &mut Out) {
+    fn publish(
+        &self,
+        file: &mut CreditFile,
+        customer_id: &str,
+        event_id: Option<&str>,
+        ts: i64,
+        out: &mut Out,
+    ) {
         let assessment = file.assess(&self.config);
         let score = assessment.score;
         let previous = file.score.replace(score).unwrap_or(self.config.base);
         let utilisation = file.utilisation.map(|(used, _)| Decimal::from_units(used));
         let reasons = Json(assessment.reasons);
-        out.score.emit(Score { customer_id, event_id, ts, score, change: score - previous, utilisation, reasons });
+        out.score.emit(Score {
+            customer_id,
+            event_id,
+            ts,
+            score,
+            change: score - previous,
+            utilisation,
+            reasons,
+        });
         let (from, to) = (band(previous), band(score));
         if from != to {
             out.band.emit(Band { customer_id, ts, score, from, to });
@@ -122,8 +149,14 @@ impl CreditEvent<'_> {
             value.ok_or_else(|| Error::new(format_args!("a `{}` event needs `{name}`", self.kind)))
         };
         Ok(match self.kind {
-            "repayment" => Event::Repayment { amount: money(self.amount, "amount")?, due: money(self.due, "due")? },
-            "utilisation" => Event::Utilisation { balance: money(self.balance, "balance")?, limit: money(self.limit, "limit")? },
+            "repayment" => Event::Repayment {
+                amount: money(self.amount, "amount")?,
+                due: money(self.due, "due")?,
+            },
+            "utilisation" => Event::Utilisation {
+                balance: money(self.balance, "balance")?,
+                limit: money(self.limit, "limit")?,
+            },
             "missed_payment" => match self.days_late {
                 Some(days_late) => Event::MissedPayment { days_late },
                 None => bail!("a `missed_payment` event needs `days_late`"),

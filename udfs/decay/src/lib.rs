@@ -41,11 +41,11 @@ pub const fn decay(value: i64, elapsed_ms: i64, half_life_ms: i64) -> i64 {
     let mut i = 0;
     while i < FRACTION_BITS {
         if fraction >> (FRACTION_BITS - 1 - i) & 1 == 1 {
-            factor = factor * ROOTS[i as usize] >> 62;
+            factor = (factor * ROOTS[i as usize]) >> 62;
         }
         i += 1;
     }
-    let left = (value.unsigned_abs() as u128 * factor >> 62 >> halves) as i64;
+    let left = ((value.unsigned_abs() as u128 * factor) >> 62 >> halves) as i64;
     if value < 0 { -left } else { left }
 }
 

@@ -2,9 +2,8 @@
 
 use millstream_udf::prelude::*;
 
-/// Milliseconds of an hour and a day.
+/// Milliseconds of an hour.
 pub const HOUR_MS: i64 = 3_600_000;
-pub const DAY_MS: i64 = 24 * HOUR_MS;
 /// A setting's largest weight.
 const WEIGHT_MAX: i64 = 1_000;
 /// Entries of the catalogue, at most.
@@ -60,17 +59,36 @@ impl Config {
     /// The configuration, if its numbers make sense.
     pub fn checked(self) -> Result<Self> {
         ensure!((1..=20).contains(&self.top), "`top` is {}; it must be 1 to 20", self.top);
-        for (name, weight) in [("view", self.view), ("cart", self.cart), ("purchase", self.purchase), ("together", self.together)] {
-            ensure!((0..=WEIGHT_MAX).contains(&weight), "`{name}` is {weight}; it must be 0 to {WEIGHT_MAX}");
+        for (name, weight) in [
+            ("view", self.view),
+            ("cart", self.cart),
+            ("purchase", self.purchase),
+            ("together", self.together),
+        ] {
+            ensure!(
+                (0..=WEIGHT_MAX).contains(&weight),
+                "`{name}` is {weight}; it must be 0 to {WEIGHT_MAX}"
+            );
         }
-        for (name, hours) in
-            [("product_half_life_hours", self.product_half_life_hours), ("category_half_life_hours", self.category_half_life_hours)]
-        {
-            ensure!((1..=24 * 3_650).contains(&hours), "`{name}` is {hours}; it must be 1 to 87600");
+        for (name, hours) in [
+            ("product_half_life_hours", self.product_half_life_hours),
+            ("category_half_life_hours", self.category_half_life_hours),
+        ] {
+            ensure!(
+                (1..=24 * 3_650).contains(&hours),
+                "`{name}` is {hours}; it must be 1 to 87600"
+            );
         }
-        ensure!((1..=1_440).contains(&self.session_minutes), "`session_minutes` is {}; it must be 1 to 1440", self.session_minutes);
+        ensure!(
+            (1..=1_440).contains(&self.session_minutes),
+            "`session_minutes` is {}; it must be 1 to 1440",
+            self.session_minutes
+        );
         let listed = self.catalogue.len();
-        ensure!(listed <= CATALOGUE_MAX, "`catalogue` has {listed} entries; it must have {CATALOGUE_MAX} or less");
+        ensure!(
+            listed <= CATALOGUE_MAX,
+            "`catalogue` has {listed} entries; it must have {CATALOGUE_MAX} or less"
+        );
         Ok(self)
     }
 }

@@ -40,7 +40,9 @@ pub type Companions = Interests<TOGETHER_MAX>;
 impl Behaviour {
     /// Adds a product to the session, and gives those that were in it already.
     pub fn join_session(&mut self, product: &str, at_ms: i64, session_ms: i64) -> Vec<String> {
-        self.session.retain(|(other, seen_ms)| other != product && at_ms.abs_diff(*seen_ms) <= session_ms.unsigned_abs());
+        self.session.retain(|(other, seen_ms)| {
+            other != product && at_ms.abs_diff(*seen_ms) <= session_ms.unsigned_abs()
+        });
         let companions = self.session.iter().map(|(other, _)| other.clone()).collect();
         if self.session.len() >= SESSION_MAX {
             self.session.remove(0);
@@ -63,6 +65,9 @@ impl Customer {
     /// The products seen together with one, with thousandths of a point.
     pub fn companions(&self, product: &str, now_ms: i64, half_life_ms: i64) -> Vec<(String, i64)> {
         let companions = self.together.get(product).unwrap_or_default();
-        companions.iter().map(|interest| (interest.id.clone(), interest.at(now_ms, half_life_ms))).collect()
+        companions
+            .iter()
+            .map(|interest| (interest.id.clone(), interest.at(now_ms, half_life_ms)))
+            .collect()
     }
 }

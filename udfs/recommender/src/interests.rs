@@ -51,7 +51,9 @@ impl<const LIMIT: usize> Interests<LIMIT> {
     /// Index of the one with the fewest points; of equals the one whose name comes last.
     fn weakest(&self, now_ms: i64, half_life_ms: i64) -> Option<usize> {
         let points = |interest: &Interest| interest.at(now_ms, half_life_ms);
-        let by_points = |(_, a): &(usize, &Interest), (_, b): &(usize, &Interest)| points(a).cmp(&points(b)).then_with(|| b.id.cmp(&a.id));
+        let by_points = |(_, a): &(usize, &Interest), (_, b): &(usize, &Interest)| {
+            points(a).cmp(&points(b)).then_with(|| b.id.cmp(&a.id))
+        };
         self.list.iter().enumerate().min_by(by_points).map(|(index, _)| index)
     }
 
@@ -62,7 +64,10 @@ impl<const LIMIT: usize> Interests<LIMIT> {
 
     /// Thousandths of a point of something, 0 if it is unknown.
     pub fn of(&self, id: &str, now_ms: i64, half_life_ms: i64) -> i64 {
-        self.list.iter().find(|interest| interest.id == id).map_or(0, |interest| interest.at(now_ms, half_life_ms))
+        self.list
+            .iter()
+            .find(|interest| interest.id == id)
+            .map_or(0, |interest| interest.at(now_ms, half_life_ms))
     }
 
     /// All, in no particular but a repeatable order.

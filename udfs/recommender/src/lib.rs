@@ -53,7 +53,13 @@ impl Recommender {
         Ok(Self { config: config.checked()? })
     }
 
-    fn process(&self, action: Action<'_>, customer: &mut Customer, out: &mut Out, ctx: &mut Context<'_>) -> Result<()> {
+    fn process(
+        &self,
+        action: Action<'_>,
+        customer: &mut Customer,
+        out: &mut Out,
+        ctx: &mut Context<'_>,
+    ) -> Result<()> {
         let Action { kind, product_id, category, ts } = action;
         let config = &self.config;
         let points = match kind {
@@ -88,9 +94,16 @@ impl Recommender {
 
         let together = customer.companions(product_id, ts, category_half_life_ms);
         let behaviour = customer.behaviour.get_or_default();
-        let items = rank(behaviour, &together, product_id, ts, config, |product| customer.owned.contains(product));
+        let items = rank(behaviour, &together, product_id, ts, config, |product| {
+            customer.owned.contains(product)
+        });
         if !items.is_empty() {
-            out.recommendation.emit(Recommended { customer_id: ctx.key_text()?, ts, product_id, items: Json(items) });
+            out.recommendation.emit(Recommended {
+                customer_id: ctx.key_text()?,
+                ts,
+                product_id,
+                items: Json(items),
+            });
         }
         Ok(())
     }

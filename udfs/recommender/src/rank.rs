@@ -58,7 +58,8 @@ pub fn rank(
     for listed in &config.catalogue {
         let milli = behaviour.categories.of(&listed.category, now_ms, category_half_life_ms);
         if milli > 0 {
-            cases.entry(&listed.product_id).or_default().category = Some((listed.category.clone(), milli));
+            cases.entry(&listed.product_id).or_default().category =
+                Some((listed.category.clone(), milli));
         }
     }
     let mut ranked: Vec<(i64, &str, Reason)> = cases
@@ -73,7 +74,11 @@ pub fn rank(
     let not_owned = ranked.into_iter().filter(|(_, product, _)| !owned(product));
     not_owned
         .take(config.top)
-        .map(|(milli, product, reason)| Recommendation { product_id: product.to_owned(), reason, score: milli as f64 / 1_000.0 })
+        .map(|(milli, product, reason)| Recommendation {
+            product_id: product.to_owned(),
+            reason,
+            score: milli as f64 / 1_000.0,
+        })
         .collect()
 }
 

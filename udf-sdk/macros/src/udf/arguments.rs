@@ -54,19 +54,30 @@ pub fn typed(argument: &FnArg) -> syn::Result<&PatType> {
 }
 
 /// Classifies an argument.
-pub fn classify(argument: &PatType, settings: &Settings, place: Place, config: bool) -> syn::Result<Argument> {
+pub fn classify(
+    argument: &PatType,
+    settings: &Settings,
+    place: Place,
+    config: bool,
+) -> syn::Result<Argument> {
     let error = |message: String| Err(syn::Error::new_spanned(&argument.ty, message));
     let Type::Reference(reference) = &*argument.ty else {
-        return error(format!("a handler takes what it uses by reference: {}", known(settings, place, config)));
+        return error(format!(
+            "a handler takes what it uses by reference: {}",
+            known(settings, place, config)
+        ));
     };
     let ty = &*reference.elem;
     let name = last_name(ty).map(Ident::to_string).unwrap_or_default();
-    let is = |declared: &Option<Type>| declared.as_ref().is_some_and(|declared| same_name(declared, ty));
+    let is =
+        |declared: &Option<Type>| declared.as_ref().is_some_and(|declared| same_name(declared, ty));
     let role = match &name[..] {
         "Context" | "TimerContext" => {
             let wanted = if place == Place::Record { "Context" } else { "TimerContext" };
             if name != wanted {
-                return error(format!("this handler takes `&mut {wanted}`, which grants what is allowed here"));
+                return error(format!(
+                    "this handler takes `&mut {wanted}`, which grants what is allowed here"
+                ));
             }
             Role::Context
         }
@@ -91,9 +102,12 @@ pub fn classify(argument: &PatType, settings: &Settings, place: Place, config: b
 }
 
 fn known(settings: &Settings, place: Place, config: bool) -> String {
-    let named = |ty: &Option<Type>| ty.as_ref().and_then(last_name).map(|name| format!("`&mut {name}`"));
-    let mut known: Vec<String> = [named(&settings.state), named(&settings.outputs)].into_iter().flatten().collect();
-    known.push(if place == Place::Record { "`&mut Context`" } else { "`&mut TimerContext`" }.into());
+    let named =
+        |ty: &Option<Type>| ty.as_ref().and_then(last_name).map(|name| format!("`&mut {name}`"));
+    let mut known: Vec<String> =
+        [named(&settings.state), named(&settings.outputs)].into_iter().flatten().collect();
+    known
+        .push(if place == Place::Record { "`&mut Context`" } else { "`&mut TimerContext`" }.into());
     known.push("`&mut Random`".into());
     if config {
         known.push("its configuration as `&C`".into());

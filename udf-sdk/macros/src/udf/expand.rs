@@ -29,10 +29,16 @@ pub struct Plan {
 /// `#[udf]` on an `impl` block.
 pub fn implementation(settings: Settings, mut block: ItemImpl) -> syn::Result<TokenStream> {
     if let Some((_, path, _)) = &block.trait_ {
-        return Err(syn::Error::new_spanned(path, "`#[udf]` goes on the type's own `impl` block, not on that of a trait"));
+        return Err(syn::Error::new_spanned(
+            path,
+            "`#[udf]` goes on the type's own `impl` block, not on that of a trait",
+        ));
     }
     if !block.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(&block.generics, "a UDF's type has no generic parameters"));
+        return Err(syn::Error::new_spanned(
+            &block.generics,
+            "a UDF's type has no generic parameters",
+        ));
     }
     let (ty, ident) = match &*block.self_ty {
         Type::Path(path) => match path.path.segments.last() {
@@ -48,7 +54,8 @@ pub fn implementation(settings: Settings, mut block: ItemImpl) -> syn::Result<To
         let ImplItem::Fn(function) = item else { continue };
         if function.sig.ident == "new" {
             config = Some(config_type(&function.sig)?);
-        } else if let Some(handler) = Handler::find(&mut function.attrs, &function.sig, &settings)? {
+        } else if let Some(handler) = Handler::find(&mut function.attrs, &function.sig, &settings)?
+        {
             handlers.push(handler);
         }
     }
@@ -63,7 +70,15 @@ pub fn implementation(settings: Settings, mut block: ItemImpl) -> syn::Result<To
     let constants = timer_constants(&handlers);
     let name = settings.name.clone().unwrap_or_else(|| names::kebab(&ident.to_string()));
     let configured = config.is_some();
-    let plan = Plan { ty: ty.clone(), name, settings, handlers, create, configured, owner: quote!(Self::) };
+    let plan = Plan {
+        ty: ty.clone(),
+        name,
+        settings,
+        handlers,
+        create,
+        configured,
+        owner: quote!(Self::),
+    };
     let written = write(plan, &ident)?;
     Ok(quote! {
         #block
@@ -204,7 +219,11 @@ fn outputs_type(plan: &Plan) -> syn::Result<TokenStream> {
         let outputs = to_static(outputs);
         return Ok(quote!(#outputs));
     }
-    let taken = plan.handlers.iter().flat_map(|h| &h.arguments).find(|argument| argument.role == Role::Outputs);
+    let taken = plan
+        .handlers
+        .iter()
+        .flat_map(|h| &h.arguments)
+        .find(|argument| argument.role == Role::Outputs);
     if let Some(taken) = taken {
         let ty = to_static(&taken.ty);
         return Ok(quote!(#ty));
@@ -239,14 +258,18 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
         match &handler.trigger {
             Trigger::Input { name, record } => {
                 if seen.contains(&&name[..]) {
-                    return Err(syn::Error::new(handler.ident.span(), format!("the input `{name}` has a handler already")));
+                    return Err(syn::Error::new(
+                        handler.ident.span(),
+                        format!("the input `{name}` has a handler already"),
+                    ));
                 }
                 seen.push(name);
                 declared.push(quote_spanned!(record.span()=> .input::<#record>(#name)));
             }
             Trigger::Timer { name, event_time } => {
                 let domain = if *event_time { quote!(EventTime) } else { quote!(ProcessingTime) };
-                declared.push(quote!(.timer(#name, ::millstream_udf::__private::TimeDomain::#domain)));
+                declared
+                    .push(quote!(.timer(#name, ::millstream_udf::__private::TimeDomain::#domain)));
             }
         }
     }

@@ -15,12 +15,19 @@ use crate::names;
 pub fn expand(settings: Settings, function: ItemFn) -> syn::Result<TokenStream> {
     let ident = &function.sig.ident;
     if !function.sig.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(&function.sig.generics, "a UDF has no generic parameters; write `'_` for a lifetime"));
+        return Err(syn::Error::new_spanned(
+            &function.sig.generics,
+            "a UDF has no generic parameters; write `'_` for a lifetime",
+        ));
     }
     let handler = Handler::record(&function.sig, "input".into(), &settings, true)?;
     let ty = format_ident!("{}", names::camel(&names::plain(ident)), span = ident.span());
     let name = settings.name.clone().unwrap_or_else(|| names::kebab(&names::plain(ident)));
-    let config = handler.arguments.iter().find(|argument| argument.role == Role::Config).map(|argument| argument.ty.clone());
+    let config = handler
+        .arguments
+        .iter()
+        .find(|argument| argument.role == Role::Config)
+        .map(|argument| argument.ty.clone());
     let (visibility, doc) = (&function.vis, format!("The UDF that [`{ident}`] is."));
     let (structure, create) = match &config {
         Some(config) => (
@@ -31,7 +38,10 @@ pub fn expand(settings: Settings, function: ItemFn) -> syn::Result<TokenStream> 
         ),
         None => (
             quote!(#visibility struct #ty;),
-            quote!({ let _ = config; ::core::result::Result::Ok(Self) }),
+            quote!({
+                let _ = config;
+                ::core::result::Result::Ok(Self)
+            }),
         ),
     };
     let plan = Plan {

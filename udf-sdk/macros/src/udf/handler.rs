@@ -7,12 +7,12 @@ use syn::{Attribute, FnArg, GenericArgument, LitStr, PathArguments, ReturnType, 
 
 use super::arguments::{Argument, Place, Role, classify, typed};
 use super::settings::Settings;
-use crate::names::plain;
+use crate::names::{item_name, plain};
 
 /// What reaches a handler.
 pub enum Trigger {
     /// Records of the input of this name, of this type.
-    Input { name: String, record: Type },
+    Input { name: String, record: Box<Type> },
     /// The timer of this name.
     Timer { name: String, event_time: bool },
 }
@@ -22,7 +22,7 @@ pub enum Returned {
     /// `()` or a `Result` of it.
     Nothing,
     /// Items of this type to emit.
-    Items { item: Type, shape: Shape, fallible: bool },
+    Items { item: Box<Type>, shape: Shape, fallible: bool },
 }
 
 /// How many items.
@@ -52,43 +52,68 @@ fn take(attributes: &mut Vec<Attribute>, name: &str) -> Option<Attribute> {
 
 impl Handler {
     /// The handler that a function of the `impl` block is, if it is one. Takes its attribute off.
-    pub fn find(attributes: &mut Vec<Attribute>, signature: &Signature, settings: &Settings) -> syn::Result<Option<Self>> {
+    pub fn find(
+        attributes: &mut Vec<Attribute>,
+        signature: &Signature,
+        settings: &Settings,
+    ) -> syn::Result<Option<Self>> {
         let (input, timer) = (take(attributes, "input"), take(attributes, "timer"));
         match (input, timer) {
-            (Some(_), Some(timer)) => Err(syn::Error::new_spanned(timer, "a function handles an input or a timer, not both")),
+            (Some(_), Some(timer)) => Err(syn::Error::new_spanned(
+                timer,
+                "a function handles an input or a timer, not both",
+            )),
             (None, Some(timer)) => {
                 let event_time = domain(&timer)?;
                 Self::timer(signature, event_time, settings).map(Some)
             }
-            (Some(input), None) => Self::record(signature, input_name(&input, signature)?, settings, false).map(Some),
-            (None, None) if signature.ident == "process" => Self::record(signature, "input".into(), settings, false).map(Some),
+            (Some(input), None) => {
+                Self::record(signature, input_name(&input, signature)?, settings, false).map(Some)
+            }
+            (None, None) if signature.ident == "process" => {
+                Self::record(signature, "input".into(), settings, false).map(Some)
+            }
             (None, None) => Ok(None),
         }
     }
 
     /// A handler of records.
-    pub fn record(signature: &Signature, name: String, settings: &Settings, function: bool) -> syn::Result<Self> {
-        let (method, rest) = receiver(signature)?;
-        let Some((record, rest)) = rest.split_first() else {
+    pub fn record(
+        signature: &Signature,
+        name: String,
+        settings: &Settings,
+        function: bool,
+    ) -> syn::Result<Self> {
+        let (method, arguments) = receiver(signature)?;
+        let Some((record, rest)) = arguments.split_first() else {
             return Err(syn::Error::new(
                 signature.ident.span(),
-                format!("`{}` takes the record as its first argument, like `payment: Payment<'_>`", signature.ident),
+                format!(
+                    "`{}` takes the record as its first argument, like `payment: Payment<'_>`",
+                    signature.ident
+                ),
             ));
         };
         let record = &typed(record)?.ty;
         if matches!(**record, Type::Reference(_)) {
-            return Err(syn::Error::new_spanned(record, "the record comes first and is taken by value, like `payment: Payment<'_>`"));
+            return Err(syn::Error::new_spanned(
+                record,
+                "the record comes first and is taken by value, like `payment: Payment<'_>`",
+            ));
         }
-        let trigger = Trigger::Input { name, record: (**record).clone() };
-        Self::checked(signature, trigger, rest, settings, Place::Record, method, function)
+        let trigger = Trigger::Input { name, record: record.clone() };
+        Self::checked(signature, trigger, rest, settings, method, function)
     }
 
     fn timer(signature: &Signature, event_time: bool, settings: &Settings) -> syn::Result<Self> {
-        let (method, rest) = receiver(signature)?;
+        let (method, arguments) = receiver(signature)?;
         let trigger = Trigger::Timer { name: plain(&signature.ident), event_time };
-        let handler = Self::checked(signature, trigger, rest, settings, Place::Timer, method, false)?;
+        let handler = Self::checked(signature, trigger, &arguments, settings, method, false)?;
         if let Returned::Items { .. } = handler.returned {
-            return Err(syn::Error::new(handler.return_span, "a timer handler returns `Result<()>`; it emits through the outputs"));
+            return Err(syn::Error::new(
+                handler.return_span,
+                "a timer handler returns `Result<()>`; it emits through the outputs",
+            ));
         }
         Ok(handler)
     }
@@ -98,12 +123,18 @@ impl Handler {
         trigger: Trigger,
         rest: &[&FnArg],
         settings: &Settings,
-        place: Place,
         method: bool,
         function: bool,
     ) -> syn::Result<Self> {
+        let place = match trigger {
+            Trigger::Input { .. } => Place::Record,
+            Trigger::Timer { .. } => Place::Timer,
+        };
         if let Some(token) = &signature.asyncness {
-            return Err(syn::Error::new_spanned(token, "a handler is not async: there is nothing to wait for in a UDF"));
+            return Err(syn::Error::new_spanned(
+                token,
+                "a handler is not async: there is nothing to wait for in a UDF",
+            ));
         }
         let mut arguments: Vec<Argument> = Vec::new();
         for argument in rest {
@@ -114,16 +145,24 @@ impl Handler {
             }
             arguments.push(classified);
         }
-        let returned = if settings.outputs.is_some() || arguments.iter().any(|a| a.role == Role::Outputs) {
-            Returned::Nothing
-        } else {
-            returned(&signature.output)
-        };
+        let returned =
+            if settings.outputs.is_some() || arguments.iter().any(|a| a.role == Role::Outputs) {
+                Returned::Nothing
+            } else {
+                returned(&signature.output)
+            };
         let return_span = match &signature.output {
             ReturnType::Default => signature.ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
         };
-        Ok(Self { ident: signature.ident.clone(), trigger, arguments, returned, return_span, method })
+        Ok(Self {
+            ident: signature.ident.clone(),
+            trigger,
+            arguments,
+            returned,
+            return_span,
+            method,
+        })
     }
 
     /// Whether the handler takes something.
@@ -148,20 +187,30 @@ impl Handler {
         };
         let value = if *fallible { quote!(#call?) } else { call };
         match shape {
-            Shape::One => quote!({ let item = #value; outputs.emit(item); ::core::result::Result::Ok(()) }),
-            Shape::Option | Shape::Vec => {
-                quote!({ let items = #value; for item in items { outputs.emit(item); } ::core::result::Result::Ok(()) })
+            Shape::One => {
+                quote!({ let item = #value; outputs.emit(item); ::core::result::Result::Ok(()) })
             }
+            Shape::Option => quote!({
+                if let ::core::option::Option::Some(item) = #value {
+                    outputs.emit(item);
+                }
+                ::core::result::Result::Ok(())
+            }),
+            Shape::Vec => quote!({
+                for item in #value {
+                    outputs.emit(item);
+                }
+                ::core::result::Result::Ok(())
+            }),
         }
     }
 }
 
 /// Whether there is a `&self`, and the arguments behind it.
-fn receiver(signature: &Signature) -> syn::Result<(bool, &[&FnArg])> {
-    // Leaked so that the borrowed list can be split; it lives as long as the expansion.
-    let all: &[&FnArg] = Vec::leak(signature.inputs.iter().collect());
-    match all.split_first() {
-        Some((FnArg::Receiver(receiver), rest)) => {
+fn receiver(signature: &Signature) -> syn::Result<(bool, Vec<&FnArg>)> {
+    let mut arguments: Vec<&FnArg> = signature.inputs.iter().collect();
+    match arguments.first() {
+        Some(FnArg::Receiver(receiver)) => {
             if receiver.mutability.is_some() || receiver.reference.is_none() {
                 return Err(syn::Error::new_spanned(
                     receiver,
@@ -169,15 +218,17 @@ fn receiver(signature: &Signature) -> syn::Result<(bool, &[&FnArg])> {
                      keep it in a `Value<T>` of the state",
                 ));
             }
-            Ok((true, rest))
+            arguments.remove(0);
+            Ok((true, arguments))
         }
-        _ => Ok((false, all)),
+        _ => Ok((false, arguments)),
     }
 }
 
 fn domain(attribute: &Attribute) -> syn::Result<bool> {
     let mut event_time = None;
-    let teach = "say which clock the timer follows: `#[timer(event_time)]` or `#[timer(processing_time)]`";
+    let teach =
+        "say which clock the timer follows: `#[timer(event_time)]` or `#[timer(processing_time)]`";
     if attribute.meta.require_list().is_err() {
         return Err(syn::Error::new_spanned(attribute, teach));
     }
@@ -199,7 +250,7 @@ fn input_name(attribute: &Attribute, signature: &Signature) -> syn::Result<Strin
             if !meta.path.is_ident("name") {
                 return Err(meta.error("`#[input]` knows `name = \"payments\"`"));
             }
-            name = meta.value()?.parse::<LitStr>()?.value();
+            name = item_name(&meta.value()?.parse::<LitStr>()?)?;
             Ok(())
         })?;
     }
@@ -232,5 +283,5 @@ fn returned(output: &ReturnType) -> Returned {
         (_, Some(item)) => (item, Shape::Vec),
         _ => (value, Shape::One),
     };
-    Returned::Items { item: item.clone(), shape, fallible }
+    Returned::Items { item: Box::new(item.clone()), shape, fallible }
 }

@@ -25,7 +25,10 @@ fn compare(input: &str, bound_ms: i64, expected: &str, batch: usize) {
         .batches_of(batch);
     assert_eq!(harness.send_all(lines(input).into_iter().map(Record::raw)), []);
     harness.end_of_input();
-    let mut got: Vec<String> = ["score", "alert", "expired"].iter().flat_map(|output| harness.take_lines(output)).collect();
+    let mut got: Vec<String> = ["score", "alert", "expired"]
+        .iter()
+        .flat_map(|output| harness.take_lines(output))
+        .collect();
     let mut expected = lines(expected);
     got.sort_unstable();
     expected.sort_unstable();

@@ -28,9 +28,18 @@ fn scores_against_the_past_once_there_are_two() {
         harness.send(transaction(&format!("t{i}"), cents, i as i64 * 10)).unwrap();
     }
     let scores = harness.take_lines("score");
-    assert_eq!(scores[0], r#"{"account_id":"a1","dt":-1,"n":1,"score":0.0,"ts":0,"txn_id":"t0","type":"score"}"#);
-    assert_eq!(scores[1], r#"{"account_id":"a1","dt":10,"n":2,"score":0.0,"ts":10,"txn_id":"t1","type":"score"}"#);
-    assert_eq!(scores[2], r#"{"account_id":"a1","dt":10,"n":3,"score":0.0,"ts":20,"txn_id":"t2","type":"score"}"#);
+    assert_eq!(
+        scores[0],
+        r#"{"account_id":"a1","dt":-1,"n":1,"score":0.0,"ts":0,"txn_id":"t0","type":"score"}"#
+    );
+    assert_eq!(
+        scores[1],
+        r#"{"account_id":"a1","dt":10,"n":2,"score":0.0,"ts":10,"txn_id":"t1","type":"score"}"#
+    );
+    assert_eq!(
+        scores[2],
+        r#"{"account_id":"a1","dt":10,"n":3,"score":0.0,"ts":20,"txn_id":"t2","type":"score"}"#
+    );
     assert!(scores[3].contains(r#""score":2.449489742783179,"#), "{}", scores[3]);
 }
 
@@ -46,7 +55,8 @@ fn equal_amounts_have_no_deviation_to_measure_by() {
 #[test]
 fn large_within_a_minute_of_small_alerts_once() {
     let mut harness = harness();
-    for (txn, cents, ts) in [("small", 99, 0), ("large", 50_001, 60_000), ("again", 50_001, 60_001)] {
+    for (txn, cents, ts) in [("small", 99, 0), ("large", 50_001, 60_000), ("again", 50_001, 60_001)]
+    {
         harness.send(transaction(txn, cents, ts)).unwrap();
     }
     let alerts = harness.take_lines("alert");
@@ -99,7 +109,9 @@ fn a_second_small_one_moves_the_timer() {
 #[test]
 fn a_timer_that_is_past_waits_for_the_next_advance() {
     let mut harness = harness();
-    harness.send(json!({"txn_id": "clock", "account_id": "other", "amount": 10.0, "ts": 1_000_000})).unwrap();
+    harness
+        .send(json!({"txn_id": "clock", "account_id": "other", "amount": 10.0, "ts": 1_000_000}))
+        .unwrap();
     harness.send(transaction("late", 50, 0)).unwrap();
     assert_eq!(harness.take_lines("expired"), [""; 0]);
     harness.send(transaction("large", 60_000, 1)).unwrap();
@@ -109,7 +121,9 @@ fn a_timer_that_is_past_waits_for_the_next_advance() {
 #[test]
 fn records_without_the_fields_are_refused() {
     let mut harness = harness();
-    let refused = harness.send(json!({"account_id": "a1", "ts": 1, "txn_id": "t", "amount": "12"})).unwrap_err();
+    let refused = harness
+        .send(json!({"account_id": "a1", "ts": 1, "txn_id": "t", "amount": "12"}))
+        .unwrap_err();
     assert!(matches!(refused, Refusal::Unfit(_)), "{refused}");
     let refused = harness.send(json!({"account_id": "a1", "ts": 1, "txn_id": "t"})).unwrap_err();
     assert_eq!(refused, Refusal::Unfit("field `amount` is missing".into()));

@@ -63,18 +63,19 @@ fn write(name: &str, value: &impl Serialize) {
 /// Pretty JSON with lists of numbers on one line.
 fn one_line_lists(pretty: &str) -> String {
     let mut text = String::new();
-    let mut in_list = false;
     for line in pretty.lines() {
         let bare = line.trim();
         let number = bare.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        in_list = in_list && number || number && text.ends_with('[');
-        match (in_list || (bare.starts_with(']') && text.ends_with(|c: char| c.is_ascii_digit())), text.is_empty()) {
-            (true, _) if text.ends_with(',') => text.push(' '),
-            (true, _) | (_, true) => {}
-            (false, false) => text.push('\n'),
+        let behind_number = text.ends_with(|c: char| c.is_ascii_digit());
+        let behind_comma =
+            text.strip_suffix(',').is_some_and(|t| t.ends_with(|c: char| c.is_ascii_digit()));
+        if number && behind_comma {
+            text.push(' ');
+        } else if !(number && text.ends_with('[') || bare.starts_with(']') && behind_number) {
+            text.push_str(if text.is_empty() { "" } else { "\n" });
+            text.push_str(&line[..line.len() - bare.len()]);
         }
-        let joined = text.ends_with([' ', '[']) || bare.starts_with(']') && text.ends_with(|c: char| c.is_ascii_digit());
-        text.push_str(if joined { bare } else { line });
+        text.push_str(bare);
     }
     text
 }

@@ -36,13 +36,16 @@ fn scores(events: &[Value]) -> Vec<i64> {
 #[test]
 fn an_item_says_everything() {
     let mut harness = harness();
-    harness.send(event("utilisation", 1, json!({"balance": 6_500.00, "limit": "10000.00"}))).unwrap();
+    harness
+        .send(event("utilisation", 1, json!({"balance": 6_500.00, "limit": "10000.00"})))
+        .unwrap();
     let expected = concat!(
         r#"{"change":-60,"customer_id":"c1","event_id":"utilisation-1","reasons":[{"code":"utilisation","points":-60}],"#,
         r#""score":540,"ts":86400000,"type":"score","utilisation":65.00}"#
     );
     assert_eq!(harness.take_lines("score"), [expected]);
-    let band = r#"{"customer_id":"c1","from":"fair","score":540,"to":"poor","ts":86400000,"type":"band"}"#;
+    let band =
+        r#"{"customer_id":"c1","from":"fair","score":540,"to":"poor","ts":86400000,"type":"band"}"#;
     assert_eq!(harness.take_lines("band"), [band]);
 }
 
@@ -55,7 +58,8 @@ fn repayments_earn_their_share() {
 
 #[test]
 fn missed_payments_cost_by_severity_and_fade() {
-    for (days_late, score) in [(1, 555), (30, 555), (31, 525), (60, 525), (61, 480), (10_000, 480)] {
+    for (days_late, score) in [(1, 555), (30, 555), (31, 525), (60, 525), (61, 480), (10_000, 480)]
+    {
         assert_eq!(scores(&[missed(1, days_late)]), [score], "{days_late} days late");
     }
     // A year later half of the 120 points has come back; the enquiry costs 8.
@@ -71,13 +75,21 @@ fn the_score_stays_between_floor_and_ceiling_and_says_so() {
     let last = harness.take("score").pop().unwrap();
     assert_eq!(last["score"], 300);
     assert_eq!(last["reasons"][1]["code"], "at_floor");
-    assert!(scores(&(1..60).map(|day| repayment(day, "250")).collect::<Vec<_>>()).into_iter().all(|score| score <= 780));
+    assert!(
+        scores(&(1..60).map(|day| repayment(day, "250")).collect::<Vec<_>>())
+            .into_iter()
+            .all(|score| score <= 780)
+    );
 }
 
 #[test]
 fn an_older_utilisation_does_not_replace_a_newer_one() {
-    let utilisation = |day, balance: i64| event("utilisation", day, json!({"balance": balance, "limit": 100}));
-    assert_eq!(scores(&[utilisation(2, 100), utilisation(1, 0), utilisation(3, 30)]), [480, 480, 600]);
+    let utilisation =
+        |day, balance: i64| event("utilisation", day, json!({"balance": balance, "limit": 100}));
+    assert_eq!(
+        scores(&[utilisation(2, 100), utilisation(1, 0), utilisation(3, 30)]),
+        [480, 480, 600]
+    );
     assert_eq!(scores(&[utilisation(1, 500)]), [480]);
 }
 
@@ -91,7 +103,10 @@ fn silence_is_rescored_once() {
     harness.end_of_input();
     let items = harness.take("score");
     assert_eq!(items.len(), 1);
-    assert_eq!((&items[0]["change"], &items[0]["ts"], items[0].get("event_id")), (&json!(13), &json!(32 * DAY_MS), None));
+    assert_eq!(
+        (&items[0]["change"], &items[0]["ts"], items[0].get("event_id")),
+        (&json!(13), &json!(32 * DAY_MS), None)
+    );
 }
 
 #[test]
@@ -100,7 +115,10 @@ fn events_that_make_no_sense_are_refused() {
     for (bad, why) in [
         (event("gift", 1, json!({})), "`gift` is no type of credit event"),
         (event("repayment", 1, json!({"amount": 1})), "a `repayment` event needs `due`"),
-        (event("repayment", 1, json!({"amount": 1, "due": 0})), "a repayment of nothing due (0.00)"),
+        (
+            event("repayment", 1, json!({"amount": 1, "due": 0})),
+            "a repayment of nothing due (0.00)",
+        ),
         (event("repayment", 1, json!({"amount": -1, "due": 1})), "a repayment of -1.00"),
         (event("utilisation", 1, json!({"balance": 1, "limit": "0.00"})), "a limit of 0.00"),
         (missed(1, 0), "a missed payment that is 0 days late"),
@@ -115,12 +133,21 @@ fn events_that_make_no_sense_are_refused() {
 #[test]
 fn the_configuration_is_checked() {
     use millstream_udf::Udf;
-    let refuse = |config: Value| CreditScore::create(Some(&config.to_string())).err().map(|e| e.to_string()).unwrap_or_default();
+    let refuse = |config: Value| {
+        CreditScore::create(Some(&config.to_string()))
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
+    };
     assert_eq!(refuse(json!({})), "");
     assert_eq!(refuse(json!({"base": 900})), "`base` is 900, outside `floor` 300 to `ceiling` 850");
-    assert_eq!(refuse(json!({"enquiry_half_life_days": 0})), "`enquiry_half_life_days` is 0; it must be 1 to 36525 days");
+    assert_eq!(
+        refuse(json!({"enquiry_half_life_days": 0})),
+        "`enquiry_half_life_days` is 0; it must be 1 to 36525 days"
+    );
     assert!(refuse(json!({"bas": 1})).contains("unknown field `bas`"));
-    let mut harness = Harness::<CreditScore>::with_config(json!({"enquiry": 100})).key_from("/customer_id");
+    let mut harness =
+        Harness::<CreditScore>::with_config(json!({"enquiry": 100})).key_from("/customer_id");
     harness.send(event("enquiry", 1, json!({}))).unwrap();
     assert_eq!(harness.take("score")[0]["score"], 500);
 }

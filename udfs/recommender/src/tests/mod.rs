@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::Recommender;
-use crate::config::{DAY_MS, HOUR_MS};
+use crate::config::HOUR_MS;
 use crate::customer::{CATEGORIES_MAX, PRODUCTS_MAX, SESSION_MAX};
+
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 fn harness(config: Value) -> Harness<Recommender> {
     Harness::with_config(config).key_from("/customer_id").event_time_from("/ts")
@@ -18,9 +20,14 @@ fn action(kind: &str, product: &str, category: &str, ts: i64) -> Value {
 
 /// Product and reason of what the last action led to.
 fn last(harness: &mut Harness<Recommender>) -> Vec<(String, String)> {
-    let last = harness.take("recommendation").pop().map(|item| item["items"].clone()).unwrap_or(json!([]));
+    let last =
+        harness.take("recommendation").pop().map(|item| item["items"].clone()).unwrap_or(json!([]));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    last.as_array().unwrap().iter().map(|item| (text(&item["product_id"]), text(&item["reason"]["code"]))).collect()
+    last.as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (text(&item["product_id"]), text(&item["reason"]["code"])))
+        .collect()
 }
 
 fn pair(product: &str, reason: &str) -> (String, String) {
@@ -55,7 +62,9 @@ fn interest_fades_and_stronger_signs_count_more() {
 
 #[test]
 fn what_is_owned_is_never_recommended() {
-    let mut harness = harness(json!({"catalogue": [{"product_id": "desk", "category": "home"}, {"product_id": "rug", "category": "home"}]}));
+    let mut harness = harness(
+        json!({"catalogue": [{"product_id": "desk", "category": "home"}, {"product_id": "rug", "category": "home"}]}),
+    );
     harness.send(action("view", "desk", "home", 0)).unwrap();
     harness.send(action("purchase", "desk", "home", 1)).unwrap();
     assert_eq!(last(&mut harness), [pair("rug", "category")]);
@@ -90,7 +99,10 @@ fn the_catalogue_serves_favourite_categories() {
 #[test]
 fn actions_that_make_no_sense_are_refused() {
     let mut harness = harness(json!({}));
-    assert_eq!(harness.send(action("steal", "p", "c", 0)), Err(Refusal::Failed("`steal` is no type of action".into())));
+    assert_eq!(
+        harness.send(action("steal", "p", "c", 0)),
+        Err(Refusal::Failed("`steal` is no type of action".into()))
+    );
     let long = "x".repeat(129);
     let why = "`product_id` has 129 bytes; it must have 1 to 128";
     assert_eq!(harness.send(action("view", &long, "c", 0)), Err(Refusal::Failed(why.into())));
@@ -100,16 +112,26 @@ fn actions_that_make_no_sense_are_refused() {
 #[test]
 fn the_configuration_is_checked() {
     use millstream_udf::Udf;
-    let refuse = |config: Value| Recommender::create(Some(&config.to_string())).err().map(|e| e.to_string()).unwrap_or_default();
+    let refuse = |config: Value| {
+        Recommender::create(Some(&config.to_string()))
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
+    };
     assert_eq!(refuse(json!({})), "");
     assert_eq!(refuse(json!({"top": 0})), "`top` is 0; it must be 1 to 20");
     assert_eq!(refuse(json!({"view": -1})), "`view` is -1; it must be 0 to 1000");
-    assert!(refuse(json!({"catalogue": [{"product_id": "p"}]})).contains("missing field `category`"));
+    assert!(
+        refuse(json!({"catalogue": [{"product_id": "p"}]})).contains("missing field `category`")
+    );
 }
 
 fn actions() -> impl Strategy<Value = Vec<Value>> {
-    let action = (prop::sample::select(vec!["view", "cart", "purchase"]), 0..60_u8, 0..25_u8, 0..5 * DAY_MS)
-        .prop_map(|(kind, product, category, ts)| action(kind, &format!("p{product}"), &format!("c{category}"), ts));
+    let action =
+        (prop::sample::select(vec!["view", "cart", "purchase"]), 0..60_u8, 0..25_u8, 0..5 * DAY_MS)
+            .prop_map(|(kind, product, category, ts)| {
+                action(kind, &format!("p{product}"), &format!("c{category}"), ts)
+            });
     prop::collection::vec(action, 1..150)
 }
 
