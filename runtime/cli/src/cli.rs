@@ -53,8 +53,15 @@ pub struct Global {
     pub timeout: Duration,
 
     /// How to print data
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
+    #[arg(
+        short = 'o',
+        long = "format",
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub format: Format,
 }
 
 /// What a command has at hand.
@@ -68,7 +75,7 @@ pub struct App {
 impl Cli {
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Exit, Failure> {
-        let app = App { out: Output::new(self.global.output), global: self.global };
+        let app = App { out: Output::new(self.global.format), global: self.global };
         self.command.run(&app)
     }
 }

@@ -4,10 +4,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use millstream_control::api::Operation;
+use millstream_control::api::modules::Pushed;
 use millstream_control::client::Client;
 use millstream_control::errors;
-use millstream_log::connect::{ConnectError, ConnectOptions, Connection, ContextError, Credentials, connect};
+use millstream_control::problem::Problems;
+use millstream_log::connect::{
+    ConnectError, ConnectOptions, Connection, ContextError, Credentials, connect,
+};
 
+use crate::actor::actor;
 use crate::cli::{App, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,19 +35,30 @@ impl Remote {
         Ok(Remote { connection, client, timeout: app.global.timeout })
     }
 
+    /// The same, waiting for answers at most so long.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        let client = Client::new(self.connection.client().clone(), timeout);
+        Remote { client, timeout, ..self }
+    }
+
     /// Asks the runtime.
     pub async fn call<O: Operation>(&self, request: &O) -> Result<O::Response, Failure> {
-        self.client.call(request).await.map_err(|problems| Failure::problems(problems, None))
+        self.ask(request).await.map_err(|problems| Failure::problems(problems, None))
+    }
+
+    /// Asks the runtime; a refusal comes back as it is, for who knows the manifest that it is about.
+    pub async fn ask<O: Operation>(&self, request: &O) -> Result<O::Response, Problems> {
+        self.client.call(request).await
+    }
+
+    /// Registers a module's bytes; `unnamed`: by digest alone.
+    pub async fn push(&self, bytes: Vec<u8>, unnamed: bool) -> Result<Pushed, Problems> {
+        self.client.push(bytes.into(), &actor(), unnamed).await
     }
 
     /// The connection, for what is not the runtime's: streams, account limits.
     pub fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    /// The client, for what it does besides single calls.
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// Asks until `probe` has an answer, at most for `--timeout`. `what` fits "{what} within 10s".
@@ -69,9 +85,10 @@ impl Remote {
 
 /// Runs a command's future to its end.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
-    })?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
+        })?;
     runtime.block_on(future)
 }
 
@@ -107,8 +124,13 @@ pub async fn open(global: &Global) -> Result<Connection, Failure> {
 pub fn unconnected(error: &ConnectError) -> Failure {
     let message = error.to_string();
     let failure = match error {
-        ConnectError::Context(ContextError::Missing { .. }) => Failure::new(Exit::NotFound, message)
-            .help("`nats context ls` lists contexts; `--server URL` needs none"),
+        ConnectError::Context(ContextError::Missing { .. }) => {
+            Failure::new(Exit::NotFound, message)
+                .help("`nats context ls` lists contexts; `--server URL` needs none")
+        }
+        ConnectError::CredsFormat { .. } => {
+            Failure::new(Exit::Invalid, message).help("name a `.creds` file as `nsc` writes it")
+        }
         ConnectError::Context(_) | ConnectError::Url { .. } => Failure::new(Exit::Invalid, message)
             .help("`--server nats://HOST:PORT` connects without a context"),
         ConnectError::File { path, source } => {
@@ -116,8 +138,10 @@ pub fn unconnected(error: &ConnectError) -> Failure {
         }
         ConnectError::Unauthorized { .. } => Failure::new(Exit::NotPermitted, message)
             .help("name the right credentials with `--creds FILE` or a context of the nats CLI"),
-        ConnectError::Refused { .. } | ConnectError::Tls { .. } => Failure::coded(errors::NO_NATS, message)
-            .help("check the address; for a private server and runtime: `millstream dev`"),
+        ConnectError::Refused { .. } | ConnectError::Tls { .. } => {
+            Failure::coded(errors::NO_NATS, message)
+                .help("check the address; for a private server and runtime: `millstream dev`")
+        }
         ConnectError::NoJetStream { .. }
         | ConnectError::AccountWithoutJetStream { .. }
         | ConnectError::JetStream { .. } => Failure::coded(errors::STORAGE, message),

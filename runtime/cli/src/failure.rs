@@ -114,7 +114,8 @@ impl fmt::Display for Failure {
 impl Report {
     fn of(problem: Problem, text: Option<&str>) -> Self {
         let Problem { code, message, help, location } = problem;
-        let excerpt = location.as_ref().zip(text).and_then(|(location, text)| quote(location, text));
+        let excerpt =
+            location.as_ref().zip(text).and_then(|(location, text)| quote(location, text));
         let place = location.map(|location| match location.field.is_empty() {
             true => location.to_string(),
             false => format!("{location} ({})", location.field),
@@ -205,9 +206,14 @@ mod tests {
 
     #[test]
     fn a_problem_of_a_manifest_shows_its_line() {
-        let location =
-            Location { file: "p.yaml".into(), line: 2, column: 6, field: "stages.fraud.on-error".into() };
-        let problem = Problem::new(Code(1003), "`later` is neither").help("dead-letter or stop").at(location);
+        let location = Location {
+            file: "p.yaml".into(),
+            line: 2,
+            column: 6,
+            field: "stages.fraud.on-error".into(),
+        };
+        let problem =
+            Problem::new(Code(1003), "`later` is neither").help("dead-letter or stop").at(location);
         let failure = Failure::problems(problem.into(), Some("name: x\non-e: later\n"));
         assert_eq!(failure.exit, Exit::Invalid);
         assert_eq!(

@@ -4,16 +4,21 @@
 //! - `commands` holds one file per command.
 //! - `connection` turns the global options into a NATS connection and an API client.
 //! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
-//! - `runtime` and `http` are what `run` and `dev` start.
+//! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
+//! - `doctor` is what `millstream doctor` looks at and how it judges.
 //!
 //! Architecture invariant: nothing here decides about data. What a manifest means, whether a change is allowed
 //! and what a pipeline does live in the crates below; this one parses, asks and prints.
 
+mod actor;
 mod cli;
 mod commands;
 mod connection;
+mod doctor;
 mod exit;
 mod failure;
+mod local;
+mod manifest;
 mod output;
 
 use std::process::ExitCode;

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, IsTerminal};
 use clap::Args;
 use millstream_control::api::pipelines::Delete as Request;
 
-use super::actor::actor;
 use super::lifecycle::{print, wait_until_gone};
+use crate::actor::actor;
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;
@@ -49,14 +49,20 @@ impl Delete {
 /// What is deleted cannot be had back, so its name is typed once more.
 fn confirm(name: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Usage, format!("deleting {name} is final, and there is no terminal to ask on"))
-            .help("add `--yes`"));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("deleting {name} is final, and there is no terminal to ask on"),
+        )
+        .help("add `--yes`"));
     }
-    say(&format!("This removes pipeline {name} with its log, state and checkpoints. Type its name to go on:"));
+    say(&format!(
+        "This removes pipeline {name} with its log, state and checkpoints. Type its name to go on:"
+    ));
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|error| {
-        Failure::new(Exit::Failure, "cannot read the answer").because(&error)
-    })?;
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Failure::new(Exit::Failure, "cannot read the answer").because(&error))?;
     match line.trim() == name {
         true => Ok(()),
         false => Err(Failure::new(Exit::Refused, "not the pipeline's name: nothing was deleted")),

@@ -56,7 +56,10 @@ fn pairs(info: &PipelineInfo) -> Vec<(String, Cell)> {
         ("revision".to_owned(), Cell::text(info.revision.to_string())),
         ("incarnation".to_owned(), Cell::text(&info.incarnation)),
         ("created".to_owned(), Cell::text(units::time(info.created_at_ms))),
-        ("changed".to_owned(), Cell::text(format!("{} by {}", units::time(info.changed_at_ms), info.by))),
+        (
+            "changed".to_owned(),
+            Cell::text(format!("{} by {}", units::time(info.changed_at_ms), info.by)),
+        ),
     ];
     for (stage, digest) in &info.modules {
         pairs.push((format!("module of {stage}"), Cell::text(format!("sha256:{digest}"))));
@@ -74,7 +77,9 @@ fn partitions(app: &App, described: &Described) -> Result<(), Failure> {
     let lines: Vec<_> = status
         .stages
         .iter()
-        .flat_map(|stage| stage.partitions.iter().map(|partition| Line { stage: &stage.name, partition }))
+        .flat_map(|stage| {
+            stage.partitions.iter().map(|partition| Line { stage: &stage.name, partition })
+        })
         .collect();
     app.out.line("")?;
     app.out.list(&lines, "no partition runs")?;
@@ -88,9 +93,19 @@ fn partitions(app: &App, described: &Described) -> Result<(), Failure> {
 }
 
 impl Listed for Line<'_> {
-    const COLUMNS: &'static [&'static str] =
-        &["PARTITION", "PHASE", "COMMIT", "RECORDS", "OUTPUTS", "DEAD", "RECORDS/S", "LAG", "WATERMARK"];
-    const WIDE: &'static [&'static str] = &["OUTPUTS/S", "GENERATION", "MODULE", "CHECKPOINT", "POSITIONS"];
+    const COLUMNS: &'static [&'static str] = &[
+        "PARTITION",
+        "PHASE",
+        "COMMIT",
+        "RECORDS",
+        "OUTPUTS",
+        "DEAD",
+        "RECORDS/S",
+        "LAG",
+        "WATERMARK",
+    ];
+    const WIDE: &'static [&'static str] =
+        &["OUTPUTS/S", "GENERATION", "MODULE", "CHECKPOINT", "POSITIONS"];
 
     fn name(&self) -> String {
         format!("{}/{}", self.stage, self.partition.partition)
@@ -105,10 +120,18 @@ impl Listed for Line<'_> {
             Phase::Stopped => Cell::text("stopped"),
             Phase::Failed => Cell::toned("failed", Tone::Bad),
         };
-        let positions: Vec<_> =
-            p.positions.iter().map(|at| format!("{}={}/{}", at.source, at.position, at.last)).collect();
+        let positions: Vec<_> = p
+            .positions
+            .iter()
+            .map(|at| format!("{}={}/{}", at.source, at.position, at.last))
+            .collect();
         let checkpoint = p.checkpoint.as_ref().map(|stored| {
-            format!("{} at {} ({})", stored.commit, units::time(stored.at_ms), units::bytes(stored.size))
+            format!(
+                "{} at {} ({})",
+                stored.commit,
+                units::time(stored.at_ms),
+                units::bytes(stored.size)
+            )
         });
         vec![
             Cell::text(self.name()),

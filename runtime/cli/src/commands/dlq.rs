@@ -158,7 +158,10 @@ async fn show(app: &App, remote: &Remote, sequence: u64, payload: bool) -> Resul
             ("cause".to_owned(), Cell::text(&letter.cause)),
             ("attempts".to_owned(), Cell::text(letter.attempts.to_string())),
             ("module".to_owned(), Cell::text(format!("sha256:{}", letter.module))),
-            ("from".to_owned(), Cell::text(format!("{}:{}", letter.source, letter.source_sequence))),
+            (
+                "from".to_owned(),
+                Cell::text(format!("{}:{}", letter.source, letter.source_sequence)),
+            ),
             ("subject".to_owned(), Cell::text(&letter.subject)),
             ("time".to_owned(), Cell::text(units::time(letter.time_ms))),
             ("refused".to_owned(), Cell::text(units::time(letter.refused_at_ms))),
@@ -168,7 +171,8 @@ async fn show(app: &App, remote: &Remote, sequence: u64, payload: bool) -> Resul
 }
 
 impl Listed for DeadLetter {
-    const COLUMNS: &'static [&'static str] = &["SEQUENCE", "PIPELINE", "STAGE", "FROM", "REFUSED", "CAUSE"];
+    const COLUMNS: &'static [&'static str] =
+        &["SEQUENCE", "PIPELINE", "STAGE", "FROM", "REFUSED", "CAUSE"];
     const WIDE: &'static [&'static str] = &["ATTEMPTS", "MODULE", "SUBJECT", "SIZE"];
 
     fn name(&self) -> String {

@@ -30,7 +30,8 @@ impl Doctor {
         app.out.list(&findings, "nothing was checked")?;
 
         let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-        let (failed, warned, unknown) = (count(Level::Fail), count(Level::Warn), count(Level::Unknown));
+        let (failed, warned, unknown) =
+            (count(Level::Fail), count(Level::Warn), count(Level::Unknown));
         say(&format!(
             "{} checks: {failed} failed, {warned} warnings, {unknown} to be looked at by a person",
             findings.len()
@@ -45,7 +46,8 @@ async fn connected(app: &App) -> Result<Vec<Finding>, Failure> {
         Ok(remote) => remote.with_timeout(app.global.timeout.min(gather::RUNTIME_TIMEOUT)),
         Err(failure) => {
             let report = failure.reports.into_iter().next().unwrap_or_default();
-            let advice = report.help.unwrap_or_else(|| "check the address and the credentials".to_owned());
+            let advice =
+                report.help.unwrap_or_else(|| "check the address and the credentials".to_owned());
             return Ok(vec![Finding::fail("connection", report.message, advice)]);
         }
     };

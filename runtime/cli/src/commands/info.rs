@@ -25,7 +25,10 @@ impl Info {
                 ("runtime".to_owned(), Cell::text(&node.version)),
                 ("this command".to_owned(), Cell::text(env!("CARGO_PKG_VERSION"))),
                 ("nats-server".to_owned(), Cell::text(&node.server_version)),
-                ("up".to_owned(), Cell::text(units::duration(Duration::from_millis(node.uptime_ms)))),
+                (
+                    "up".to_owned(),
+                    Cell::text(units::duration(Duration::from_millis(node.uptime_ms))),
+                ),
                 ("incarnation".to_owned(), Cell::text(&node.incarnation)),
                 ("pipelines".to_owned(), Cell::text(units::count(node.pipelines as u64))),
                 ("modules".to_owned(), Cell::text(units::count(node.modules as u64))),

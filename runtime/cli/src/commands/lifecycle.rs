@@ -11,7 +11,11 @@ use crate::output::format::say;
 use crate::output::progress;
 
 /// Waits until the pipeline is in a phase. A pipeline that fails meanwhile ends the wait.
-pub async fn wait_for_phase(remote: &Remote, name: &str, phase: Phase) -> Result<PipelineInfo, Failure> {
+pub async fn wait_for_phase(
+    remote: &Remote,
+    name: &str,
+    phase: Phase,
+) -> Result<PipelineInfo, Failure> {
     let bar = progress::spinner(&format!("{name}: waiting for {}", word(phase)));
     let what = format!("pipeline {name} is not {}", word(phase));
     let reached = remote.wait(&what, async || {

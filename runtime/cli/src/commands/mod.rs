@@ -1,24 +1,30 @@
 //! The commands, one file each. A command takes its own options as a clap struct, has the global ones in
-//! [`App`], and returns how it ended.
-//!
-//! Two files serve several commands: `actor` (who changes something) and `lifecycle` (waiting for a change).
+//! [`App`], and returns how it ended. `lifecycle` is what several of them share: waiting for a change.
 
-mod actor;
+mod apply;
 mod checkpoint;
 mod completion;
 mod delete;
 mod describe;
+mod diff;
 mod dlq;
+mod doctor;
 mod explain;
 mod get;
 mod info;
 mod lag;
 mod lifecycle;
+mod module;
 mod new;
 mod pause;
+mod publish;
 mod resume;
+mod run;
+mod schema;
 mod state;
 mod stop;
+mod tail;
+mod validate;
 
 use clap::Subcommand;
 
@@ -30,17 +36,26 @@ use crate::failure::Failure;
 #[derive(Subcommand)]
 pub enum Command {
     New(new::New),
+    Run(run::Run),
+    Validate(validate::Validate),
+    Schema(schema::Schema),
+    Apply(apply::Apply),
+    Diff(diff::Diff),
     Get(get::Get),
     Describe(describe::Describe),
     Delete(delete::Delete),
     Pause(pause::Pause),
     Resume(resume::Resume),
     Stop(stop::Stop),
+    Tail(tail::Tail),
+    Publish(publish::Publish),
     Lag(lag::Lag),
     State(state::State),
     Dlq(dlq::Dlq),
     Checkpoint(checkpoint::Checkpoint),
+    Module(module::Module),
     Info(info::Info),
+    Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Completion(completion::Completion),
 }
@@ -50,17 +65,26 @@ impl Command {
     pub fn run(self, app: &App) -> Result<Exit, Failure> {
         match self {
             Command::New(command) => command.run(app),
+            Command::Run(command) => command.run(),
+            Command::Validate(command) => command.run(app),
+            Command::Schema(command) => command.run(app),
+            Command::Apply(command) => command.run(app),
+            Command::Diff(command) => command.run(app),
             Command::Get(command) => command.run(app),
             Command::Describe(command) => command.run(app),
             Command::Delete(command) => command.run(app),
             Command::Pause(command) => command.run(app),
             Command::Resume(command) => command.run(app),
             Command::Stop(command) => command.run(app),
+            Command::Tail(command) => command.run(app),
+            Command::Publish(command) => command.run(app),
             Command::Lag(command) => command.run(app),
             Command::State(command) => command.run(app),
             Command::Dlq(command) => command.run(app),
             Command::Checkpoint(command) => command.run(app),
+            Command::Module(command) => command.run(app),
             Command::Info(command) => command.run(app),
+            Command::Doctor(command) => command.run(app),
             Command::Explain(command) => command.run(app),
             Command::Completion(command) => command.run(),
         }

@@ -69,7 +69,8 @@ impl New {
         for (name, text) in files {
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(|error| Failure::file("create", parent, &error))?;
+                fs::create_dir_all(parent)
+                    .map_err(|error| Failure::file("create", parent, &error))?;
             }
             let text = fill(text, &self.name, &sdk);
             fs::write(&path, text).map_err(|error| Failure::file("write", &path, &error))?;
@@ -96,17 +97,21 @@ fn sdk(given: Option<&Path>) -> Result<String, Failure> {
     };
     let folder = given.unwrap_or(Path::new(SDK_AT_BUILD));
     let manifest = folder.join("Cargo.toml");
-    let is_sdk = fs::read_to_string(&manifest).is_ok_and(|text| text.contains("name = \"millstream-udf\""));
+    let is_sdk =
+        fs::read_to_string(&manifest).is_ok_and(|text| text.contains("name = \"millstream-udf\""));
     if !is_sdk {
         return Err(missing(match given {
             Some(folder) => format!("{} is not the Millstream SDK", folder.display()),
-            None => "the SDK is no longer beside the sources that this binary was built from".to_owned(),
+            None => {
+                "the SDK is no longer beside the sources that this binary was built from".to_owned()
+            }
         }));
     }
     let folder = fs::canonicalize(folder).map_err(|error| Failure::file("use", folder, &error))?;
-    folder.into_os_string().into_string().map_err(|folder| {
-        missing(format!("the SDK's folder {} is not UTF-8", folder.display()))
-    })
+    folder
+        .into_os_string()
+        .into_string()
+        .map_err(|folder| missing(format!("the SDK's folder {} is not UTF-8", folder.display())))
 }
 
 /// Fills in the names. The SDK's path becomes the inside of a TOML string.
@@ -124,9 +129,12 @@ fn check_name(name: &str) -> Result<(), Failure> {
         && name.chars().all(allowed);
     match fits {
         true => Ok(()),
-        false => Err(Failure::new(Exit::Usage, format!("`{name}` cannot be the name of a project")).help(
-            format!("use a-z, 0-9 and dashes, a letter first, at most {NAME_LENGTH_MAX} characters"),
-        )),
+        false => {
+            Err(Failure::new(Exit::Usage, format!("`{name}` cannot be the name of a project"))
+                .help(format!(
+                    "use a-z, 0-9 and dashes, a letter first, at most {NAME_LENGTH_MAX} characters"
+                )))
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use clap::Args;
 use millstream_control::api::pipelines::Pause as Request;
 use millstream_control::api::status::Phase;
 
-use super::actor::actor;
 use super::lifecycle::{print, wait_for_phase};
+use crate::actor::actor;
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;

@@ -93,7 +93,10 @@ async fn list(app: &App, mut request: List, limit: u64) -> Result<(), Failure> {
         if !page.more || keys.len() as u64 >= limit {
             app.out.list(&keys, "no key has state")?;
             if page.more {
-                let _ = writeln!(std::io::stderr(), "there are more keys: raise --limit, or narrow --prefix");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "there are more keys: raise --limit, or narrow --prefix"
+                );
             }
             return Ok(());
         }
@@ -109,9 +112,7 @@ fn pairs(state: &KeyState) -> Vec<(String, Cell)> {
         let more = if content.truncated { "\n..." } else { "" };
         let text = match &content.content {
             Content::Value(value) => value.display(),
-            Content::List(items) => {
-                items.iter().map(Data::display).collect::<Vec<_>>().join("\n")
-            }
+            Content::List(items) => items.iter().map(Data::display).collect::<Vec<_>>().join("\n"),
             Content::Map(entries) => entries
                 .iter()
                 .map(|(entry, value)| format!("{}: {}", entry.display(), value.display()))

@@ -28,8 +28,16 @@ pub fn server(facts: &ServerFacts) -> Vec<Finding> {
         payload(facts.payload_bytes_max),
         space("file storage", facts.storage, "raise the account's `max_file`, or free space"),
         space("memory storage", facts.memory, "raise the account's `max_mem`, or free space"),
-        places("streams", facts.streams, "raise the account's `max_streams`: every pipeline has a log stream"),
-        places("consumers", facts.consumers, "raise the account's `max_consumers`: every source has a reader"),
+        places(
+            "streams",
+            facts.streams,
+            "raise the account's `max_streams`: every pipeline has a log stream",
+        ),
+        places(
+            "consumers",
+            facts.consumers,
+            "raise the account's `max_consumers`: every source has a reader",
+        ),
         stream_bytes(facts.stream_bytes_required),
         sync_interval(),
     ]
@@ -162,7 +170,11 @@ pub fn log(stream: &StreamFacts, clustered: bool) -> Vec<Finding> {
     let check = format!("log {}", stream.name);
     let mut findings = Vec::new();
     if !stream.has_leader {
-        findings.push(Finding::fail(&check, "has no leader", "bring the servers of its replicas back"));
+        findings.push(Finding::fail(
+            &check,
+            "has no leader",
+            "bring the servers of its replicas back",
+        ));
     }
     if stream.retention != Retention::Limits
         || !stream.discard_new
@@ -270,10 +282,16 @@ pub fn sink(end: &EndFacts) -> Finding {
 pub fn disk(facts: &DiskFacts) -> Finding {
     let check = format!("data folder {}", facts.folder);
     if let Err(reason) = &facts.writable {
-        return Finding::fail(check, format!("cannot be written: {reason}"), "correct its owner and mode");
+        return Finding::fail(
+            check,
+            format!("cannot be written: {reason}"),
+            "correct its owner and mode",
+        );
     }
     match &facts.space {
-        Err(reason) => Finding::unknown(check, format!("free space: {reason}"), "look with `df -h`"),
+        Err(reason) => {
+            Finding::unknown(check, format!("free space: {reason}"), "look with `df -h`")
+        }
         Ok((free, total)) => {
             let found = format!("{} of {} free", units::bytes(*free), units::bytes(*total));
             let advice = "free space, or move the data folder: checkpoints and databases must fit";
@@ -376,7 +394,8 @@ mod tests {
 
     #[test]
     fn every_bad_finding_says_what_to_do() {
-        let mut findings = server(&ServerFacts { version: "2.9".to_owned(), ..ServerFacts::default() });
+        let mut findings =
+            server(&ServerFacts { version: "2.9".to_owned(), ..ServerFacts::default() });
         findings.extend(log(&StreamFacts { replicas: 1, discard_new: false, ..stream() }, false));
         findings.push(source(&end(None)));
         findings.push(disk(&DiskFacts {

@@ -39,17 +39,29 @@ impl Finding {
     }
 
     /// Works, and will hurt.
-    pub fn warn(check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn warn(
+        check: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Finding { level: Level::Warn, advice: Some(advice.into()), ..Finding::ok(check, found) }
     }
 
     /// Does not work.
-    pub fn fail(check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn fail(
+        check: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Finding { level: Level::Fail, advice: Some(advice.into()), ..Finding::ok(check, found) }
     }
 
     /// Cannot be known from here.
-    pub fn unknown(check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn unknown(
+        check: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         Finding { level: Level::Unknown, advice: Some(advice.into()), ..Finding::ok(check, found) }
     }
 }

@@ -6,15 +6,13 @@ use std::time::Duration;
 use async_nats::jetstream::account::Account;
 use async_nats::jetstream::stream::{DiscardPolicy, Info, RetentionPolicy};
 use futures::TryStreamExt;
+use millstream_control::api::node;
 use millstream_control::api::pipelines::{Describe, List};
 use millstream_control::api::status::Phase;
-use millstream_control::api::node;
 use millstream_control::manifest::Manifest;
 use millstream_log::connect::Connection;
 
-use super::facts::{
-    DiskFacts, EndFacts, Retention, RuntimeFacts, ServerFacts, StreamFacts, Usage,
-};
+use super::facts::{DiskFacts, EndFacts, Retention, RuntimeFacts, ServerFacts, StreamFacts, Usage};
 use crate::connection::Remote;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -47,7 +45,8 @@ pub async fn streams(connection: &Connection) -> Result<Vec<StreamFacts>, Failur
     let listed: Result<Vec<Info>, _> = connection.jetstream().streams().try_collect().await;
     let mut streams: Vec<_> = listed
         .map_err(|error| {
-            Failure::new(Exit::Failure, "JetStream does not list the account's streams").because(&error)
+            Failure::new(Exit::Failure, "JetStream does not list the account's streams")
+                .because(&error)
         })?
         .iter()
         .map(stream)
@@ -139,7 +138,10 @@ async fn ends(
 /// The file system of the data folder.
 pub fn disk(folder: &Path) -> DiskFacts {
     let space = rustix::fs::statvfs(folder).map_err(|error| error.to_string()).map(|space| {
-        (space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize))
+        (
+            space.f_bavail.saturating_mul(space.f_frsize),
+            space.f_blocks.saturating_mul(space.f_frsize),
+        )
     });
     let writable = tempfile::tempfile_in(folder).map(drop).map_err(|error| error.to_string());
     DiskFacts { folder: folder.display().to_string(), space, writable }

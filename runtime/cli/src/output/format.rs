@@ -115,6 +115,12 @@ impl Output {
         self.paint
     }
 
+    /// Prints a document that has no form for people: as `other` where `-o` names no machine format.
+    pub fn document_as<T: Serialize>(&self, item: &T, other: Format) -> Result<(), Failure> {
+        let format = if self.is_for_people() { other } else { self.format };
+        Output { format, ..*self }.document(item)
+    }
+
     fn document<T: Serialize>(&self, item: &T) -> Result<(), Failure> {
         match self.format {
             Format::Yaml => self.line(&yaml(item)?),
@@ -142,15 +148,13 @@ fn json<T: Serialize>(item: &T, pretty: bool) -> Result<String, Failure> {
         false => serde_json::to_string(item),
     };
     text.map_err(|error| {
-        Failure::new(Exit::Failure, "the answer cannot be written as JSON")
-            .because(&error)
+        Failure::new(Exit::Failure, "the answer cannot be written as JSON").because(&error)
     })
 }
 
 fn yaml<T: Serialize>(item: &T) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(item).map_err(|error| {
-        Failure::new(Exit::Failure, "the answer cannot be written as YAML")
-            .because(&error)
+        Failure::new(Exit::Failure, "the answer cannot be written as YAML").because(&error)
     })?;
     Ok(text.trim_end().to_owned())
 }

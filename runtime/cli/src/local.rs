@@ -1,0 +1,195 @@
+//! A pipeline over files: no NATS, the same sandbox, state and operator.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use clap::Args;
+use millstream_control::manifest::resolve;
+use millstream_core::ids::Incarnation;
+use millstream_engine::EngineError;
+use millstream_engine::local::{LocalOptions, LocalStats, run};
+use millstream_engine::spec::PipelineSpec;
+use millstream_state::{Budgets, Shared};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::manifest;
+use crate::output::format::say;
+use crate::output::{progress, units};
+
+/// Bytes that outputs are gathered to before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// What only `run --local` takes.
+#[derive(Args)]
+#[command(next_help_heading = "Local runs")]
+pub struct LocalArgs {
+    /// Run one pipeline over files, without NATS: JSON lines in, JSON lines out, until the input ends
+    #[arg(long, requires_all = ["manifest", "input", "output"])]
+    pub local: bool,
+
+    /// The manifest; `-` is standard input
+    #[arg(id = "manifest", short, long = "file", value_name = "PIPELINE", requires = "local")]
+    manifest: Option<PathBuf>,
+
+    /// Where records come from, one per line; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "local")]
+    input: Option<PathBuf>,
+
+    /// Where outputs of all sinks go, one per line; `-` is standard output
+    #[arg(long, value_name = "FILE", requires = "local")]
+    output: Option<PathBuf>,
+
+    /// Where dead letters go, one JSON document per line; without it they are only counted
+    #[arg(long, value_name = "FILE", requires = "local")]
+    dead_letters: Option<PathBuf>,
+
+    /// Partitions of every stage, instead of the manifest's number
+    #[arg(long, value_name = "N", requires = "local")]
+    partitions: Option<NonZeroU16>,
+
+    /// Threads that call UDFs; by default one per processor
+    #[arg(long, value_name = "N", requires = "local")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl LocalArgs {
+    /// Runs the pipeline. `data` is where state goes that does not fit its cache; without it to a
+    /// temporary folder.
+    pub fn run(self, data: Option<&Path>) -> Result<Exit, Failure> {
+        // clap has seen to it that the three are there.
+        let missing = |name: &str| Failure::new(Exit::Usage, format!("`--local` needs `{name}`"));
+        let manifest = self.manifest.as_deref().ok_or_else(|| missing("--file"))?;
+        let input = self.input.as_deref().ok_or_else(|| missing("--input"))?;
+        let output = self.output.as_deref().ok_or_else(|| missing("--output"))?;
+        if manifest == Path::new("-") && input == Path::new("-") {
+            return Err(Failure::new(
+                Exit::Usage,
+                "the manifest and the input cannot both be standard input",
+            ));
+        }
+
+        let spec = spec(manifest, self.partitions)?;
+        let folder = StateFolder::make(data)?;
+        let threads = self.threads.map_or_else(processors, NonZeroUsize::get);
+        let bar = progress::over_bytes(size(input), "processing");
+        let reader = open(input)?;
+        let options = LocalOptions {
+            data: folder.path.clone(),
+            shared: Shared::new(Budgets::default()),
+            threads,
+            dead_letters: self.dead_letters.as_deref().map(create).transpose()?,
+        };
+        let stats = run(&spec, Box::new(bar.wrap_read(reader)), create(output)?, options);
+        bar.finish_and_clear();
+        report(&stats.map_err(failed)?, self.dead_letters.is_some());
+        Ok(Exit::Ok)
+    }
+}
+
+/// The pipeline, resolved against the module files it names.
+fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Failure> {
+    let loaded = manifest::load(path)?;
+    if let [stage, ..] = loaded.from_registry()[..] {
+        return Err(Failure::new(
+            Exit::Invalid,
+            format!("stage {stage} takes its module from the registry, and a local run has none"),
+        )
+        .at(loaded.document.at(&format!("stages.{stage}.module")).to_string())
+        .help("name the module by file: `module: { file: ... }`"));
+    }
+    let files = loaded.module_files()?;
+    let modules = loaded.compile(&files, &manifest::sandbox()?)?;
+    let mut spec = resolve(&loaded.document, &modules, Incarnation::default())
+        .map_err(|problems| loaded.refuse(problems))?;
+    for stage in &mut spec.stages {
+        stage.partitions = partitions.map_or(stage.partitions, NonZeroU16::get);
+    }
+    Ok(spec)
+}
+
+/// The folder of the run's state, emptied before and removed after.
+struct StateFolder {
+    path: PathBuf,
+    // Removed when the run is over.
+    _folder: tempfile::TempDir,
+}
+
+impl StateFolder {
+    fn make(data: Option<&Path>) -> Result<Self, Failure> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("millstream-local-");
+        let made = match data {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).and_then(|()| builder.tempdir_in(folder))
+            }
+            None => builder.tempdir(),
+        };
+        let folder = made.map_err(|error| {
+            let place = data.map_or_else(std::env::temp_dir, Path::to_owned);
+            Failure::file("make a folder for state in", &place, &error)
+        })?;
+        Ok(StateFolder { path: folder.path().to_owned(), _folder: folder })
+    }
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Bytes of a file; 0 where that is not known.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    Ok(Box::new(file))
+}
+
+fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::with_capacity(WRITE_BYTES, io::stdout())));
+    }
+    let file = File::create(path).map_err(|error| Failure::file("write", path, &error))?;
+    Ok(Box::new(BufWriter::with_capacity(WRITE_BYTES, file)))
+}
+
+fn report(stats: &LocalStats, kept: bool) {
+    say(&format!(
+        "{} records, {} outputs",
+        units::count(stats.records),
+        units::count(stats.outputs)
+    ));
+    if stats.dead_letters == 0 {
+        return;
+    }
+    say(&format!("{} dead letters", units::count(stats.dead_letters)));
+    if let Some(first) = &stats.first_dead_letter {
+        say(&format!("  the first: {first}"));
+    }
+    if !kept {
+        say("  `--dead-letters FILE` keeps them");
+    }
+}
+
+fn failed(error: EngineError) -> Failure {
+    match &error {
+        // A reader that went away (`| head`) is the end, not a failure of ours.
+        EngineError::Io { cause, .. } if cause.kind() == ErrorKind::BrokenPipe => {
+            std::process::exit(Exit::Ok.number().into())
+        }
+        EngineError::Pointer { .. } | EngineError::Sources(_) | EngineError::Start { .. } => {
+            Failure::new(Exit::Invalid, error.to_string())
+        }
+        EngineError::Halted { .. } => Failure::new(Exit::Failure, error.to_string())
+            .help("`on-error: dead-letter` in the stage sets the record aside and goes on"),
+        _ => Failure::new(Exit::Failure, error.to_string()),
+    }
+}

@@ -1,0 +1,152 @@
+//! Manifests and the module files they name, as the command line sees them. What they mean is decided in
+//! `millstream_control::manifest`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_control::api::pipelines::Described;
+use millstream_control::errors;
+use millstream_control::manifest::{Document, MANIFEST_SIZE_MAX, Manifest, ModuleRef};
+use millstream_control::problem::{Problem, Problems};
+use millstream_sandbox::{Limits, Module, ModuleError, Sandbox};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// A manifest and where it came from.
+pub struct Loaded {
+    /// What it says and where.
+    pub document: Document,
+    /// Folder that paths in it are relative to.
+    folder: PathBuf,
+}
+
+/// A module file that a stage names.
+pub struct ModuleFile {
+    /// The stage.
+    pub stage: String,
+    /// Its path.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads a manifest; `-` is standard input.
+pub fn load(path: &Path) -> Result<Loaded, Failure> {
+    let is_stdin = path == Path::new("-");
+    let mut text = String::new();
+    // One byte more than allowed, so that the parser can say that it is too large.
+    let limit = MANIFEST_SIZE_MAX as u64 + 1;
+    let read = match is_stdin {
+        true => io::stdin().lock().take(limit).read_to_string(&mut text),
+        false => fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text)),
+    };
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            Failure::new(Exit::Invalid, format!("{} is not UTF-8", path.display()))
+        }
+        _ => Failure::file("read the manifest", path, &error),
+    })?;
+    let document = Document::parse(&path.display().to_string(), &text)
+        .map_err(|problems| Failure::problems(problems, Some(&text)))?;
+    let folder = match is_stdin {
+        true => PathBuf::from("."),
+        false => path.parent().unwrap_or(Path::new(".")).to_owned(),
+    };
+    Ok(Loaded { document, folder })
+}
+
+/// A manifest as the runtime keeps it.
+pub fn stored(described: &Described) -> Result<Manifest, Failure> {
+    Document::parse(&described.info.name, &described.manifest)
+        .map(|document| document.manifest)
+        .map_err(|problems| Failure::problems(problems, Some(&described.manifest)))
+}
+
+impl Loaded {
+    /// Problems of this manifest as a failure that shows the lines.
+    pub fn refuse(&self, problems: Problems) -> Failure {
+        Failure::problems(problems, Some(&self.document.text))
+    }
+
+    /// Stages whose module is not a file but in the registry.
+    pub fn from_registry(&self) -> Vec<&str> {
+        let stages = self.document.manifest.stages.iter();
+        stages
+            .filter(|(_, stage)| !matches!(stage.module, ModuleRef::File { .. }))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// Reads the module files. All that are missing are reported at once.
+    pub fn module_files(&self) -> Result<Vec<ModuleFile>, Failure> {
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        for (stage, spec) in &self.document.manifest.stages {
+            let ModuleRef::File { file } = &spec.module else {
+                continue;
+            };
+            let path = self.folder.join(file);
+            match fs::read(&path) {
+                Ok(bytes) => files.push(ModuleFile { stage: stage.clone(), path, bytes }),
+                Err(error) => problems.push(
+                    Problem::new(errors::MODULE_FILE, format!("cannot read {}: {error}", path.display()))
+                        .help(
+                            "build the module first (`cargo build --release --target wasm32-wasip2`; here: \
+                             `cargo xtask build`), or correct the path",
+                        )
+                        .at(self.document.at(&module_field(stage))),
+                ),
+            }
+        }
+        Problems::refuse(problems).map_err(|problems| self.refuse(problems))?;
+        Ok(files)
+    }
+
+    /// Compiles the module files, by stage.
+    pub fn compile(
+        &self,
+        files: &[ModuleFile],
+        sandbox: &Sandbox,
+    ) -> Result<BTreeMap<String, Arc<Module>>, Failure> {
+        let mut modules = BTreeMap::new();
+        let mut problems = Vec::new();
+        for file in files {
+            match sandbox.compile(&file.bytes) {
+                Ok(module) => {
+                    modules.insert(file.stage.clone(), Arc::new(module));
+                }
+                Err(error) => problems.push(
+                    refused(&file.path, &error).at(self.document.at(&module_field(&file.stage))),
+                ),
+            }
+        }
+        Problems::refuse(problems).map_err(|problems| self.refuse(problems))?;
+        Ok(modules)
+    }
+}
+
+/// A module file that is not a UDF.
+pub fn refused(path: &Path, error: &ModuleError) -> Problem {
+    Problem::new(errors::MODULE_REFUSED, format!("{}: {error}", path.display()))
+}
+
+fn module_field(stage: &str) -> String {
+    format!("stages.{stage}.module.file")
+}
+
+/// The sandbox of this process. Compiled code is kept in the user's cache folder, where there is one.
+pub fn sandbox() -> Result<Sandbox, Failure> {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .map(|cache| cache.join("millstream").join("compiled"));
+    // A cache that cannot be had (a read-only home) is no reason to fail.
+    let cache = cache.filter(|folder| fs::create_dir_all(folder).is_ok());
+    Sandbox::new(Limits::default(), cache.as_deref())
+        .map_err(|error| Failure::new(Exit::Failure, "the sandbox cannot start").because(&error))
+}
