@@ -8,15 +8,16 @@
 //! ```
 //!
 //! Each output has a message id that does not depend on who publishes it or when, so
-//! that the sink drops a second copy within its duplicate window. After a crash the
-//! window may be over: then the ids found in the sink behind the cursor say what is
-//! there already ([`Egress::found`]).
+//! that the sink drops a second copy within its duplicate window. Where the window may
+//! be over, facts replace it, and none is believed for longer than half a window:
 //!
-//! What remains is a former owner that wakes up after longer than the window and
-//! publishes what it still had queued. So nothing is published once half a window
-//! has passed since the log last confirmed the ownership; the partition then commits,
-//! which either confirms it again or fences the owner. Only a stall between this
-//! check and the sink is left to the window.
+//! - What may have been published before (by an earlier owner, or by this one without an
+//!   answer) is published only after a look at the ids in the sink behind the cursor
+//!   ([`Egress::wants_sink_read`]).
+//! - Nothing is published once the log's last confirmation of the ownership is that old.
+//!   The partition then commits, which either confirms it again or fences the owner.
+//!
+//! So only a stall between this check and the sink is left to the window.
 //!
 //! Order: outputs are sent in order and pipelined. Should the sink refuse one and
 //! take its successors, the one comes late; a lost connection does not do that.
@@ -32,7 +33,7 @@ use crate::outputs::Outputs;
 use crate::partition::EgressReport;
 use crate::slice::{EgressCursor, OutputPoint};
 
-/// The part of a duplicate window during which a confirmed ownership is believed in: one in this many.
+/// The part of a duplicate window during which a fact is believed: one in this many.
 const BELIEF_SHARE: i64 = 2;
 
 /// The id of an output as a message of its sink.
@@ -142,8 +143,16 @@ enum State {
 #[derive(Debug)]
 struct Pending {
     state: State,
+    first_sent_ms: i64,
     point: LogPoint,
     publication: Publication,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SinkRead {
+    Wanted,
+    Asked,
+    Done,
 }
 
 /// The way of one partition's outputs into one sink.
@@ -166,15 +175,24 @@ pub struct Egress {
     /// All of the queue up to here was looked at and needs nothing more.
     scanned: OutputPoint,
     scanned_read_from: Sequence,
-    recovering: bool,
+    takeover: CommitNumber,
+    sink_read: SinkRead,
+    /// When the latest look at the sink began.
+    sink_read_at_ms: i64,
     found: HashMap<(u64, u32), Sequence>,
     confirmed_at_ms: i64,
     published: bool,
 }
 
 impl Egress {
-    /// Goes on from the cursor in the log. Nothing is published before [`Egress::recovered`].
-    pub fn new(config: EgressConfig, cursor: EgressCursor, confirmed_at_ms: i64) -> Self {
+    /// Goes on from the cursor in the log, as the owner since the commit `takeover`, which was sent at
+    /// `confirmed_at_ms`.
+    pub fn new(
+        config: EgressConfig,
+        cursor: EgressCursor,
+        takeover: CommitNumber,
+        confirmed_at_ms: i64,
+    ) -> Self {
         let mut takes = [false; 256];
         config.outputs.iter().for_each(|&output| takes[usize::from(output)] = true);
         Self {
@@ -191,15 +209,29 @@ impl Egress {
             sequence_max: cursor.sink_sequence,
             scanned: cursor.through,
             scanned_read_from: cursor.read_from,
-            recovering: true,
+            takeover,
+            sink_read: SinkRead::Wanted,
+            sink_read_at_ms: confirmed_at_ms,
             found: HashMap::new(),
             confirmed_at_ms,
             published: false,
         }
     }
 
-    /// The sink holds this message, at a sequence above the cursor's `sink_sequence`. All there are
-    /// must be told, up to the end the sink had after the takeover was acknowledged.
+    /// Whether the sink must be looked at before more is published: tell [`Egress::found`] of all
+    /// messages above the returned sequence, up to the end of the stream as it is from now on, then
+    /// [`Egress::sink_was_read`]. Asks once.
+    pub fn wants_sink_read(&mut self, now_ms: i64) -> Option<Sequence> {
+        if self.sink_read != SinkRead::Wanted {
+            return None;
+        }
+        self.sink_read = SinkRead::Asked;
+        self.sink_read_at_ms = now_ms;
+        self.found.clear();
+        Some(self.cursor.sink_sequence)
+    }
+
+    /// The sink holds this message.
     pub fn found(&mut self, id: &MessageId, sequence: Sequence) {
         if id.pipeline == self.config.pipeline && id.partition == self.config.partition {
             self.found.insert((id.commit, id.index), sequence);
@@ -207,8 +239,18 @@ impl Egress {
     }
 
     /// All that the sink holds was told.
-    pub fn recovered(&mut self) {
-        self.recovering = false;
+    pub fn sink_was_read(&mut self) {
+        self.sink_read = SinkRead::Done;
+        for pending in &mut self.pending {
+            let id = &pending.publication.id;
+            if pending.state == State::Failed {
+                pending.first_sent_ms = pending.first_sent_ms.max(self.sink_read_at_ms);
+                if let Some(sequence) = self.found.remove(&(id.commit, id.index)) {
+                    pending.state = State::Done(sequence);
+                }
+            }
+        }
+        self.advance();
     }
 
     /// A commit is in the log. Commits come in order, some perhaps again (when recovery began anew):
@@ -228,9 +270,7 @@ impl Egress {
 
     /// The next output to publish now, if any.
     pub fn next(&mut self, now_ms: i64) -> Option<Publication> {
-        if self.recovering
-            || now_ms - self.confirmed_at_ms > self.config.duplicate_window_ms / BELIEF_SHARE
-        {
+        if self.sink_read != SinkRead::Done || self.is_stale(self.confirmed_at_ms, now_ms) {
             return None;
         }
         if self.repair {
@@ -245,17 +285,38 @@ impl Egress {
             return None;
         }
         if let Some(ticket) = self.again.pop_front() {
-            let pending = self.pending_mut(ticket)?;
-            pending.state = State::Sent;
-            let publication = pending.publication.clone();
-            self.sent += 1;
-            return Some(publication);
+            return self.send_again(ticket, now_ms);
         }
         // Answered outputs behind an unanswered one stay in memory, so they count too.
         if self.pending.len() >= 2 * self.config.in_flight_max {
             return None;
         }
-        self.take()
+        // A former owner may have published these after the look at the sink.
+        let of_former =
+            self.queue.front().is_some_and(|queued| queued.point.number <= self.takeover);
+        if of_former && self.is_stale(self.sink_read_at_ms, now_ms) {
+            self.sink_read = SinkRead::Wanted;
+            return None;
+        }
+        self.take(now_ms)
+    }
+
+    fn send_again(&mut self, ticket: u64, now_ms: i64) -> Option<Publication> {
+        let first_sent_ms = self.pending_mut(ticket)?.first_sent_ms;
+        if self.is_stale(first_sent_ms, now_ms) {
+            self.repair = true;
+            self.sink_read = SinkRead::Wanted;
+            return None;
+        }
+        let pending = self.pending_mut(ticket)?;
+        pending.state = State::Sent;
+        let publication = pending.publication.clone();
+        self.sent += 1;
+        Some(publication)
+    }
+
+    fn is_stale(&self, since_ms: i64, now_ms: i64) -> bool {
+        now_ms - since_ms > self.config.duplicate_window_ms / BELIEF_SHARE
     }
 
     /// The sink has it, now or since an earlier copy.
@@ -285,7 +346,7 @@ impl Egress {
     /// The sink's stream has reached this sequence, by whoever's messages. Spares a later owner from
     /// reading them.
     pub fn observe_sink(&mut self, last: Sequence) {
-        if !self.recovering && self.pending.is_empty() && self.queue.is_empty() {
+        if self.sink_read == SinkRead::Done && self.pending.is_empty() && self.queue.is_empty() {
             self.sequence_max = self.sequence_max.max(last);
             self.cursor.sink_sequence = self.sequence_max;
         }
@@ -312,7 +373,7 @@ impl Egress {
     }
 
     /// Looks at the queue up to the next output that must be published.
-    fn take(&mut self) -> Option<Publication> {
+    fn take(&mut self, now_ms: i64) -> Option<Publication> {
         while let Some((point, item, payload, key)) = self.read_item() {
             if !self.takes[usize::from(item.output)] {
                 self.advance();
@@ -336,7 +397,12 @@ impl Egress {
                 payload,
             };
             let state = there.map_or(State::Sent, State::Done);
-            self.pending.push_back(Pending { state, point, publication: publication.clone() });
+            self.pending.push_back(Pending {
+                state,
+                first_sent_ms: now_ms,
+                point,
+                publication: publication.clone(),
+            });
             if there.is_none() {
                 self.sent += 1;
                 return Some(publication);

@@ -298,10 +298,7 @@ enum Phase {
     Replaying(Replay),
     Running,
     Draining(Stopped),
-    Confirming {
-        incident: Incident,
-        sent: bool,
-    },
+    Confirming { incident: Incident, sent: bool },
     Stopped,
 }
 
@@ -500,9 +497,14 @@ impl<O: Operator> Partition<O> {
     fn must_confirm(&self, incident: &Incident) -> bool {
         let of_append = matches!(
             incident,
-            Incident::ForeignWrite { .. } | Incident::LogVanished { .. } | Incident::CommitTooLarge { .. }
+            Incident::ForeignWrite { .. }
+                | Incident::LogVanished { .. }
+                | Incident::CommitTooLarge { .. }
         );
-        let owner = !matches!(self.phase, Phase::New | Phase::ReadingTail | Phase::TakingOver | Phase::Stopped);
+        let owner = !matches!(
+            self.phase,
+            Phase::New | Phase::ReadingTail | Phase::TakingOver | Phase::Stopped
+        );
         owner && !of_append
     }
 

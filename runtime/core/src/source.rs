@@ -9,8 +9,10 @@
 //! re-created, or be rolled back to an older copy, all under the same name. Those are
 //! incidents, found when the source is attached and while it is read.
 //!
-//! Limit: with a subject filter, a record that was deleted alone cannot be told from
-//! one that the filter excludes.
+//! With a subject filter, sequences do not follow one another, so a purge under a reader
+//! shows only in the stream's first sequence: ask for it with every pull
+//! ([`Continuity::first_is`]). A record that was deleted alone cannot be told from one
+//! that the filter excludes.
 
 use crate::ids::{Sequence, SourceId, WATERMARK_MIN};
 use crate::incident::Incident;
@@ -118,8 +120,9 @@ impl Continuity {
         self.consumer_sequence = 0;
     }
 
-    /// The stream's first record is now this one. Also to be asked while the source is read with a
-    /// filter: a purge behind which the consumer goes on is not visible in what it delivers.
+    /// The stream's first record is now this one. To be told with every pull of a source that has a
+    /// filter, as read behind the pull and before its records are taken: the consumer passes over
+    /// records that were purged before it came to them, and nothing in its deliveries shows that.
     pub fn first_is(&mut self, first: Sequence) -> Result<(), Incident> {
         if first <= self.next() {
             return Ok(());

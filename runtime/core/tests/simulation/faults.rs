@@ -221,7 +221,8 @@ impl Plan {
             let end = ends[rng.below(3) as usize];
             scheduled.push((end, 4_000));
             // A roll-back cannot be told when the last record that was read is gone as well.
-            scheduled.retain(|(fault, _)| end != Fault::SourceRolledBack || *fault != Fault::Retention);
+            scheduled
+                .retain(|(fault, _)| end != Fault::SourceRolledBack || *fault != Fault::Retention);
         }
         Self {
             partitions: rng.between(1, 3) as u16,

@@ -15,13 +15,15 @@ use millstream_core::partition::{
 };
 use millstream_core::recovery::{LocalState, is_point};
 use millstream_core::slice::{EgressCursor, OutputPoint, SourcePosition};
-use millstream_core::source::{Continuity, SourcePolicy, Verdict, never_read};
+use millstream_core::source::{
+    Continuity, Delivery, SourcePolicy, StreamFacts, Verdict, never_read,
+};
 
 use crate::faults::{Bug, Fault};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::{CountOperator, Input as Queued};
 use crate::reference::{EXPIRED, RESULT};
-use crate::servers::source::Pulled;
+use crate::servers::source::{Pulled, Record};
 use crate::world::{TIME_OUT_MS, World};
 
 /// Inputs that an operator has queued before pulling pauses.
@@ -318,8 +320,8 @@ impl World {
                     self.count_moved(id, &message, expected);
                     self.send_later(id, delay_ms, Request::Append { message, expected });
                 }
-                Action::TakenOver { cursors, confirmed_at_ms, .. } => {
-                    self.open_egress(id, &cursors, confirmed_at_ms)
+                Action::TakenOver { point, cursors, confirmed_at_ms, .. } => {
+                    self.open_egress(id, &cursors, point.number, confirmed_at_ms)
                 }
                 Action::ReadRecord { sequence } => self.send(id, Request::Record(sequence)),
                 Action::ReadRecords { from, delay_ms } => {
@@ -334,7 +336,7 @@ impl World {
                     self.attach(id);
                 }
                 Action::Committed { point, outputs, confirmed_at_ms } => {
-                                for egress in &mut self.owners[id].egress {
+                    for egress in &mut self.owners[id].egress {
                         egress.offer(point, outputs.clone(), confirmed_at_ms);
                     }
                     if self.bug == Some(Bug::CursorAhead) {
@@ -409,7 +411,13 @@ impl World {
 
     // Egress.
 
-    fn open_egress(&mut self, id: OwnerId, cursors: &[EgressCursor], confirmed_at_ms: i64) {
+    fn open_egress(
+        &mut self,
+        id: OwnerId,
+        cursors: &[EgressCursor],
+        takeover: CommitNumber,
+        confirmed_at_ms: i64,
+    ) {
         let partition = self.owners[id].partition;
         for (sink, &cursor) in cursors.iter().enumerate() {
             let config = EgressConfig {
@@ -419,9 +427,8 @@ impl World {
                 in_flight_max: 1 + self.rng.below(6) as usize,
                 duplicate_window_ms: self.plan.duplicate_window_ms,
             };
-            self.owners[id].egress.push(Egress::new(config, cursor, confirmed_at_ms));
+            self.owners[id].egress.push(Egress::new(config, cursor, takeover, confirmed_at_ms));
             self.owners[id].reported.push(cursor);
-            self.send(id, Request::ReadSink { sink, above: cursor.sink_sequence });
         }
     }
 
@@ -437,7 +444,7 @@ impl World {
             }
             self.owners[id].egress[sink].found(&message, *sequence);
         }
-        self.owners[id].egress[sink].recovered();
+        self.owners[id].egress[sink].sink_was_read();
         self.pump(id);
     }
 
@@ -450,6 +457,9 @@ impl World {
             let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { self.now };
             while let Some(publication) = self.owners[id].egress[sink].next(now) {
                 self.send(id, Request::Publish { sink, publication });
+            }
+            if let Some(above) = self.owners[id].egress[sink].wants_sink_read(self.now) {
+                self.send(id, Request::ReadSink { sink, above });
             }
             let owner = &mut self.owners[id];
             let report = owner.egress[sink].report();
@@ -493,12 +503,7 @@ impl World {
         self.send(id, request);
     }
 
-    fn attached(
-        &mut self,
-        id: OwnerId,
-        facts: &millstream_core::source::StreamFacts,
-        consumer: u64,
-    ) {
+    fn attached(&mut self, id: OwnerId, facts: &StreamFacts, consumer: u64) {
         let policy = SourcePolicy { filtered: self.plan.filtered, skip_gaps: false };
         let owner = &mut self.owners[id];
         match Continuity::attach(policy, owner.position, facts) {
@@ -515,7 +520,7 @@ impl World {
     fn pulled(&mut self, id: OwnerId, pulled: Pulled) {
         let verdict = match pulled {
             Pulled::NoConsumer => return self.attach(id),
-            Pulled::Records(batch) => self.take(id, batch),
+            Pulled::Records { batch, first } => self.take(id, batch, first),
             Pulled::Nothing { delivered, last, first } => {
                 let bug =
                     matches!(self.bug, Some(Bug::EmptyPullBelieved | Bug::ContinuityNotChecked));
@@ -546,14 +551,15 @@ impl World {
         self.drive(id, Input::Input);
     }
 
-    fn take(
-        &mut self,
-        id: OwnerId,
-        batch: Vec<(millstream_core::source::Delivery, crate::servers::source::Record)>,
-    ) -> Verdict {
+    fn take(&mut self, id: OwnerId, batch: Vec<(Delivery, Record)>, first: Sequence) -> Verdict {
         let (bug, partitions) = (self.bug, self.plan.partitions);
         let owner = &mut self.owners[id];
         let Some(continuity) = &mut owner.continuity else { return Verdict::Drop };
+        if self.plan.filtered
+            && let Err(incident) = continuity.first_is(first)
+        {
+            return Verdict::Incident(incident);
+        }
         for (mut delivery, record) in batch {
             if bug == Some(Bug::ContinuityNotChecked) {
                 delivery.consumer_sequence = owner.delivered + 1;

@@ -350,7 +350,7 @@ impl World {
         }
         let limit = 1 + self.rng.below(10) as usize;
         let mut pulled = self.source.pull(consumer, limit);
-        if let Pulled::Records(batch) = &mut pulled
+        if let Pulled::Records { batch, .. } = &mut pulled
             && self.strikes(self.plan.pull_lost)
         {
             self.fire(Fault::PullLost);
@@ -657,7 +657,8 @@ impl World {
             return true;
         }
         let of_partition = |owner: &&Owner| owner.partition == partition;
-        let alive = self.owners.iter().filter(of_partition).filter(|owner| owner.life != Life::Dead);
+        let alive =
+            self.owners.iter().filter(of_partition).filter(|owner| owner.life != Life::Dead);
         if let Part::Draining = self.part {
             return alive.filter(|owner| owner.asked_to_drain).count() == 0;
         }

@@ -36,7 +36,10 @@ pub struct Source {
 /// What a pull answers.
 #[derive(Clone, Debug)]
 pub enum Pulled {
-    Records(Vec<(Delivery, Record)>),
+    Records {
+        batch: Vec<(Delivery, Record)>,
+        first: Sequence,
+    },
     /// Nothing more; how many deliveries the consumer made, and the end of the stream.
     Nothing {
         delivered: u64,
@@ -108,7 +111,7 @@ impl Source {
         if batch.is_empty() {
             return Pulled::Nothing { delivered: consumer.delivered, last, first };
         }
-        Pulled::Records(batch)
+        Pulled::Records { batch, first }
     }
 
     /// The consumer will deliver some of what it delivered again.
