@@ -1,4 +1,4 @@
-//! Write Millstream user-defined functions in Rust.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
