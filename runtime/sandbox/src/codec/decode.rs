@@ -32,6 +32,8 @@ pub struct Scanned<'a> {
     payload: &'a [u8],
     subject: &'a str,
     headers: &'a dyn HeaderSource,
+    /// The key, unless it had to be unescaped into the decoder's `key_text`.
+    key: Option<&'a [u8]>,
     event_time: i64,
 }
 
@@ -119,7 +121,7 @@ impl Decoder {
         if !self.paths.is_empty() {
             scan::scan(payload, &self.paths, &mut self.habits, &mut self.found)?;
         }
-        self.find_key(payload, subject, headers)?;
+        let key = self.find_key(payload, subject, headers)?;
         let event_time = match &self.time {
             TimeSource::Broker => broker_time_ms,
             TimeSource::Header(name) => header_time(name, headers)?,
@@ -145,38 +147,32 @@ impl Decoder {
                 }
             }
         };
-        Ok(Scanned { decoder: self, payload, subject, headers, event_time })
+        Ok(Scanned { decoder: self, payload, subject, headers, key, event_time })
     }
 
-    fn find_key(
+    /// The key, or none if it is in `key_text`.
+    fn find_key<'a>(
         &mut self,
-        payload: &[u8],
-        subject: &str,
-        headers: &dyn HeaderSource,
-    ) -> Result<(), DecodeError> {
-        self.key_text.clear();
+        payload: &'a [u8],
+        subject: &'a str,
+        headers: &'a dyn HeaderSource,
+    ) -> Result<Option<&'a [u8]>, DecodeError> {
         match &self.key {
-            KeySource::None => {}
+            KeySource::None => Ok(Some(b"")),
             KeySource::SubjectToken(at) => match subject.split('.').nth(*at) {
-                Some(token) => self.key_text.extend_from_slice(token.as_bytes()),
-                None => {
-                    return Err(mismatch(
-                        "subject".into(),
-                        format!("a token {at}"),
-                        "fewer tokens",
-                    ));
-                }
+                Some(token) => Ok(Some(token.as_bytes())),
+                None => Err(mismatch("subject".into(), format!("a token {at}"), "fewer tokens")),
             },
             KeySource::Header(name) => match headers.header(name) {
-                Some(value) => self.key_text.extend_from_slice(value),
-                None => return Err(mismatch(format!("header {name}"), "a key", "nothing")),
+                Some(value) => Ok(Some(value)),
+                None => Err(mismatch(format!("header {name}"), "a key", "nothing")),
             },
             KeySource::Pointer(pointer) => {
                 let found = self.found[self.key_target as usize];
                 let raw = found.of(payload);
                 match found.kind {
                     Kind::Plain | Kind::Integer | Kind::Fraction | Kind::True | Kind::False => {
-                        self.key_text.extend_from_slice(raw);
+                        Ok(Some(raw))
                     }
                     Kind::Escaped => {
                         let lone = |_| {
@@ -186,20 +182,21 @@ impl Decoder {
                                 "a string with half a surrogate pair",
                             )
                         };
+                        self.key_text.clear();
                         text::unescape(raw, &mut self.key_text).map_err(lone)?;
+                        Ok(None)
                     }
-                    kind => return Err(mismatch(pointer.clone(), "a key", name_of(kind))),
+                    kind => Err(mismatch(pointer.clone(), "a key", name_of(kind))),
                 }
             }
         }
-        Ok(())
     }
 }
 
 impl Scanned<'_> {
     /// The record's key.
     pub fn key(&self) -> &[u8] {
-        &self.decoder.key_text
+        self.key.unwrap_or(&self.decoder.key_text)
     }
 
     /// The record's event time, milliseconds since 1970 UTC.
@@ -233,7 +230,7 @@ impl Scanned<'_> {
                 }
             }
         }
-        columns.keys.push(&decoder.key_text);
+        columns.keys.push(self.key());
         columns.event_times.push(self.event_time);
         Ok(())
     }

@@ -8,7 +8,7 @@
 use super::error::DecodeError;
 use super::number::Digits;
 use super::paths::{NONE, NOTHING, Paths, head_of};
-use super::text;
+use super::text::{self, HIGHS, specials};
 
 /// Most containers inside one another. The same as `serde_json`'s.
 pub(super) const MAX_DEPTH: usize = 127;
@@ -100,14 +100,21 @@ pub(super) struct Habits {
 /// A key with its quotes and colon, and the child it leads to.
 #[derive(Debug, Default)]
 struct Habit {
-    key: Vec<u8>,
+    /// The text in words, with zeros behind it.
+    words: [u64; HABIT_WORDS],
+    /// Ones where the last word that is used has text.
+    last_mask: u64,
+    /// Words that are used; none in a place that has no habit yet.
+    used: usize,
+    /// Bytes of the text.
+    length: usize,
     child: u32,
 }
 
 /// Members of an object that become habits.
 const HABITS: usize = 64;
-/// Length of their keys.
-const HABIT_BYTES: usize = 64;
+/// Words of a key that does.
+const HABIT_WORDS: usize = 4;
 
 /// Something is wrong; the scanner knows what. Without content, so that results stay in registers.
 struct Failed;
@@ -265,9 +272,18 @@ impl<'a, 'p> Scanner<'a, 'p> {
     #[inline]
     fn habit(&self, at: usize, node: u32, member: usize) -> Option<(usize, u32)> {
         let habit = self.habits.nodes.get(node as usize)?.get(member)?;
-        let behind = at + habit.key.len();
-        (self.buf.get(at..behind)? == habit.key && !habit.key.is_empty())
-            .then_some((behind, habit.child))
+        let (&last, rest) = habit.words[..habit.used].split_last()?;
+        let mut place = at;
+        for &word in rest {
+            if self.word(place)? != word {
+                return None;
+            }
+            place += 8;
+        }
+        if self.word(place)? & habit.last_mask != last {
+            return None;
+        }
+        Some((at + habit.length, habit.child))
     }
 
     /// Any key: what is behind its colon, and its child.
@@ -290,7 +306,7 @@ impl<'a, 'p> Scanner<'a, 'p> {
         }
         let child = here.member(head_of(name), name);
         let key = &self.buf[at..colon + 1];
-        if member < HABITS && key.len() <= HABIT_BYTES {
+        if member < HABITS && key.len() <= 8 * HABIT_WORDS {
             self.habits.learn(node, member, key, child);
         }
         Ok((colon + 1, child))
@@ -448,10 +464,13 @@ impl Habits {
         if members.len() <= member {
             members.resize_with(member + 1, Habit::default);
         }
-        let habit = &mut members[member];
-        habit.key.clear();
-        habit.key.extend_from_slice(key);
-        habit.child = child;
+        let used = key.len().div_ceil(8);
+        let mut words = [0; HABIT_WORDS];
+        for (word, part) in words.iter_mut().zip(key.chunks(8)) {
+            *word = head_of(part);
+        }
+        let last_mask = u64::MAX >> (8 * (8 * used - key.len()));
+        members[member] = Habit { words, last_mask, used, length: key.len(), child };
     }
 }
 
@@ -466,19 +485,6 @@ fn member_escaped(node: &super::paths::Node, name: &[u8]) -> u32 {
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Marks bytes that are a quote, a backslash or a control character with their highest bit. The
-/// lowest mark is exact; borrows make wrong marks above it only.
-#[inline]
-fn specials(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let slash = word ^ (ONES * b'\\' as u64);
-    let quotes = quote.wrapping_sub(ONES) & !quote;
-    let slashes = slash.wrapping_sub(ONES) & !slash;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | slashes | controls) & HIGHS
-}
 
 /// The value of eight ASCII digits, if that is what they are.
 #[inline]
@@ -541,22 +547,6 @@ mod tests {
             check(nested(128).as_bytes()),
             Err(DecodeError::Depth { limit: 127, .. })
         ));
-    }
-
-    #[test]
-    fn specials_are_exact_for_every_byte_and_place() {
-        for b in 0..=255u8 {
-            for place in 0..8 {
-                let mut bytes = [b'a'; 8];
-                bytes[place] = b;
-                let special = specials(u64::from_le_bytes(bytes));
-                if matches!(b, b'"' | b'\\' | 0..0x20) {
-                    assert_eq!(special.trailing_zeros() / 8, place as u32, "{b}");
-                } else {
-                    assert_eq!(special, 0, "{b}");
-                }
-            }
-        }
     }
 
     #[test]

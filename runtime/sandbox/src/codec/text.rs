@@ -62,27 +62,40 @@ fn hex(digits: &[u8]) -> u32 {
     })
 }
 
-/// Whether a byte of UTF-8 must be escaped in a JSON string.
-const ESCAPED: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut i = 0;
-    while i < 0x20 {
-        table[i] = true;
-        i += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte of a word.
+pub(super) const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the bytes of a word that cannot stand in a JSON string as they are (quotes, backslashes, control
+/// characters) with their highest bit. The lowest mark is exact; borrows make wrong marks above it
+/// only.
+#[inline]
+pub(super) fn specials(word: u64) -> u64 {
+    let quote = word ^ (ONES * b'"' as u64);
+    let slash = word ^ (ONES * b'\\' as u64);
+    let quotes = quote.wrapping_sub(ONES) & !quote;
+    let slashes = slash.wrapping_sub(ONES) & !slash;
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (quotes | slashes | controls) & HIGHS
+}
+
+/// Whether no byte must be escaped.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    words.iter().all(|word| specials(u64::from_le_bytes(*word)) == 0)
+        && rest.iter().all(|b| !matches!(b, b'"' | b'\\' | 0..0x20))
+}
 
 /// Appends `text` (UTF-8) as a JSON string with its quotes, escaping only what must be.
 #[inline]
 pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    if text.iter().any(|&b| ESCAPED[b as usize]) {
-        escape(text, out);
-    } else {
+    if is_plain(text) {
         out.extend_from_slice(text);
+    } else {
+        escape(text, out);
     }
     out.push(b'"');
 }
@@ -132,12 +145,30 @@ mod tests {
     }
 
     #[test]
+    fn specials_are_exact_for_every_byte_and_place() {
+        for b in 0..=255u8 {
+            for place in 0..8 {
+                let mut bytes = [b'a'; 8];
+                bytes[place] = b;
+                let special = specials(u64::from_le_bytes(bytes));
+                if matches!(b, b'"' | b'\\' | 0..0x20) {
+                    assert_eq!(special.trailing_zeros() / 8, place as u32, "{b}");
+                } else {
+                    assert_eq!(special, 0, "{b}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn quoting_agrees_with_serde_json() {
         for code in 0..0x300u32 {
-            let text = format!("a{}b", char::from_u32(code).unwrap());
-            let mut out = Vec::new();
-            quote(text.as_bytes(), &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            for before in ["a", "", "123456789"] {
+                let text = format!("{before}{}b", char::from_u32(code).unwrap());
+                let mut out = Vec::new();
+                quote(text.as_bytes(), &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            }
         }
     }
 }
