@@ -282,6 +282,10 @@ pub struct Partition<O> {
     input: bool,
     /// Whether a record is wanted for its place in the log alone.
     anchor: bool,
+    /// Whether nothing more is to be computed for now.
+    held: bool,
+    /// A slice whose buffers wait to be used again.
+    spare: Slice,
     /// When the latest acknowledged append was sent.
     confirmed_at_ms: i64,
     /// The latest time handed in.
@@ -363,6 +367,8 @@ impl<O: Operator> Partition<O> {
             cursors,
             input: false,
             anchor: false,
+            held: false,
+            spare: Slice::default(),
             confirmed_at_ms: 0,
             now_ms: 0,
         }
@@ -416,10 +422,7 @@ impl<O: Operator> Partition<O> {
 
     /// Whether the operator has more to do at once: hand in [`Event::Tick`] when nothing else is there.
     pub fn wants_turn(&self) -> bool {
-        matches!(self.phase, Phase::Running)
-            && self.input
-            && !self.next.full
-            && !self.is_backlogged()
+        matches!(self.phase, Phase::Running) && self.may_compute()
     }
 
     /// When [`Event::Tick`] is wanted at the latest, milliseconds; the operator's own timers aside.
@@ -473,6 +476,13 @@ impl<O: Operator> Partition<O> {
         self.in_flight.is_none() && !self.next.work && self.cursors.backlog_bytes() == 0
     }
 
+    /// Stops computing, or goes on. While held, what is computed is committed and the sinks catch up,
+    /// so that a boundary ([`Partition::is_at_boundary`]) or a standstill ([`Partition::is_settled`])
+    /// is reached within one or two commits.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Whether nothing is computed that is not yet on its way: the module may be exchanged now, and
     /// what is computed from now on says so.
     pub fn is_at_boundary(&self) -> bool {
@@ -483,6 +493,11 @@ impl<O: Operator> Partition<O> {
     pub fn set_module(&mut self, module: [u8; 32]) {
         debug_assert!(self.is_at_boundary(), "a slice is computed by one module");
         self.config.module = module;
+    }
+
+    /// Whether the operator may compute.
+    fn may_compute(&self) -> bool {
+        self.input && !self.held && !self.next.full && !self.is_backlogged()
     }
 
     fn is_backlogged(&self) -> bool {

@@ -51,7 +51,7 @@ impl<O: Operator> Partition<O> {
     }
 
     fn compute(&mut self, now_ms: i64) -> Result<(), Stopped> {
-        if !self.input || self.next.full || self.is_backlogged() {
+        if !self.may_compute() {
             return Ok(());
         }
         if !self.next.work {
@@ -87,8 +87,13 @@ impl<O: Operator> Partition<O> {
     /// Sends what is computed.
     fn seal(&mut self, now_ms: i64, out: &mut Vec<Action>) -> Result<(), Stopped> {
         self.anchor = false;
-        let slice = std::mem::take(&mut self.next.slice);
-        self.next = Next { slice: following(&slice), ..Next::default() };
+        let mut following = std::mem::take(&mut self.spare);
+        let computed = &self.next.slice;
+        following.processing_time = computed.processing_time;
+        following.watermark = computed.watermark;
+        following.positions.clone_from(&computed.positions);
+        let next = Next { slice: following, ..Next::default() };
+        let slice = std::mem::replace(&mut self.next, next).slice;
         self.send(now_ms, CommitKind::Commit, slice, out)
     }
 
@@ -173,18 +178,20 @@ impl<O: Operator> Partition<O> {
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
         let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
-        let InFlight { attempt, number, slice, first_sent_at_ms, .. } = in_flight;
+        let InFlight { attempt, number, mut slice, first_sent_at_ms, .. } = in_flight;
         let point = LogPoint { number, hash: attempt.hash, sequence };
         self.confirmed_at_ms = self.confirmed_at_ms.max(first_sent_at_ms);
         self.last.point = point;
         self.last.processing_time = slice.processing_time;
         self.last.watermark = slice.watermark;
-        self.last.positions = slice.positions;
+        self.last.positions.clone_from(&slice.positions);
         if attempt.kind == CommitKind::Takeover {
             return self.taken_over(out);
         }
         self.operator.acknowledged(point);
-        self.hand_out(point, slice.outputs.freeze(), out);
+        self.hand_out(point, std::mem::take(&mut slice.outputs).freeze(), out);
+        slice.clear();
+        self.spare = slice;
         Ok(())
     }
 
@@ -224,15 +231,5 @@ impl<O: Operator> Partition<O> {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// The slice behind `slice`: where that stopped, without any work.
-fn following(slice: &Slice) -> Slice {
-    Slice {
-        processing_time: slice.processing_time,
-        watermark: slice.watermark,
-        positions: slice.positions.clone(),
-        ..Slice::default()
     }
 }

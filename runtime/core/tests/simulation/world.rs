@@ -27,7 +27,7 @@ const NODES: u8 = 4;
 /// Without faults, everything must be done after so long.
 const CALM_MS_MAX: i64 = 60_000;
 /// Records behind a partition's last one that make it commit for its place alone.
-const ANCHOR_RECORDS: u64 = 25;
+const ANCHOR_RECORDS: u64 = 12;
 
 /// What a run came to.
 #[derive(Debug)]
