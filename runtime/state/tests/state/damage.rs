@@ -46,7 +46,8 @@ fn damage_is_recognised_and_wiped() {
         std::fs::write(path, content).unwrap();
     };
     let remove = |path: &Path| std::fs::remove_file(path).unwrap();
-    let damages: [(&str, &str, &dyn Fn(&Path)); 6] = [
+    type Damage<'a> = (&'a str, &'a str, &'a dyn Fn(&Path));
+    let damages: [Damage; 6] = [
         ("table cut", ".sst", &cut),
         ("table flipped", ".sst", &flip),
         ("table missing", ".sst", &remove),
