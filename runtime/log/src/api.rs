@@ -128,6 +128,15 @@ pub(crate) async fn call<T: DeserializeOwned>(
     parse(&reply.payload)
 }
 
+/// Asks something that takes no parameters.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    connection: &Connection,
+    subject: &str,
+) -> Result<T, ApiError> {
+    let reply = request(connection, &connection.api_subject(subject), Bytes::new()).await?;
+    parse(&reply.payload)
+}
+
 /// Sends a request until there is an answer.
 async fn request(
     connection: &Connection,
@@ -169,7 +178,7 @@ pub(crate) async fn stream_info(
     connection: &Connection,
     stream: &str,
 ) -> Result<stream::Info, ApiError> {
-    call(connection, &format!("STREAM.INFO.{stream}"), &()).await
+    ask(connection, &format!("STREAM.INFO.{stream}")).await
 }
 
 /// Creates a stream; the same call on an existing stream with the same settings changes nothing.

@@ -8,6 +8,8 @@
 //! real one, [`crate::memory::MemoryLog`] its double.
 
 mod config;
+#[cfg(test)]
+mod conformance;
 mod jetstream;
 mod reading;
 mod subject;

@@ -103,6 +103,12 @@ impl Demand {
         self.outstanding = self.outstanding.saturating_sub(1);
     }
 
+    /// Whether the server may deliver more before it is asked again.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.outstanding > 0
+    }
+
     /// A request ended with so many messages not delivered. `too_large`: because the next message
     /// did not fit into its bytes.
     pub fn ended(&mut self, id: u64, undelivered: u64, too_large: bool) {

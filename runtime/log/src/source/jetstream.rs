@@ -82,6 +82,8 @@ struct Link {
     demand: Demand,
     sequence: u64,
     pending: u64,
+    /// Whether `pending` may be believed: the server could have delivered more since, had there been more.
+    fresh: bool,
     /// Everything of the filter up to here was delivered once `pending` is 0.
     scanned: Sequence,
     heard: Instant,
@@ -200,6 +202,7 @@ impl SourceReader {
             demand: Demand::new(self.ahead, payload_bytes_max),
             sequence: 0,
             pending: created.pending,
+            fresh: true,
             // Nothing of the filter lay between the position and the stream's end when that was read.
             scanned: if created.pending == 0 { now.last } else { self.position },
             heard: Instant::now(),
@@ -290,6 +293,7 @@ impl SourceReader {
                         });
                     };
                     link.demand.delivered();
+                    link.fresh = link.demand.is_open();
                     if reply.consumer_sequence != link.sequence + 1
                         || reply.stream_sequence <= self.position.0
                     {
@@ -343,7 +347,11 @@ impl SourceReader {
     /// Whether there is something to say about being caught up.
     fn caught_up(&mut self) -> Option<SourceEvent> {
         let link = self.link.as_ref()?;
-        if link.pending > 0 || self.held.is_some() || self.reported_through >= Some(link.scanned) {
+        if link.pending > 0
+            || !link.fresh
+            || self.held.is_some()
+            || self.reported_through >= Some(link.scanned)
+        {
             return None;
         }
         self.reported_through = Some(link.scanned);
@@ -402,6 +410,7 @@ impl Link {
                 }
                 // A heartbeat says that there is nothing to deliver.
                 self.pending = 0;
+                self.fresh = true;
                 self.scanned = self.scanned.max(Sequence(header(LAST_STREAM).unwrap_or(0)));
                 None
             }

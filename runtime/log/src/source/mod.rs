@@ -9,6 +9,8 @@
 //!
 //! [`SourceReader`] is the JetStream one, [`crate::memory::MemorySource`] its double.
 
+#[cfg(test)]
+mod conformance;
 mod consumer;
 mod demand;
 mod jetstream;
