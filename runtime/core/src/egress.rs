@@ -268,7 +268,9 @@ impl Egress {
         }
     }
 
-    /// The next output to publish now, if any.
+    /// The next output to publish now, if any. `now_ms` must come from the clock that the partition is
+    /// given, and must not go back. When the connection to the sink breaks, tell [`Egress::failed`] of
+    /// all that is under way before asking again, or order is lost.
     pub fn next(&mut self, now_ms: i64) -> Option<Publication> {
         if self.sink_read != SinkRead::Done || self.is_stale(self.confirmed_at_ms, now_ms) {
             return None;
