@@ -4,11 +4,32 @@
 //! |---|---|
 //! | [`manifest`] | pipeline manifests: reading, checking, comparing, resolving |
 //! | [`api`] | requests and responses, one subject per operation |
+//! | [`client`] | asks the API |
+//! | [`node`] | a runtime's control part: holds the lease, answers, reconciles |
+//! | [`service`] | answers the API |
+//! | [`reconcile`] | makes what runs equal to what is recorded |
+//! | [`lease`] | which node runs the pipelines |
+//! | [`registry`] | modules and pipelines on record |
+//! | [`dead_letters`] | listing, redriving and dropping dead letters |
 //! | [`worker`] | what is asked of the engine |
 //! | [`problem`], [`errors`] | what went wrong, with a stable code and a help page |
+//!
+//! A change takes this way: the client asks, the service checks it and records it (compare and swap), the
+//! reconciler sees the record and calls the worker.
+//!
+//! Architecture invariant: nothing here touches a commit log. What this crate believes (leases, statuses, desired
+//! states) decides what is tried; only the log decides what counts.
 
 pub mod api;
+pub mod client;
+mod clock;
+pub mod dead_letters;
 pub mod errors;
+pub mod lease;
 pub mod manifest;
+pub mod node;
 pub mod problem;
+pub mod reconcile;
+pub mod registry;
+pub mod service;
 pub mod worker;

@@ -21,11 +21,11 @@ pub enum WorkerError {
 
 /// The set of pipelines that run in this process.
 ///
-/// All calls are idempotent: the reconciler repeats what it is not sure of. A call for one pipeline must not wait
-/// for another pipeline.
+/// All calls are idempotent: the reconciler repeats what it is not sure of, and drops the future of a call when
+/// the user wants something else meanwhile. A call for one pipeline must not wait for another pipeline.
 pub trait Worker: Send + Sync + 'static {
     /// Starts the pipeline, or changes the running one (same name and incarnation) to `spec` at a commit boundary.
-    /// A paused one stays paused. Returns once the pipeline is accepted; how its partitions get on is in
+    /// A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is accepted; how its partitions get on is in
     /// [`Worker::status`].
     fn apply(&self, spec: PipelineSpec) -> impl Future<Output = Result<(), WorkerError>> + Send;
 

@@ -33,6 +33,7 @@ pub use document::Document;
 pub use evolution::{Version, check as check_evolution, domain as domain_name, kind as kind_name};
 pub use model::*;
 pub use resolve::resolve;
+pub use suggest::help as suggest;
 pub use text::{check_digest, check_name, parse_module};
 pub use units::{Duration, InvalidDuration, InvalidTimestamp, Timestamp};
 pub use wiring::{Wiring, wire};

@@ -1,0 +1,158 @@
+//! Asks the control API.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use bytes::Bytes;
+use millstream_log::connect::Connection;
+
+use crate::api::modules::{Push, Pushed};
+use crate::api::pipelines::ManifestText;
+use crate::api::{Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
+use crate::errors;
+use crate::manifest::{Document, ModuleRef};
+use crate::problem::{Problem, Problems};
+use crate::registry::Stores;
+
+/// A typed client. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    connection: Connection,
+    timeout: Duration,
+}
+
+impl Client {
+    /// On a connection; every call takes at most `timeout`.
+    pub fn new(connection: Connection, timeout: Duration) -> Self {
+        Client { connection, timeout }
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// What the node refused; MS1401 if no node answers, MS1402 if not in time, MS1403 without a connection.
+    pub async fn call<O: Operation>(&self, request: &O) -> Result<O::Response, Problems> {
+        let payload = serde_json::to_vec(request).map_err(|error| {
+            Problem::new(
+                errors::BAD_REQUEST,
+                format!("the request {} cannot be written: {error}", O::NAME),
+            )
+        })?;
+        let subject = format!("{SUBJECT_PREFIX}.{}", O::NAME);
+        let message =
+            async_nats::Request::new().payload(payload.into()).timeout(Some(self.timeout));
+        let answer = self.connection.client().send_request(subject, message).await;
+        let answer = answer.map_err(|error| self.no_answer(O::NAME, error.kind(), &error))?;
+        if let Some(headers) = &answer.headers
+            && let Some(status) = headers.get(NATS_SERVICE_ERROR)
+        {
+            let sent = headers
+                .get(PROBLEMS_HEADER)
+                .and_then(|json| serde_json::from_str::<Problems>(json.as_str()).ok());
+            let code =
+                headers.get(NATS_SERVICE_ERROR_CODE).map(|code| code.as_str()).unwrap_or_default();
+            return Err(sent.unwrap_or_else(|| {
+                Problem::new(
+                    errors::BAD_RESPONSE,
+                    format!("the node refused {}: {status} ({code})", O::NAME),
+                )
+                .into()
+            }));
+        }
+        serde_json::from_slice(&answer.payload).map_err(|error| {
+            Problem::new(errors::BAD_RESPONSE, format!("the answer to {} was not understood: {error}", O::NAME))
+                .help("client and node may be of different versions: compare `millstream --version` and `millstream info`")
+                .into()
+        })
+    }
+
+    fn no_answer(
+        &self,
+        operation: &str,
+        kind: RequestErrorKind,
+        error: &dyn std::fmt::Display,
+    ) -> Problem {
+        let server = self.connection.options().shown_servers();
+        match kind {
+            RequestErrorKind::NoResponders => {
+                Problem::new(errors::NO_NODE, format!("no millstream runtime answers on {server}"))
+                    .help("start one with `millstream run` or `millstream dev`")
+            }
+            RequestErrorKind::TimedOut => {
+                let message =
+                    format!("no answer to {operation} within {} ms", self.timeout.as_millis());
+                Problem::new(errors::NO_ANSWER, message)
+                    .help("it may have been done: look with `millstream get`, or repeat with a larger `--timeout`")
+            }
+            _ => Problem::new(
+                errors::NO_NATS,
+                format!("{operation} could not be sent to {server}: {error}"),
+            )
+            .help("`millstream doctor` checks the connection"),
+        }
+    }
+
+    /// Puts a module's bytes into the object store and registers them. `unnamed` registers them by digest alone.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; MS1406 if the bytes cannot be stored.
+    pub async fn push(&self, bytes: Bytes, by: &str, unnamed: bool) -> Result<Pushed, Problems> {
+        let store = Stores::module_bytes(&self.connection).await?;
+        let digest = store.put(bytes).await.map_err(|error| {
+            Problem::new(errors::STORAGE, error.to_string())
+                .help("`millstream doctor` checks JetStream")
+        })?;
+        self.call(&Push { digest: digest.to_string(), by: by.to_owned(), unnamed }).await
+    }
+
+    /// A manifest as the node takes it: the modules that it names by file, relative to `folder`, are pushed first.
+    ///
+    /// # Errors
+    /// MS1111 for files that cannot be read, at their places; otherwise as [`Client::push`].
+    pub async fn upload(
+        &self,
+        document: &Document,
+        folder: &Path,
+        by: &str,
+    ) -> Result<ManifestText, Problems> {
+        let mut files = BTreeMap::new();
+        for (stage, bytes) in read_module_files(document, folder)? {
+            let pushed = self.push(bytes, by, true).await.map_err(|problems| {
+                let place = document.at(&format!("stages.{stage}.module"));
+                Problems(problems.0.into_iter().map(|problem| problem.at(place.clone())).collect())
+            })?;
+            files.insert(stage, pushed.module.digest);
+        }
+        Ok(ManifestText { file: document.file.clone(), text: document.text.clone(), files })
+    }
+}
+
+/// The bytes of the modules that a manifest names by file, per stage.
+///
+/// # Errors
+/// MS1111 for all files that cannot be read, at their places.
+pub fn read_module_files(
+    document: &Document,
+    folder: &Path,
+) -> Result<BTreeMap<String, Bytes>, Problems> {
+    let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
+    for (stage, wanted) in &document.manifest.stages {
+        let ModuleRef::File { file } = &wanted.module else { continue };
+        let path = folder.join(file);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                files.insert(stage.clone(), Bytes::from(bytes));
+            }
+            Err(error) => problems.push(
+                Problem::new(errors::MODULE_FILE, format!("cannot read {}: {error}", path.display()))
+                    .help("build the module, or correct the path; it is relative to the manifest's folder")
+                    .at(document.at(&format!("stages.{stage}.module.file"))),
+            ),
+        }
+    }
+    Problems::refuse(problems)?;
+    Ok(files)
+}

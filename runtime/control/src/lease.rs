@@ -1,0 +1,260 @@
+//! Which node runs the pipelines of an account: one lease in a key-value bucket.
+//!
+//! The lease decides who *tries*. Who *may* write is decided by the commit log alone, so that a node that was
+//! stopped and wakes up cannot do harm, whatever this module believes.
+//!
+//! Clocks are never compared between nodes: a contender takes the lease when it has seen no change of it for
+//! the expiry, on its own monotonic clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::ids::Incarnation;
+use millstream_log::kv::{Kv, KvError, Revision};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Key of the lease.
+pub const OWNER_KEY: &str = "owner";
+
+/// What the key holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Name of the node.
+    pub node: String,
+    /// Random number of this start of the node, hexadecimal.
+    pub incarnation: String,
+    /// Counts refreshes, so that every one is a change that contenders see.
+    pub refreshes: u64,
+}
+
+/// How the lease is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseOptions {
+    /// Time between refreshes.
+    pub refresh: Duration,
+    /// A lease that did not change for so long is taken over. Longer than a broker's failover.
+    pub expiry: Duration,
+    /// How often a contender looks.
+    pub look: Duration,
+}
+
+impl Default for LeaseOptions {
+    /// Refreshed every 5 s, taken over after 15 s, looked at every second.
+    fn default() -> Self {
+        LeaseOptions {
+            refresh: Duration::from_secs(5),
+            expiry: Duration::from_secs(15),
+            look: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Whether this node is the owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Another node is, or nobody yet. The name of the holder, if there is one.
+    Contending(Option<String>),
+    /// This node is.
+    Holding,
+    /// This node was, and has not been able to refresh for the expiry: it starts nothing new.
+    Doubtful,
+}
+
+/// Follows the lease.
+#[derive(Clone, Debug)]
+pub struct LeaseHandle {
+    ownership: watch::Receiver<Ownership>,
+}
+
+impl LeaseHandle {
+    /// The present ownership.
+    pub fn ownership(&self) -> Ownership {
+        self.ownership.borrow().clone()
+    }
+
+    /// A lease that is always held, for tests of what depends on one.
+    #[cfg(test)]
+    pub(crate) fn held() -> Self {
+        LeaseHandle { ownership: watch::channel(Ownership::Holding).1 }
+    }
+
+    /// Waits until `wanted` holds. None if the lease's task ended first.
+    pub async fn until(&mut self, wanted: impl FnMut(&Ownership) -> bool) -> Option<Ownership> {
+        self.ownership.wait_for(wanted).await.ok().map(|ownership| ownership.clone())
+    }
+}
+
+/// Contends for the lease and keeps it.
+pub struct Lease {
+    bucket: Arc<dyn Kv>,
+    me: Holder,
+    options: LeaseOptions,
+    ownership: watch::Sender<Ownership>,
+    seen: Option<Seen>,
+}
+
+/// The lease as last seen, and since when it is so.
+#[derive(Clone, Copy)]
+struct Seen {
+    at: Revision,
+    since: Instant,
+}
+
+impl Lease {
+    /// Starts contending until `stop`; then the lease is given back, so that another node need not wait.
+    pub fn start(
+        bucket: Arc<dyn Kv>,
+        node: &str,
+        incarnation: Incarnation,
+        options: LeaseOptions,
+        stop: CancellationToken,
+    ) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
+        let (sender, receiver) = watch::channel(Ownership::Contending(None));
+        let me = Holder {
+            node: node.to_owned(),
+            incarnation: format!("{:032x}", incarnation.0),
+            refreshes: 0,
+        };
+        let lease = Lease { bucket, me, options, ownership: sender, seen: None };
+        (LeaseHandle { ownership: receiver }, tokio::spawn(lease.run(stop)))
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        let mut held: Option<Revision> = None;
+        let mut refreshed = Instant::now();
+        loop {
+            match held {
+                None => {
+                    held = self.contend().await;
+                    if held.is_some() {
+                        refreshed = Instant::now();
+                        tracing::info!(node = %self.me.node, "this node owns the pipelines");
+                        self.set(Ownership::Holding);
+                    }
+                }
+                Some(at) => match self.refresh(at).await {
+                    Refreshed::At(at) => {
+                        held = Some(at);
+                        refreshed = Instant::now();
+                        self.set(Ownership::Holding);
+                    }
+                    Refreshed::Unknown if refreshed.elapsed() >= self.options.expiry => {
+                        self.set(Ownership::Doubtful)
+                    }
+                    Refreshed::Unknown => {}
+                    Refreshed::Lost(holder) => {
+                        tracing::warn!(node = %self.me.node, ?holder, "another node has taken the pipelines");
+                        held = None;
+                        self.seen = None;
+                        self.set(Ownership::Contending(holder));
+                    }
+                },
+            }
+            let pause = if held.is_some() { self.options.refresh } else { self.options.look };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        if let Some(at) = held {
+            self.release(at).await;
+        }
+    }
+
+    fn set(&self, ownership: Ownership) {
+        self.ownership.send_if_modified(|present| {
+            let is_new = *present != ownership;
+            *present = ownership;
+            is_new
+        });
+    }
+
+    /// Looks at the lease, and takes it when it is free or has not changed for the expiry.
+    async fn contend(&mut self) -> Option<Revision> {
+        let entry = match self.bucket.get(OWNER_KEY).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                // What cannot be seen may have changed: the watch over it begins anew.
+                tracing::warn!(%error, "the lease cannot be read");
+                self.seen = None;
+                return None;
+            }
+        };
+        let Some(entry) = entry else {
+            return self.take(None).await;
+        };
+        let seen = match self.seen {
+            Some(seen) if seen.at == entry.revision => seen,
+            _ => Seen { at: entry.revision, since: Instant::now() },
+        };
+        self.seen = Some(seen);
+        let holder: Option<Holder> = serde_json::from_slice(&entry.value).ok();
+        if holder.as_ref().is_some_and(|holder| holder.incarnation == self.me.incarnation) {
+            // An answer of ours was lost.
+            return Some(entry.revision);
+        }
+        if seen.since.elapsed() >= self.options.expiry {
+            tracing::warn!(holder = ?holder.as_ref().map(|h| &h.node), "the lease did not change; taking it over");
+            return self.take(Some(entry.revision)).await;
+        }
+        self.set(Ownership::Contending(holder.map(|holder| holder.node)));
+        None
+    }
+
+    async fn take(&mut self, expected: Option<Revision>) -> Option<Revision> {
+        let value = self.value();
+        let taken = match expected {
+            Some(expected) => self.bucket.update(OWNER_KEY, value.into(), expected, None).await,
+            None => self.bucket.create(OWNER_KEY, value.into(), None).await,
+        };
+        // A refusal means that another node was faster; an unknown answer shows at the next look.
+        taken.inspect_err(|error| tracing::debug!(%error, "the lease was not taken")).ok()
+    }
+
+    async fn refresh(&mut self, at: Revision) -> Refreshed {
+        self.me.refreshes += 1;
+        match self.bucket.update(OWNER_KEY, self.value().into(), at, None).await {
+            Ok(at) => Refreshed::At(at),
+            Err(KvError::Conflict { .. }) => self.who_holds().await,
+            Err(error) => {
+                tracing::warn!(%error, "the lease could not be refreshed");
+                Refreshed::Unknown
+            }
+        }
+    }
+
+    /// After a conflict: another node's lease, or a refresh of ours whose answer was lost.
+    async fn who_holds(&self) -> Refreshed {
+        match self.bucket.get(OWNER_KEY).await {
+            Ok(Some(entry)) => match serde_json::from_slice::<Holder>(&entry.value) {
+                Ok(holder) if holder.incarnation == self.me.incarnation => {
+                    Refreshed::At(entry.revision)
+                }
+                Ok(holder) => Refreshed::Lost(Some(holder.node)),
+                Err(_) => Refreshed::Lost(None),
+            },
+            Ok(None) => Refreshed::Lost(None),
+            Err(_) => Refreshed::Unknown,
+        }
+    }
+
+    async fn release(&self, at: Revision) {
+        if let Err(error) = self.bucket.delete(OWNER_KEY, Some(at)).await {
+            tracing::debug!(%error, "the lease was not given back; it will expire");
+        }
+    }
+
+    fn value(&self) -> Vec<u8> {
+        // Plain texts and a number: serialising cannot fail.
+        serde_json::to_vec(&self.me).unwrap_or_default()
+    }
+}
+
+enum Refreshed {
+    At(Revision),
+    Lost(Option<String>),
+    Unknown,
+}

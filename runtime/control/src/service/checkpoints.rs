@@ -1,0 +1,62 @@
+//! `checkpoint.*`.
+
+use super::state::worker_problem;
+use super::{Answer, Service};
+use crate::api::checkpoints::{CheckpointInfo, Checkpoints, List, Now, Show};
+use crate::errors;
+use crate::problem::{Problem, Problems};
+use crate::worker::Worker;
+
+impl<W: Worker> Answer<Now> for Service<W> {
+    async fn answer(&self, request: Now) -> Result<Checkpoints, Problems> {
+        self.pipelines.require(&request.pipeline).await?;
+        let checkpoints = self.worker.checkpoint(&request.pipeline).await;
+        let checkpoints = checkpoints.map_err(|error| {
+            worker_problem(&request.pipeline, errors::CHECKPOINT_FAILED, &error)
+        })?;
+        Ok(Checkpoints { checkpoints: without_files(checkpoints) })
+    }
+}
+
+impl<W: Worker> Answer<List> for Service<W> {
+    async fn answer(&self, request: List) -> Result<Checkpoints, Problems> {
+        self.pipelines.require(&request.pipeline).await?;
+        Ok(Checkpoints { checkpoints: without_files(self.checkpoints(&request.pipeline).await?) })
+    }
+}
+
+impl<W: Worker> Answer<Show> for Service<W> {
+    async fn answer(&self, request: Show) -> Result<Checkpoints, Problems> {
+        let stage = self.stage(&request.pipeline, request.stage).await?;
+        let mut checkpoints = self.checkpoints(&request.pipeline).await?;
+        checkpoints.retain(|checkpoint| {
+            checkpoint.stage == stage && checkpoint.partition == request.partition
+        });
+        if checkpoints.is_empty() {
+            let message = format!(
+                "there are no checkpoints of partition {} of stage `{stage}` of `{}`",
+                request.partition, request.pipeline
+            );
+            return Err(Problem::new(errors::PARTITION_UNKNOWN, message)
+                .help(
+                    "partitions are counted from 0; a partition without changes has no checkpoint",
+                )
+                .into());
+        }
+        Ok(Checkpoints { checkpoints })
+    }
+}
+
+impl<W: Worker> Service<W> {
+    async fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, Problem> {
+        let checkpoints = self.worker.checkpoints(pipeline).await;
+        checkpoints.map_err(|error| worker_problem(pipeline, errors::CHECKPOINT_FAILED, &error))
+    }
+}
+
+fn without_files(mut checkpoints: Vec<CheckpointInfo>) -> Vec<CheckpointInfo> {
+    for checkpoint in &mut checkpoints {
+        checkpoint.files.clear();
+    }
+    checkpoints
+}

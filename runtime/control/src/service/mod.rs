@@ -1,0 +1,249 @@
+//! The control API as a NATS service. Only the node that holds the lease answers.
+//!
+//! Every operation has an endpoint; every request runs as a task of its own, so that a slow one (a checkpoint, a
+//! compilation) holds up no other. Changes of the registry are made one after another; between nodes the
+//! buckets' compare-and-swap decides.
+
+mod checkpoints;
+mod dead_letters;
+mod modules;
+mod pipelines;
+mod state;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use async_nats::service::{Request, Service as NatsService, ServiceExt};
+use bytes::Bytes;
+use futures::StreamExt;
+use millstream_log::connect::Connection;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Operation, PROBLEMS_HEADER, SERVICE_NAME, SUBJECT_PREFIX};
+use crate::dead_letters::DeadLetters;
+use crate::errors;
+use crate::problem::{Problem, Problems};
+use crate::reconcile::Failures;
+use crate::registry::{Modules, Pipelines};
+use crate::worker::Worker;
+
+/// Requests answered at the same time; further ones wait.
+const REQUESTS_MAX: usize = 64;
+/// Problems sent back; more help nobody, and headers must fit the server's limit.
+const PROBLEMS_MAX: usize = 100;
+
+/// The node as `info` shows it.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its name.
+    pub node: String,
+    /// Random number of this start, hexadecimal.
+    pub incarnation: String,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// Answers requests.
+pub struct Service<W> {
+    /// The registry of modules.
+    pub modules: Arc<Modules>,
+    /// Desired state.
+    pub pipelines: Pipelines,
+    /// What runs.
+    pub worker: Arc<W>,
+    /// Why pipelines do not run.
+    pub failures: Failures,
+    /// Dead letters.
+    pub dead_letters: DeadLetters,
+    /// Who answers.
+    pub facts: NodeFacts,
+    /// Held while the registry is changed.
+    pub changes: tokio::sync::Mutex<()>,
+    /// To NATS.
+    pub connection: Connection,
+}
+
+/// One operation's handler.
+trait Answer<O: Operation> {
+    fn answer(&self, request: O) -> impl Future<Output = Result<O::Response, Problems>> + Send;
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the service {SERVICE_NAME} cannot be offered: {0}")]
+pub struct ServiceError(String);
+
+impl<W: Worker> Service<W> {
+    /// Answers until `stop`; requests under way are finished.
+    ///
+    /// # Errors
+    /// If the subjects cannot be subscribed to.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), ServiceError> {
+        let nats = self
+            .connection
+            .client()
+            .service_builder()
+            .description("Millstream control API")
+            .start(SERVICE_NAME, env!("CARGO_PKG_VERSION"))
+            .await
+            .map_err(|error| ServiceError(error.to_string()))?;
+        let mut offer = Offer {
+            service: Arc::clone(&self),
+            nats,
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            endpoints: JoinSet::new(),
+            stop,
+        };
+        offer.endpoint::<api::node::Info>().await?;
+        offer.endpoint::<api::modules::Push>().await?;
+        offer.endpoint::<api::modules::List>().await?;
+        offer.endpoint::<api::modules::Show>().await?;
+        offer.endpoint::<api::modules::Remove>().await?;
+        offer.endpoint::<api::pipelines::Validate>().await?;
+        offer.endpoint::<api::pipelines::Apply>().await?;
+        offer.endpoint::<api::pipelines::List>().await?;
+        offer.endpoint::<api::pipelines::Get>().await?;
+        offer.endpoint::<api::pipelines::Describe>().await?;
+        offer.endpoint::<api::pipelines::Delete>().await?;
+        offer.endpoint::<api::pipelines::Pause>().await?;
+        offer.endpoint::<api::pipelines::Resume>().await?;
+        offer.endpoint::<api::pipelines::Stop>().await?;
+        offer.endpoint::<api::pipelines::Lag>().await?;
+        offer.endpoint::<api::state::Get>().await?;
+        offer.endpoint::<api::state::List>().await?;
+        offer.endpoint::<api::checkpoints::Now>().await?;
+        offer.endpoint::<api::checkpoints::List>().await?;
+        offer.endpoint::<api::checkpoints::Show>().await?;
+        offer.endpoint::<api::dead_letters::List>().await?;
+        offer.endpoint::<api::dead_letters::Show>().await?;
+        offer.endpoint::<api::dead_letters::Redrive>().await?;
+        offer.endpoint::<api::dead_letters::Drop>().await?;
+        while offer.endpoints.join_next().await.is_some() {}
+        if let Err(error) = offer.nats.stop().await {
+            tracing::debug!(%error, "the service was not taken back");
+        }
+        Ok(())
+    }
+}
+
+/// The service while its endpoints are made.
+struct Offer<W> {
+    service: Arc<Service<W>>,
+    nats: NatsService,
+    requests: Arc<Semaphore>,
+    endpoints: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl<W: Worker> Offer<W> {
+    async fn endpoint<O: Operation + 'static>(&mut self) -> Result<(), ServiceError>
+    where
+        Service<W>: Answer<O>,
+    {
+        let mut requests = self
+            .nats
+            .endpoint_builder()
+            .name(O::NAME.replace('.', "-"))
+            .add(format!("{SUBJECT_PREFIX}.{}", O::NAME))
+            .await
+            .map_err(|error| ServiceError(error.to_string()))?;
+        let (service, permits, stop) =
+            (Arc::clone(&self.service), Arc::clone(&self.requests), self.stop.clone());
+        self.endpoints.spawn(async move {
+            let mut answers = JoinSet::new();
+            loop {
+                let request = tokio::select! {
+                    request = requests.next() => request,
+                    () = stop.cancelled() => break,
+                };
+                let (Some(request), Ok(permit)) =
+                    (request, Arc::clone(&permits).acquire_owned().await)
+                else {
+                    break;
+                };
+                let service = Arc::clone(&service);
+                answers.spawn(async move {
+                    service.handle::<O>(request).await;
+                    drop(permit);
+                });
+                while answers.try_join_next().is_some() {}
+            }
+            while answers.join_next().await.is_some() {}
+        });
+        Ok(())
+    }
+}
+
+impl<W: Worker> Service<W> {
+    async fn handle<O: Operation>(&self, request: Request)
+    where
+        Self: Answer<O>,
+    {
+        let answer = match decode::<O>(&request.message.payload) {
+            Ok(decoded) => self.answer(decoded).await,
+            Err(problem) => Err(problem.into()),
+        };
+        let sent = match answer.and_then(|response| encode(&response)) {
+            Ok(bytes) => request.respond(Ok(bytes)).await,
+            Err(problems) => {
+                tracing::info!(operation = O::NAME, problems = problems.0.len(), "request refused");
+                let (status, headers) = refusal(problems);
+                request.respond_with_headers(Err(status), headers).await
+            }
+        };
+        if let Err(error) = sent {
+            tracing::warn!(operation = O::NAME, %error, "an answer could not be sent");
+        }
+    }
+}
+
+fn decode<O: Operation>(payload: &[u8]) -> Result<O, Problem> {
+    let payload = if payload.is_empty() { b"{}" } else { payload };
+    serde_json::from_slice(payload).map_err(|error| {
+        Problem::new(errors::BAD_REQUEST, format!("the request {} was not understood: {error}", O::NAME))
+            .help("client and node may be of different versions: compare `millstream --version` and `millstream info`")
+    })
+}
+
+fn encode<T: serde::Serialize>(response: &T) -> Result<Bytes, Problems> {
+    serde_json::to_vec(response).map(Bytes::from).map_err(|error| {
+        Problem::new(errors::BAD_RESPONSE, format!("the response cannot be written: {error}"))
+            .into()
+    })
+}
+
+/// The headers of a refusal. The body of a service error is empty.
+fn refusal(mut problems: Problems) -> (async_nats::service::error::Error, HeaderMap) {
+    problems.0.truncate(PROBLEMS_MAX);
+    let first = problems
+        .0
+        .first()
+        .map(|problem| format!("{}: {}", problem.code, problem.message))
+        .unwrap_or_default();
+    // Headers are single lines.
+    let status = first.replace(['\r', '\n'], " ");
+    let mut headers = HeaderMap::new();
+    if let Ok(json) = serde_json::to_string(&problems) {
+        headers.insert(PROBLEMS_HEADER, json.as_str());
+    }
+    (async_nats::service::error::Error { status, code: 400 }, headers)
+}
+
+impl<W: Worker> Answer<api::node::Info> for Service<W> {
+    async fn answer(&self, _: api::node::Info) -> Result<api::node::NodeInfo, Problems> {
+        Ok(api::node::NodeInfo {
+            node: self.facts.node.clone(),
+            incarnation: self.facts.incarnation.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(self.facts.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            server_version: self.connection.client().server_info().version.clone(),
+            module_size_max: self.modules.size_max(),
+            pipelines: self.pipelines.list().await?.len(),
+            modules: self.modules.list().await?.len(),
+        })
+    }
+}

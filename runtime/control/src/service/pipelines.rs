@@ -1,0 +1,360 @@
+//! `pipeline.*` and `lag`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_core::description::Description;
+use millstream_core::ids::Incarnation;
+use millstream_sandbox::Module;
+
+use super::{Answer, Service};
+use crate::api::pipelines::*;
+use crate::clock;
+use crate::errors;
+use crate::manifest::{Document, ModuleRef, Version, Wiring, check_evolution, diff, resolve, wire};
+use crate::problem::{Problem, Problems};
+use crate::reconcile::status_of;
+use crate::registry::{PipelineRecord, Recorded, Reference};
+use crate::worker::Worker;
+
+impl<W: Worker> Answer<Validate> for Service<W> {
+    async fn answer(&self, request: Validate) -> Result<Applied, Problems> {
+        let apply = Apply {
+            manifest: request.manifest,
+            dry_run: true,
+            if_revision: None,
+            by: String::new(),
+        };
+        self.answer(apply).await
+    }
+}
+
+impl<W: Worker> Answer<Apply> for Service<W> {
+    async fn answer(&self, request: Apply) -> Result<Applied, Problems> {
+        let _changing = self.changes.lock().await;
+        let new = self.prepare(&request.manifest).await?;
+        let name = new.document.manifest.name.clone();
+        let recorded = self.pipelines.get(&name).await?;
+        let revision = recorded.as_ref().map_or(0, |recorded| recorded.record.revision);
+        if let Some(wanted) = request.if_revision.filter(|wanted| *wanted != revision) {
+            let message = match revision {
+                0 => format!("there is no pipeline `{name}`, not one at revision {wanted}"),
+                _ => format!("the pipeline `{name}` is at revision {revision}, not {wanted}"),
+            };
+            return Err(Problem::new(errors::PIPELINE_CHANGED, message)
+                .help("look at what changed with `millstream diff` and repeat the command")
+                .into());
+        }
+        let Some(recorded) = recorded else { return self.create(request, new).await };
+        refuse_deleted(&recorded.record)?;
+        self.change(request, &recorded, new).await
+    }
+}
+
+/// A manifest with its modules, checked against each other.
+struct Prepared {
+    document: Document,
+    digests: BTreeMap<String, String>,
+    modules: BTreeMap<String, Arc<Module>>,
+    wirings: BTreeMap<String, Wiring>,
+}
+
+impl Prepared {
+    fn descriptions(&self) -> BTreeMap<String, &Description> {
+        self.modules.iter().map(|(stage, module)| (stage.clone(), module.description())).collect()
+    }
+}
+
+impl<W: Worker> Service<W> {
+    async fn prepare(&self, manifest: &ManifestText) -> Result<Prepared, Problems> {
+        let document = Document::parse(&manifest.file, &manifest.text)?;
+        let (mut digests, mut problems) = (BTreeMap::new(), Vec::new());
+        for (stage, wanted) in &document.manifest.stages {
+            let place = document.at(&format!("stages.{stage}.module"));
+            match self.digest_of(&wanted.module, manifest.files.get(stage)).await {
+                Ok(digest) => {
+                    digests.insert(stage.clone(), digest);
+                }
+                Err(problem) => problems.push(problem.at(place)),
+            }
+        }
+        Problems::refuse(problems)?;
+        self.check(document, digests).await
+    }
+
+    /// Loads the modules and checks the manifest against them.
+    async fn check(
+        &self,
+        document: Document,
+        digests: BTreeMap<String, String>,
+    ) -> Result<Prepared, Problems> {
+        let mut modules = BTreeMap::new();
+        for (stage, digest) in &digests {
+            let place = document.at(&format!("stages.{stage}.module"));
+            let module = self.modules.load(digest).await.map_err(|problem| problem.at(place))?;
+            modules.insert(stage.clone(), module);
+        }
+        let descriptions =
+            modules.iter().map(|(stage, module)| (stage.clone(), module.description())).collect();
+        let wirings = wire(&document, &descriptions)?;
+        // The same step that starts it later, so that nothing is recorded that cannot be resolved.
+        resolve(&document, &modules, Incarnation::default())?;
+        Ok(Prepared { document, digests, modules, wirings })
+    }
+
+    /// What a module reference means now.
+    async fn digest_of(
+        &self,
+        module: &ModuleRef,
+        uploaded: Option<&String>,
+    ) -> Result<String, Problem> {
+        let reference = match module {
+            ModuleRef::Named { name, version } => {
+                Reference::Named { name: name.clone(), version: version.clone() }
+            }
+            ModuleRef::Digest { sha256 } => Reference::Digest(sha256.clone()),
+            ModuleRef::File { file } => match uploaded {
+                Some(digest) => Reference::Digest(digest.clone()),
+                None => {
+                    return Err(Problem::new(errors::MODULE_NOT_UPLOADED, format!("the file {file} was not uploaded"))
+                        .help("`millstream apply` uploads it; or push it and write `module: name@version`"));
+                }
+            },
+        };
+        let record = self.modules.find(&reference).await;
+        record.map(|record| record.digest).map_err(|problem| match problem.code {
+            errors::MODULE_UNKNOWN => Problem { code: errors::MODULE_NOT_FOUND, ..problem },
+            _ => problem,
+        })
+    }
+
+    async fn create(&self, request: Apply, new: Prepared) -> Result<Applied, Problems> {
+        let name = new.document.manifest.name.clone();
+        let mut applied = Applied {
+            pipeline: name.clone(),
+            outcome: Outcome::Created,
+            changes: Vec::new(),
+            revision: 0,
+        };
+        if request.dry_run {
+            return Ok(applied);
+        }
+        let now = clock::now_ms();
+        let record = PipelineRecord {
+            name,
+            file: request.manifest.file,
+            manifest: request.manifest.text,
+            modules: new.digests,
+            incarnation: clock::random_incarnation().0,
+            revision: 1,
+            desired: Desired::Running,
+            drain: false,
+            created_at_ms: now,
+            changed_at_ms: now,
+            by: request.by,
+        };
+        self.pipelines.create(&record).await?;
+        tracing::info!(pipeline = %record.name, "pipeline created");
+        applied.revision = record.revision;
+        Ok(applied)
+    }
+
+    async fn change(
+        &self,
+        request: Apply,
+        recorded: &Recorded,
+        new: Prepared,
+    ) -> Result<Applied, Problems> {
+        let old_record = &recorded.record;
+        let old_document = Document::parse(&old_record.file, &old_record.manifest)?;
+        let mut changes = diff(&old_document.manifest, &new.document.manifest);
+        changes.extend(module_changes(&old_record.modules, &new.digests));
+        let mut applied = Applied {
+            pipeline: old_record.name.clone(),
+            outcome: if changes.is_empty() { Outcome::Unchanged } else { Outcome::Changed },
+            changes,
+            revision: old_record.revision,
+        };
+        if applied.outcome == Outcome::Unchanged {
+            return Ok(applied);
+        }
+        let old = self.check(old_document, old_record.modules.clone()).await?;
+        check_evolution(
+            &Version {
+                document: &old.document,
+                descriptions: &old.descriptions(),
+                wirings: &old.wirings,
+            },
+            &Version {
+                document: &new.document,
+                descriptions: &new.descriptions(),
+                wirings: &new.wirings,
+            },
+        )?;
+        if request.dry_run {
+            return Ok(applied);
+        }
+        let record = PipelineRecord {
+            file: request.manifest.file,
+            manifest: request.manifest.text,
+            modules: new.digests,
+            revision: old_record.revision + 1,
+            changed_at_ms: clock::now_ms(),
+            by: request.by,
+            ..old_record.clone()
+        };
+        self.pipelines.update(&record, recorded.at).await?;
+        tracing::info!(pipeline = %record.name, revision = record.revision, "pipeline changed");
+        applied.revision = record.revision;
+        Ok(applied)
+    }
+
+    /// Records what is wanted of a pipeline from now on.
+    async fn want(
+        &self,
+        name: &str,
+        desired: Desired,
+        drain: bool,
+        by: String,
+    ) -> Result<PipelineInfo, Problems> {
+        let _changing = self.changes.lock().await;
+        let recorded = self.pipelines.require(name).await?;
+        if desired != Desired::Deleted {
+            refuse_deleted(&recorded.record)?;
+        }
+        let is_so = recorded.record.desired == desired && recorded.record.drain == drain;
+        let record = PipelineRecord {
+            desired,
+            drain,
+            revision: recorded.record.revision + u64::from(!is_so),
+            changed_at_ms: if is_so { recorded.record.changed_at_ms } else { clock::now_ms() },
+            by: if is_so { recorded.record.by.clone() } else { by },
+            ..recorded.record
+        };
+        if !is_so {
+            self.pipelines.update(&record, recorded.at).await?;
+            tracing::info!(pipeline = %record.name, desired = ?record.desired, drain, "pipeline's desired state changed");
+        }
+        Ok(self.pipeline_info(record).await)
+    }
+
+    async fn pipeline_info(&self, record: PipelineRecord) -> PipelineInfo {
+        let status = status_of(&*self.worker, &self.failures, &record).await;
+        PipelineInfo {
+            status: Some(status),
+            incarnation: format!("{:032x}", record.incarnation),
+            name: record.name,
+            desired: record.desired,
+            revision: record.revision,
+            modules: record.modules,
+            created_at_ms: record.created_at_ms,
+            changed_at_ms: record.changed_at_ms,
+            by: record.by,
+        }
+    }
+}
+
+fn refuse_deleted(record: &PipelineRecord) -> Result<(), Problem> {
+    match record.desired {
+        Desired::Deleted => {
+            let message = format!("the pipeline `{}` is being deleted", record.name);
+            Err(Problem::new(errors::PIPELINE_BEING_DELETED, message)
+                .help("wait until `millstream get` no longer shows it, or use another name"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Stages whose module means other bytes now, whether or not the manifest says the same.
+fn module_changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Change> {
+    let text = |digest: &String| format!("\"sha256:{digest}\"");
+    new.iter()
+        .filter_map(|(stage, digest)| {
+            let before = old.get(stage).filter(|before| *before != digest)?;
+            let field = format!("stages.{stage}.module.sha256");
+            Some(Change { field, old: Some(text(before)), new: Some(text(digest)) })
+        })
+        .collect()
+}
+
+impl<W: Worker> Answer<List> for Service<W> {
+    async fn answer(&self, _: List) -> Result<Listing, Problems> {
+        let mut pipelines = Vec::new();
+        for recorded in self.pipelines.list().await? {
+            pipelines.push(self.pipeline_info(recorded.record).await);
+        }
+        Ok(Listing { pipelines })
+    }
+}
+
+impl<W: Worker> Answer<Get> for Service<W> {
+    async fn answer(&self, request: Get) -> Result<PipelineInfo, Problems> {
+        let recorded = self.pipelines.require(&request.pipeline).await?;
+        Ok(self.pipeline_info(recorded.record).await)
+    }
+}
+
+impl<W: Worker> Answer<Describe> for Service<W> {
+    async fn answer(&self, request: Describe) -> Result<Described, Problems> {
+        let recorded = self.pipelines.require(&request.pipeline).await?;
+        let manifest = recorded.record.manifest.clone();
+        Ok(Described { info: self.pipeline_info(recorded.record).await, manifest })
+    }
+}
+
+impl<W: Worker> Answer<Delete> for Service<W> {
+    async fn answer(&self, request: Delete) -> Result<PipelineInfo, Problems> {
+        self.want(&request.pipeline, Desired::Deleted, false, request.by).await
+    }
+}
+
+impl<W: Worker> Answer<Pause> for Service<W> {
+    async fn answer(&self, request: Pause) -> Result<PipelineInfo, Problems> {
+        self.want(&request.pipeline, Desired::Paused, false, request.by).await
+    }
+}
+
+impl<W: Worker> Answer<Resume> for Service<W> {
+    async fn answer(&self, request: Resume) -> Result<PipelineInfo, Problems> {
+        self.want(&request.pipeline, Desired::Running, false, request.by).await
+    }
+}
+
+impl<W: Worker> Answer<Stop> for Service<W> {
+    async fn answer(&self, request: Stop) -> Result<PipelineInfo, Problems> {
+        self.want(&request.pipeline, Desired::Stopped, request.drain, request.by).await
+    }
+}
+
+impl<W: Worker> Answer<Lag> for Service<W> {
+    async fn answer(&self, request: Lag) -> Result<LagReport, Problems> {
+        let names = match request.pipeline {
+            Some(name) => vec![self.pipelines.require(&name).await?.record.name],
+            None => self
+                .pipelines
+                .list()
+                .await?
+                .into_iter()
+                .map(|recorded| recorded.record.name)
+                .collect(),
+        };
+        let mut entries = Vec::new();
+        for name in names {
+            let Some(status) = self.worker.status(&name).await else { continue };
+            for stage in status.stages {
+                for partition in stage.partitions {
+                    entries.extend(partition.positions.into_iter().map(|position| LagEntry {
+                        pipeline: name.clone(),
+                        stage: stage.name.clone(),
+                        partition: partition.partition,
+                        source: position.source,
+                        position: position.position,
+                        last: position.last,
+                        lag: position.lag,
+                    }));
+                }
+            }
+        }
+        Ok(LagReport { entries })
+    }
+}
