@@ -229,3 +229,186 @@ fn check_timers(changes: &TimerChanges, called: &Called<'_>) -> Result<(), Strin
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoder;
+    use millstream_core::description::{OutputField, StateSpec, TimeDomain, TimerSpec};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const KINDS: [FieldType; 7] = [
+        FieldType::Boolean,
+        FieldType::S64,
+        FieldType::F64,
+        FieldType::Decimal(18),
+        FieldType::Text,
+        FieldType::Json,
+        FieldType::Bytes,
+    ];
+
+    /// An output with a field of each kind, a raw one, a value state and a timer.
+    fn description() -> Description {
+        let field = |(i, kind): (usize, &FieldType)| OutputField {
+            name: format!("field{i}"),
+            kind: *kind,
+            optional: i % 2 == 0,
+        };
+        let mixed = KINDS[..6].iter().enumerate().map(field).collect();
+        let raw = vec![OutputField { name: "raw".into(), kind: FieldType::Bytes, optional: false }];
+        Description {
+            outputs: [mixed, raw].map(|fields| Output { name: "out".into(), fields }).into(),
+            states: vec![StateSpec {
+                name: "s".into(),
+                kind: StateKind::Value,
+                ttl_ms: None,
+                schema_version: 1,
+            }],
+            timers: vec![TimerSpec { name: "t".into(), domain: TimeDomain::EventTime }],
+            ..Description::default()
+        }
+    }
+
+    /// Mostly of `items` items and right, now and then wrong in one way or another.
+    fn blob(items: usize) -> impl Strategy<Value = Blob> {
+        let item = prop_oneof![
+            60 => prop::sample::select(vec!["1", "{}", "[1]", "\"\u{e4}\""]).prop_map(|t| t.as_bytes().to_vec()),
+            1 => vec(any::<u8>(), 0..3),
+        ];
+        (vec(item, items), any::<(u8, u8, u8)>()).prop_map(|(items, (chance, at, by))| {
+            let mut blob = Blob::default();
+            items.iter().for_each(|item| blob.push(item));
+            match chance {
+                0..10 if !blob.is_empty() => {
+                    let at = usize::from(at) % blob.len();
+                    blob.ends[at] = blob.ends[at].wrapping_add(u32::from(by)).wrapping_sub(100);
+                }
+                10..20 => drop(blob.ends.pop()),
+                20..30 => blob.data.push(by),
+                _ => {}
+            }
+            blob
+        })
+    }
+
+    fn presence(items: usize) -> impl Strategy<Value = Presence> {
+        prop_oneof![
+            40 => Just(Vec::new()),
+            5 => vec(any::<u8>(), items.div_ceil(8)),
+            1 => vec(any::<u8>(), 0..4),
+        ]
+        .prop_map(Presence)
+    }
+
+    fn column(kind: FieldType, items: usize) -> impl Strategy<Value = Column> {
+        let length = prop_oneof![20 => Just(items), 1 => 0..3usize];
+        let kind = prop_oneof![20 => Just(kind), 1 => prop::sample::select(&KINDS[..])];
+        (length, kind, presence(items)).prop_flat_map(|(length, kind, present)| {
+            let values = match kind {
+                FieldType::Boolean => vec(prop_oneof![20 => 0..2u8, 1 => Just(2)], length)
+                    .prop_map(Values::Booleans)
+                    .boxed(),
+                FieldType::S64 | FieldType::Decimal(_) => {
+                    vec(any::<i64>(), length).prop_map(Values::Integers).boxed()
+                }
+                FieldType::F64 => vec(any::<f64>(), length).prop_map(Values::Floats).boxed(),
+                FieldType::Text | FieldType::Json | FieldType::Bytes => {
+                    blob(length).prop_map(Values::Blobs).boxed()
+                }
+            };
+            values.prop_map(move |values| Column { present: present.clone(), values })
+        })
+    }
+
+    fn causes(records: u32) -> impl Strategy<Value = Vec<u32>> {
+        vec(prop_oneof![40 => 0..records, 1 => Just(records)], 0..12).prop_map(|mut causes| {
+            causes.sort();
+            causes
+        })
+    }
+
+    fn emitted(kinds: &'static [FieldType], records: u32) -> impl Strategy<Value = Emitted> {
+        causes(records).prop_flat_map(move |causes| {
+            let columns: Vec<_> = kinds.iter().map(|kind| column(*kind, causes.len())).collect();
+            columns.prop_map(move |columns| Emitted { causes: causes.clone(), columns })
+        })
+    }
+
+    fn effects(records: u32, keys: u32) -> impl Strategy<Value = Effects> {
+        let written = vec(0..keys + 1, 0..3).prop_flat_map(|keys| {
+            (presence(keys.len()), blob(keys.len())).prop_map(move |(present, items)| Written {
+                keys: keys.clone(),
+                present,
+                items,
+            })
+        });
+        let timers = causes(records).prop_flat_map(|causes| {
+            let n = causes.len();
+            (vec(prop_oneof![20 => Just(0u32), 1 => Just(1)], n), vec(any::<i64>(), n), presence(n))
+                .prop_map(move |(timers, times, present)| TimerChanges {
+                    causes: causes.clone(),
+                    timers,
+                    times,
+                    present,
+                })
+        });
+        (emitted(&KINDS[..6], records), emitted(&KINDS[6..], records), written, timers).prop_map(
+            |(mixed, raw, written, timer_changes)| Effects {
+                emitted: vec![mixed, raw],
+                written: vec![written],
+                timer_changes,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Nothing panics in the check, nor behind it.
+        #[test]
+        fn what_passes_can_be_used(effects in effects(5, 3)) {
+            let description = description();
+            let limits = Limits::default();
+            let called = Called { description: &description, limits: &limits, records: 5, keys: 3 };
+            if check(&effects, &called).is_err() {
+                return Ok(());
+            }
+            for (output, emitted) in description.outputs.iter().zip(&effects.emitted) {
+                let encoder = Encoder::new(output);
+                for i in 0..emitted.causes.len() {
+                    prop_assert!(emitted.causes[i] < 5);
+                    let mut line = Vec::new();
+                    encoder.encode(emitted, i, &mut line);
+                    prop_assert!(encoder.is_raw() || codec::is_json(&line));
+                }
+            }
+            let written = &effects.written[0];
+            for (i, key) in written.keys.iter().enumerate() {
+                prop_assert!(*key < 3 && written.items.get(i).len() <= ELEMENT_BYTES);
+                written.present.has(i);
+            }
+            let changes = &effects.timer_changes;
+            for i in 0..changes.causes.len() {
+                prop_assert!(changes.causes[i] < 5 && changes.timers[i] == 0);
+                changes.present.has(i);
+            }
+        }
+    }
+
+    #[test]
+    fn some_generated_effects_pass() {
+        use proptest::strategy::ValueTree;
+        use proptest::test_runner::TestRunner;
+        let mut runner = TestRunner::deterministic();
+        let description = description();
+        let limits = Limits::default();
+        let called = Called { description: &description, limits: &limits, records: 5, keys: 3 };
+        let passed = (0..3000)
+            .filter(|_| {
+                check(&effects(5, 3).new_tree(&mut runner).unwrap().current(), &called).is_ok()
+            })
+            .count();
+        assert!((100..2900).contains(&passed), "{passed} of 3000 pass");
+    }
+}

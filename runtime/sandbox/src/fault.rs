@@ -22,9 +22,33 @@ impl Refused {
     }
 }
 
+/// The machine cannot do what the guest may ask: the guest is not to blame.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct MachineFailure(String);
+
+impl MachineFailure {
+    /// As the error of something a guest does.
+    pub fn error(message: String) -> wasmtime::Error {
+        wasmtime::Error::new(Self(message))
+    }
+}
+
 /// Whether an error is the machine's and not the guest's.
 pub(crate) fn is_host(error: &wasmtime::Error) -> bool {
-    error.is::<PoolConcurrencyLimitError>() || error.is::<wasmtime::error::OutOfMemory>()
+    error.is::<MachineFailure>()
+        || error.is::<PoolConcurrencyLimitError>()
+        || error.is::<wasmtime::error::OutOfMemory>()
+}
+
+/// Blames the machine for an instance that cannot be made, unless code of the guest ran and trapped or the
+/// guest wants more memory than it may have.
+pub(crate) fn of_instantiation(error: wasmtime::Error, host: &Host) -> wasmtime::Error {
+    let guest = error.is::<Trap>()
+        || error.is::<WasmBacktrace>()
+        || error.is::<Refused>()
+        || host.memory.refused.is_some();
+    if guest || is_host(&error) { error } else { MachineFailure::error(format!("{error:#}")) }
 }
 
 /// What happened, with the guest's last words and the backtrace.
@@ -33,6 +57,8 @@ pub(crate) fn describe(error: &wasmtime::Error, host: &mut Host, fuel_limit: u64
     let words = host.speech.end();
     let mut text = if let Some(refused) = error.downcast_ref::<Refused>() {
         refused.to_string()
+    } else if let Some(failure) = error.downcast_ref::<MachineFailure>() {
+        failure.to_string()
     } else {
         match (error.downcast_ref::<Trap>(), refusal) {
             (Some(Trap::OutOfFuel), _) => {

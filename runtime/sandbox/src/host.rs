@@ -1,5 +1,6 @@
 //! What the host keeps for a guest in its store.
 
+use crate::fault::MachineFailure;
 use crate::limits::*;
 use crate::observer::{GuestObserver, LogLevel};
 use crate::scope::Lent;
@@ -30,7 +31,7 @@ impl Host {
             memory: Memory { limit: memory_bytes, used: 0, refused: None },
             config,
             granted: Granted::new(description),
-            speech: Speech { observer, metrics: HashSet::new(), ..Speech::silent() },
+            speech: Speech::new(observer),
             call: Call::default(),
         }
     }
@@ -128,15 +129,23 @@ impl ResourceLimiter for Memory {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
         if wanted > self.limit {
             self.refused = Some(Refusal { wanted, limit: self.limit });
             return Ok(false);
         }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         self.used = wanted;
         Ok(true)
+    }
+
+    /// The machine has no memory. The guest must not see that: it would not happen again at a replay.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(MachineFailure::error(format!("memory of a guest cannot grow: {error:#}")))
     }
 
     fn table_growing(
@@ -169,9 +178,9 @@ pub(crate) enum Stream {
 }
 
 impl Speech {
-    fn silent() -> Self {
+    fn new(observer: Box<dyn GuestObserver>) -> Self {
         Self {
-            observer: Box::new(crate::observer::Unobserved),
+            observer,
             metrics: HashSet::new(),
             messages: 0,
             bytes: 0,

@@ -173,7 +173,8 @@ impl Instance {
 }
 
 fn start(inner: &Inner, store: &mut Store<Host>) -> wasmtime::Result<(Functions, Description)> {
-    let instance = inner.pre.instantiate(&mut *store)?;
+    let instance =
+        inner.pre.instantiate(&mut *store).map_err(|e| fault::of_instantiation(e, store.data()))?;
     let functions = inner.exports.of(store, &instance).map_err(|(_, error)| error)?;
     let (description,) = functions.describe.call(store, ())?;
     Ok((functions, description.into()))

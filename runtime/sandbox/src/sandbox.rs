@@ -146,7 +146,10 @@ impl Sandbox {
                 ModuleError::Describe(text)
             }
         };
-        let instance = pre.instantiate(&mut store).map_err(|e| failed(&mut store, e))?;
+        let instance = pre.instantiate(&mut store).map_err(|e| {
+            let error = fault::of_instantiation(e, store.data());
+            failed(&mut store, error)
+        })?;
         let functions = exports.of(&mut store, &instance).map_err(|(name, e)| {
             ModuleError::WrongType { name: name.into(), reason: format!("{e:#}") }
         })?;

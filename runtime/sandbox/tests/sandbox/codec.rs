@@ -140,6 +140,21 @@ proptest! {
     }
 
     #[test]
+    fn what_came_before_does_not_matter(texts in prop::collection::vec(document(), 1..6)) {
+        let fields: Vec<InputField> = POINTERS.iter().map(|at| field(at, FieldType::Json, true)).collect();
+        let mut one = decoder(&fields);
+        let mut all = one.columns();
+        for text in &texts {
+            let mut fresh = decoder(&fields);
+            let mut alone = fresh.columns();
+            all.clear();
+            let by_habit = one.decode(text.as_bytes(), "", &NoHeaders, 0, &mut all);
+            prop_assert_eq!(by_habit, fresh.decode(text.as_bytes(), "", &NoHeaders, 0, &mut alone));
+            prop_assert_eq!(&all, &alone);
+        }
+    }
+
+    #[test]
     fn a_failed_record_leaves_no_trace(good in document(), bad in document()) {
         let fields: Vec<InputField> = [
             ("/a", FieldType::Json, true), ("/b", FieldType::Text, true), ("/a/b", FieldType::F64, true),
