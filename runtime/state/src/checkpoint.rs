@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use millstream_core::ids::LogPoint;
 
+use crate::database::Database;
 use crate::error::StateError;
 use crate::keyed::KeyedState;
 use crate::persist::Progress;
@@ -15,11 +16,13 @@ use crate::persist::Progress;
 /// open, so each is read once.
 pub(crate) type HashCache = Arc<Mutex<HashMap<String, (u64, [u8; 32])>>>;
 
-/// A checkpoint on disk whose files are not hashed yet. May go to another thread.
+/// A checkpoint about to be taken. Goes to another thread, where [`hash`](Self::hash) does the slow part.
 pub struct Checkpoint {
     dir: PathBuf,
-    redo_from: LogPoint,
-    newest: LogPoint,
+    target: PathBuf,
+    /// Gone when the state was closed meanwhile.
+    db: Weak<Database>,
+    linking: Arc<Mutex<()>>,
     hashes: HashCache,
 }
 
@@ -60,20 +63,17 @@ impl KeyedState {
         Ok(progress)
     }
 
-    /// Writes what is acknowledged, flushes, and links the database's files into `target`, which must not exist and lie on
-    /// the same file system. Makes the database if there is none. What holds `redo_from` back
-    /// is only what unacknowledged commits have overwritten.
+    /// Gives all that is acknowledged to the database, which is made if there is none, and returns what remains to be done
+    /// on another thread while slices go on: flushing, linking the files into `target` (which must not exist and lie on
+    /// the same file system), hashing them. What holds `redo_from` back is only what unacknowledged commits have
+    /// overwritten.
     pub fn checkpoint(&mut self, target: &Path) -> Result<Checkpoint, StateError> {
-        self.persist(usize::MAX)?;
-        self.write_positions()?;
-        let redo_from = self.redo_from();
-        let db = self.database()?;
-        db.flush(true)?;
-        db.checkpoint(target)?;
+        self.persist_all()?;
         Ok(Checkpoint {
-            dir: target.to_owned(),
-            redo_from,
-            newest: self.newest,
+            dir: self.dir.clone(),
+            target: target.to_owned(),
+            db: self.db.as_ref().map(Arc::downgrade).unwrap_or_default(),
+            linking: self.linking.clone(),
             hashes: self.hashes.clone(),
         })
     }
@@ -82,8 +82,7 @@ impl KeyedState {
     /// A state without a database stays without one.
     pub fn close(mut self) -> Result<(), StateError> {
         if self.db.is_some() {
-            self.persist(usize::MAX)?;
-            self.write_positions()?;
+            self.persist_all()?;
             self.database()?.flush(true)?;
         }
         Ok(())
@@ -91,21 +90,36 @@ impl KeyedState {
 }
 
 impl Checkpoint {
-    /// Where in the log the checkpoint stands: `redo_from` and `newest`.
-    pub fn positions(&self) -> (LogPoint, LogPoint) {
-        (self.redo_from, self.newest)
+    /// Takes the checkpoint and hashes the files that no earlier one of this open state has hashed. Waits for the disk, so
+    /// not on the partition's thread. Fails when the state was closed meanwhile. `redo_from` is at least
+    /// what it was when [`KeyedState::checkpoint`] returned.
+    pub fn hash(self) -> Result<CheckpointFiles, StateError> {
+        self.link()?;
+        let positions = Database::read_positions(&self.target)?;
+        let files = self.files()?;
+        Ok(CheckpointFiles { files, redo_from: positions.redo_from, newest: positions.newest })
     }
 
-    /// Hashes the files that no earlier checkpoint of this open state has hashed. Reads them, so not on the partition's thread.
-    pub fn hash(self) -> Result<CheckpointFiles, StateError> {
+    fn link(&self) -> Result<(), StateError> {
+        // Closing the state waits for this lock; the database must be let go of before it is.
+        let _linking = self.linking.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = self.db.upgrade().ok_or_else(|| StateError::Closed { dir: self.dir.clone() })?;
+        db.checkpoint(&self.target)
+    }
+
+    fn files(&self) -> Result<Vec<CheckpointFile>, StateError> {
         let io = |action, path: &Path| {
             let path = path.to_owned();
             move |source| StateError::Io { action, path, source }
         };
         let mut files = Vec::new();
-        for file in std::fs::read_dir(&self.dir).map_err(io("list", &self.dir))? {
-            let file = file.map_err(io("list", &self.dir))?;
+        for file in std::fs::read_dir(&self.target).map_err(io("list", &self.target))? {
+            let file = file.map_err(io("list", &self.target))?;
             let (path, name) = (file.path(), file.file_name().to_string_lossy().into_owned());
+            // Reading the positions has left a log of it.
+            if name.starts_with("LOG") {
+                continue;
+            }
             let length = file.metadata().map_err(io("inspect", &path))?.len();
             let is_table = name.ends_with(".sst");
             let known =
@@ -126,7 +140,7 @@ impl Checkpoint {
         let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         hashes.retain(|name, _| files.binary_search_by(|file| file.name.cmp(name)).is_ok());
         drop(hashes);
-        Ok(CheckpointFiles { files, redo_from: self.redo_from, newest: self.newest })
+        Ok(files)
     }
 }
 

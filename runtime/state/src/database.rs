@@ -25,7 +25,9 @@ use crate::{groups, layout, row};
 /// Files a database keeps open.
 const OPEN_FILES_MAX: i32 = 256;
 /// Largest memtable of a database; the process-wide limit usually acts before.
-const MEMTABLE_BYTES: usize = 32 << 20;
+const MEMTABLE_BYTES: usize = 16 << 20;
+/// Memtables that may wait for their flush before writes stop.
+const MEMTABLES_MAX: i32 = 6;
 /// Memtables grow in these steps, which small databases hardly exceed.
 const ARENA_BYTES: usize = 128 << 10;
 /// Block size before compression.
@@ -113,14 +115,34 @@ impl Database {
         self.db.flush_opt(&options).map_err(|source| classify(&self.dir, "flush", source))
     }
 
-    /// Makes a copy by hard links in `target`, which must not exist.
+    /// Flushes and makes a copy by hard links in `target`, which must not exist.
     pub fn checkpoint(&self, target: &Path) -> Result<(), StateError> {
         rocksdb::checkpoint::Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(target))
             .map_err(|source| classify(&self.dir, "make a checkpoint", source))
     }
 
-    /// Estimated bytes of live data on disk, and bytes of memtables.
+    /// Where the database in `dir`, which nobody writes to, stands.
+    pub fn read_positions(dir: &Path) -> Result<LocalState, StateError> {
+        let failed = |source| classify(dir, "read", source);
+        let db = DB::open_for_read_only(&Options::default(), dir, false).map_err(failed)?;
+        match db.get(layout::POSITIONS).map_err(failed)? {
+            Some(positions) => LocalState::decode(&positions, dir),
+            None => Err(StateError::Damaged {
+                dir: dir.to_owned(),
+                fact: "it has no log positions".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a write would wait because flushes or compactions are behind.
+    pub fn is_stalled(&self) -> bool {
+        let property = |name: &str| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
+        property("rocksdb.is-write-stopped") != 0
+            || property("rocksdb.actual-delayed-write-rate") != 0
+    }
+
+    /// Bytes of table files on disk, and bytes of memtables.
     pub fn sizes(&self) -> (u64, u64) {
         let property = |name: &str| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
         (property("rocksdb.total-sst-files-size"), property("rocksdb.cur-size-all-mem-tables"))
@@ -281,6 +303,7 @@ fn family_options(shared: &Shared, committed_time: &Arc<AtomicI64>) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_write_buffer_number(MEMTABLES_MAX);
     options.set_arena_block_size(ARENA_BYTES);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_target_file_size_base(32 << 20);

@@ -72,6 +72,12 @@ pub enum StateError {
         /// Its folder.
         dir: PathBuf,
     },
+    /// A checkpoint was to be taken of a state that is no longer open.
+    #[error("the state in {dir} was closed before its checkpoint was taken")]
+    Closed {
+        /// Its folder.
+        dir: PathBuf,
+    },
     /// A file of a checkpoint is not what its manifest says.
     #[error("checkpoint file {name}: {fact}")]
     CheckpointFile {
@@ -93,7 +99,7 @@ impl StateError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Damaged { .. } | Self::Failed { .. } => ErrorKind::Wipe,
-            Self::Database { .. } | Self::Io { .. } => ErrorKind::Retry,
+            Self::Database { .. } | Self::Io { .. } | Self::Closed { .. } => ErrorKind::Retry,
             Self::KindChanged { .. }
             | Self::TooManyStates { .. }
             | Self::CheckpointFile { .. }

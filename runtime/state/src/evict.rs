@@ -17,6 +17,9 @@ pub(crate) struct Hands {
 /// Bytes of dirty victims that are written together.
 const VICTIM_BYTES: usize = 256 << 10;
 
+/// Groups looked at beside one per evicted element.
+const GROUPS_LOOKED_AT: u64 = 64;
+
 /// Moves a hand over a circle of `bound` places.
 fn advance(hand: &mut usize, bound: usize) -> u32 {
     if *hand >= bound {
@@ -56,8 +59,9 @@ impl KeyedState {
         let all = slots + self.groups.bytes as u128;
         let from_slots = (excess as u128 * slots / all.max(1)) as usize;
         self.evict_slots(&mut batch, from_slots)?;
+        let before = self.counts.evictions;
         self.evict_elements(&mut batch, excess - from_slots)?;
-        self.evict_groups();
+        self.evict_groups(self.counts.evictions - before + GROUPS_LOOKED_AT);
         if !batch.is_empty() {
             self.write(&mut batch)?;
         }
@@ -111,10 +115,10 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Drops groups of which nothing is cached.
-    fn evict_groups(&mut self) {
+    /// Drops groups of which nothing is cached, looking at `steps` of them.
+    fn evict_groups(&mut self, steps: u64) {
         let bound = self.groups.groups.bound();
-        for _ in 0..bound {
+        for _ in 0..steps.min(bound as u64) {
             let id = advance(&mut self.hands.group, bound);
             let Some(group) = self.groups.groups.get(id) else { continue };
             let is_held = group.clear.is_dirty() || group.aside > self.ledger.acknowledged;

@@ -1,7 +1,7 @@
 //! The state of one partition: opening it, the running commit, and value states.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_core::description::{StateKind, StateSpec, TimerSpec};
 use millstream_core::ids::{CommitNumber, LogPoint};
@@ -51,13 +51,16 @@ pub struct KeyedState {
     pub(crate) ledger: Ledger,
     pub(crate) slots: Slots,
     pub(crate) groups: Groups,
-    pub(crate) db: Option<Database>,
+    /// Shared with checkpoints that are being taken.
+    pub(crate) db: Option<Arc<Database>>,
     /// The newest commit of which something may be in the database.
     pub(crate) newest: LogPoint,
     /// A write failed half-way: memory no longer knows what the database holds.
     pub(crate) failed: bool,
     pub(crate) hands: crate::evict::Hands,
     pub(crate) hashes: HashCache,
+    /// Held while a checkpoint uses the database.
+    pub(crate) linking: Arc<Mutex<()>>,
     pub(crate) counts: Counts,
     /// Buffers kept between calls.
     pub(crate) prefix: Vec<u8>,
@@ -87,7 +90,7 @@ impl KeyedState {
                 ledger.resume(positions.redo_from, positions.processing_time);
                 local = Some(positions);
             }
-            db = Some(opened);
+            db = Some(Arc::new(opened));
         }
         let mut state = Self {
             dir: dir.to_owned(),
@@ -105,6 +108,7 @@ impl KeyedState {
             failed: false,
             hands: crate::evict::Hands::default(),
             hashes: HashCache::default(),
+            linking: Arc::default(),
             counts: Counts::default(),
             prefix: Vec::new(),
             key: Vec::new(),
@@ -246,6 +250,14 @@ impl KeyedState {
 
     /// Drops the state. The database keeps what was written to it, which is all acknowledged.
     pub fn abandon(self) {}
+}
+
+impl Drop for KeyedState {
+    /// Waits for a checkpoint that is being linked, so that the folder is free afterwards.
+    fn drop(&mut self) {
+        self.db = None;
+        drop(self.linking.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// When something written at `now` expires.

@@ -39,6 +39,11 @@ pub struct StateMetrics {
 }
 
 impl KeyedState {
+    /// Memory that is not in the database yet, bytes. Costs nothing, unlike [`metrics`](Self::metrics).
+    pub fn dirty_bytes(&self) -> usize {
+        self.ledger.dirty_bytes
+    }
+
     /// The figures now. Asks the database, so not for every slice.
     pub fn metrics(&mut self) -> StateMetrics {
         let (database_bytes, memtable_bytes) = self.db.as_ref().map_or((0, 0), |db| db.sizes());
@@ -47,7 +52,7 @@ impl KeyedState {
             cached_bytes: self.cached_bytes() as u64,
             dirty_bytes: self.ledger.dirty_bytes as u64,
             cached_keys: self.slots.len() as u64,
-            cached_elements: self.groups.elements.iter().count() as u64,
+            cached_elements: self.groups.elements.len() as u64,
             database_bytes,
             memtable_bytes,
             hits: self.counts.hits,

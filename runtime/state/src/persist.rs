@@ -27,6 +27,8 @@ pub struct Progress {
     pub acknowledged: LogPoint,
     /// Nothing was left that may be written now.
     pub done: bool,
+    /// The database is behind with its flushes and compactions and was spared: come back later.
+    pub stalled: bool,
 }
 
 impl KeyedState {
@@ -36,20 +38,34 @@ impl KeyedState {
     /// May be called at any time between calls of the guest, also while a commit is in flight and the next slice
     /// is being computed. What an unacknowledged commit wrote last is passed over; the next commit that overwrites it
     /// leaves its old content to a later call. So keys that every commit writes hold `redo_from` back
-    /// by two calls at most, provided that commits go on or are acknowledged between them.
+    /// by two calls at most, provided that commits go on or are acknowledged between them. Does not wait for a
+    /// database that is behind.
     pub fn persist(&mut self, budget_bytes: usize) -> Result<Progress, StateError> {
         self.check()?;
+        let stalled = self.db.as_ref().is_some_and(|db| db.is_stalled());
         let mut written = 0;
-        let done =
-            self.persist_steps(budget_bytes, &mut written).inspect_err(|_| self.failed = true)?;
-        self.counts.persisted_bytes += written as u64;
+        let done = !stalled && self.persist_counted(budget_bytes, &mut written)?;
         Ok(Progress {
             written_bytes: written,
             dirty_bytes: self.ledger.dirty_bytes,
             redo_from: self.redo_from(),
             acknowledged: self.ledger.acknowledged_point(),
             done,
+            stalled,
         })
+    }
+
+    /// Persists everything acknowledged and records where the database then stands, however long it takes.
+    pub(crate) fn persist_all(&mut self) -> Result<(), StateError> {
+        self.check()?;
+        self.persist_counted(usize::MAX, &mut 0)?;
+        self.write(&mut Batch::default()).inspect_err(|_| self.failed = true)
+    }
+
+    fn persist_counted(&mut self, budget: usize, written: &mut usize) -> Result<bool, StateError> {
+        let done = self.persist_steps(budget, written).inspect_err(|_| self.failed = true)?;
+        self.counts.persisted_bytes += *written as u64;
+        Ok(done)
     }
 
     /// The last commit all of whose effects are in the database (or that had none); number 0 before the first.
@@ -73,7 +89,8 @@ impl KeyedState {
     pub(crate) fn database(&mut self) -> Result<&Database, StateError> {
         if self.db.is_none() {
             let shared = self.account.shared().clone();
-            self.db = Some(Database::open(&self.dir, &shared, self.ledger.committed_time())?);
+            self.db =
+                Some(Database::open(&self.dir, &shared, self.ledger.committed_time())?.into());
         }
         Ok(self.db.as_ref().expect("opened above"))
     }
@@ -201,11 +218,6 @@ impl KeyedState {
         self.add(batch, &change)?;
         self.groups.mark_cleared(group, &mut self.ledger);
         Ok(change.bytes())
-    }
-
-    /// Records where the database stands although nothing else is written.
-    pub(crate) fn write_positions(&mut self) -> Result<(), StateError> {
-        self.write(&mut Batch::default()).inspect_err(|_| self.failed = true)
     }
 
     /// Writes a batch together with where the database then stands.

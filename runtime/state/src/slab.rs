@@ -35,6 +35,11 @@ impl<T> Slab<T> {
         self.items.get(i as usize)?.as_ref()
     }
 
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len() - self.free.len()
+    }
+
     /// One more than the largest index ever used.
     pub fn bound(&self) -> usize {
         self.items.len()

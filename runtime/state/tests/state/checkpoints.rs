@@ -111,3 +111,25 @@ fn what_differs_from_the_manifest_is_refused() {
     let fact = refusal(&|path| std::fs::write(path.with_file_name("extra"), b"").unwrap());
     assert_eq!(fact, "does not belong to the checkpoint");
 }
+
+#[test]
+fn a_closed_state_gives_no_checkpoint_and_its_folder_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Shared::new(Budgets::default());
+    let state = dir.path().join("state");
+    let mut world = World::open(3, &state, &shared, Vec::new()).unwrap();
+    for _ in 0..200 {
+        world.step().unwrap();
+    }
+    let late = world.state.checkpoint(&dir.path().join("late")).unwrap();
+    let taken = world.state.checkpoint(&dir.path().join("taken")).unwrap();
+    // Either it is taken before the state closes, or it says that it was too late.
+    let taking = std::thread::spawn(move || taken.hash());
+    let log = world.crash();
+    assert!(matches!(late.hash(), Err(StateError::Closed { .. })));
+    World::open(4, &state, &shared, log).unwrap();
+    match taking.join().unwrap() {
+        Ok(checkpoint) => assert!(!checkpoint.files.is_empty()),
+        Err(error) => assert!(matches!(error, StateError::Closed { .. }), "{error}"),
+    }
+}
