@@ -14,6 +14,8 @@
 //! (57-90 k/s). A fast batch needs `allow_batched` on the stream, acknowledges only every 500 messages and none of the rest until it
 //! is closed; for a tenth of the CPU that is not worth a second protocol.
 
+#[cfg(test)]
+mod conformance;
 mod facts;
 mod ids;
 mod jetstream;
