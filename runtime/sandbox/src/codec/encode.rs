@@ -192,7 +192,7 @@ mod tests {
                 r#"{"n":0,"ok":false,"score":5.5e-05,"txn":"z"}"#,
             ]
         );
-        assert_eq!(lines(&fields, &[], 3)[1].contains(r#""score":null"#), true);
+        assert!(lines(&fields, &[], 3)[1].contains(r#""score":null"#));
     }
 
     #[test]
