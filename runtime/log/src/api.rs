@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{self, RawMessage};
 use async_nats::jetstream::{self, message::StreamMessage};
 use bytes::Bytes;
@@ -170,6 +171,33 @@ async fn request(
                 _ => return Err(ApiError::Other(chain(&error))),
             },
         }
+    }
+}
+
+/// Publishes once and waits for the acknowledgement. [`ApiError::TimedOut`] also when the connection was lost:
+/// nobody knows.
+pub(crate) async fn publish(
+    connection: &Connection,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<PublishAck, ApiError> {
+    use async_nats::RequestErrorKind as Kind;
+    let mut losses = connection.losses.clone();
+    losses.mark_unchanged();
+    let request = async_nats::Request::new().headers(headers).payload(payload);
+    let reply = tokio::select! {
+        biased;
+        reply = connection.client.send_request(subject, request) => reply,
+        Ok(()) = losses.changed() => return Err(ApiError::TimedOut),
+    };
+    match reply {
+        Ok(reply) => parse(&reply.payload),
+        Err(error) => Err(match error.kind() {
+            Kind::TimedOut => ApiError::TimedOut,
+            Kind::NoResponders => ApiError::NoResponders,
+            _ => ApiError::Other(chain(&error)),
+        }),
     }
 }
 

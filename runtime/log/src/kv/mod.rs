@@ -6,11 +6,20 @@
 //! [`JetStreamKv`] works on the same buckets as the `nats kv` commands;
 //! [`MemoryKv`] is its double. One conformance suite runs on both.
 
+#[cfg(test)]
+mod conformance;
+mod jetstream;
+mod key;
+mod memory;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+pub use jetstream::JetStreamKv;
+pub use memory::MemoryKv;
 
 /// A revision of a bucket: grows with every change of any key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
