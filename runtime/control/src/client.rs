@@ -10,12 +10,13 @@ use bytes::Bytes;
 use millstream_log::connect::Connection;
 
 use crate::api::modules::{Push, Pushed};
+use crate::api::node::Info;
 use crate::api::pipelines::ManifestText;
 use crate::api::{Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
 use crate::errors;
 use crate::manifest::{Document, ModuleRef};
 use crate::problem::{Problem, Problems};
-use crate::registry::Stores;
+use crate::registry::{Stores, check_module_size};
 
 /// A typed client. Cheap to clone.
 #[derive(Clone)]
@@ -98,9 +99,12 @@ impl Client {
     /// Puts a module's bytes into the object store and registers them. `unnamed` registers them by digest alone.
     ///
     /// # Errors
-    /// As [`Client::call`]; MS1406 if the bytes cannot be stored.
+    /// As [`Client::call`]; MS1305 if the node takes no module of this size, MS1406 if the bytes cannot be stored.
     pub async fn push(&self, bytes: Bytes, by: &str, unnamed: bool) -> Result<Pushed, Problems> {
-        let store = Stores::module_bytes(&self.connection).await?;
+        // Nothing is stored that no node will register.
+        let size_max = self.call(&Info {}).await?.module_size_max;
+        check_module_size(bytes.len() as u64, size_max)?;
+        let store = Stores::module_bytes(&self.connection, 1).await?;
         let digest = store.put(bytes).await.map_err(|error| {
             Problem::new(errors::STORAGE, error.to_string())
                 .help("`millstream doctor` checks JetStream")

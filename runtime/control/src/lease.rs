@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Key of the lease.
 pub const OWNER_KEY: &str = "owner";
@@ -75,12 +76,6 @@ impl LeaseHandle {
         self.ownership.borrow().clone()
     }
 
-    /// A lease that is always held, for tests of what depends on one.
-    #[cfg(test)]
-    pub(crate) fn held() -> Self {
-        LeaseHandle { ownership: watch::channel(Ownership::Holding).1 }
-    }
-
     /// Waits until `wanted` holds. None if the lease's task ended first.
     pub async fn until(&mut self, wanted: impl FnMut(&Ownership) -> bool) -> Option<Ownership> {
         self.ownership.wait_for(wanted).await.ok().map(|ownership| ownership.clone())
@@ -105,13 +100,14 @@ struct Seen {
 
 impl Lease {
     /// Starts contending until `stop`; then the lease is given back, so that another node need not wait.
+    /// The task ends with its handle.
     pub fn start(
         bucket: Arc<dyn Kv>,
         node: &str,
         incarnation: Incarnation,
         options: LeaseOptions,
         stop: CancellationToken,
-    ) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
+    ) -> (LeaseHandle, AbortOnDropHandle<()>) {
         let (sender, receiver) = watch::channel(Ownership::Contending(None));
         let me = Holder {
             node: node.to_owned(),
@@ -119,7 +115,7 @@ impl Lease {
             refreshes: 0,
         };
         let lease = Lease { bucket, me, options, ownership: sender, seen: None };
-        (LeaseHandle { ownership: receiver }, tokio::spawn(lease.run(stop)))
+        (LeaseHandle { ownership: receiver }, AbortOnDropHandle::new(tokio::spawn(lease.run(stop))))
     }
 
     async fn run(mut self, stop: CancellationToken) {

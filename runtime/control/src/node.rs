@@ -7,6 +7,7 @@ use millstream_log::connect::Connection;
 use millstream_sandbox::Sandbox;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
 use crate::dead_letters::DeadLetters;
@@ -146,8 +147,8 @@ impl<W: Worker> Node<W> {
             changes: tokio::sync::Mutex::new(()),
             connection: self.connection.clone(),
         });
-        let answering = tokio::spawn(answer(service, serving.clone()));
-        let mut reconciling = tokio::spawn(reconciler.run(serving.clone()));
+        let answering = AbortOnDropHandle::new(tokio::spawn(answer(service, serving.clone())));
+        let mut reconciling = AbortOnDropHandle::new(tokio::spawn(reconciler.run(serving.clone())));
         let mut lost = lease.clone();
         let handled = tokio::select! {
             _ = lost.until(|ownership| matches!(ownership, Ownership::Contending(_))) => None,

@@ -16,7 +16,7 @@ mod pipelines;
 mod stores;
 
 pub use describe::describe;
-pub use modules::{ModuleRecord, Modules, Reference};
+pub use modules::{ModuleRecord, Modules, Reference, check_module_size};
 pub use pipelines::{PipelineRecord, Pipelines, Recorded};
 pub use stores::Stores;
 

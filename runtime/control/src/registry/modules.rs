@@ -381,6 +381,21 @@ impl Modules {
     }
 }
 
+/// Refuses a module of more than `size_max` bytes.
+///
+/// # Errors
+/// MS1305.
+pub fn check_module_size(size: u64, size_max: u64) -> Result<(), Problem> {
+    if size <= size_max {
+        return Ok(());
+    }
+    Err(Problem::new(
+        errors::MODULE_TOO_LARGE,
+        format!("the module has {size} bytes, at most {size_max} are allowed"),
+    )
+    .help("build with `--release`, `opt-level = \"s\"` and `strip = true`"))
+}
+
 fn not_stored(key: &Digest) -> Problem {
     Problem::new(
         errors::MODULE_NOT_STORED,

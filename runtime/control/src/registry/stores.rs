@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use millstream_log::blobs::Blobs;
+use millstream_log::Name;
+use millstream_log::blobs::{Blobs, JetStreamBlobs};
 use millstream_log::connect::Connection;
-use millstream_log::kv::Kv;
+use millstream_log::kv::{BucketOptions, JetStreamKv, Kv};
 
+use super::{LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, blob_storage, storage};
+use crate::errors;
 use crate::problem::Problem;
 
 /// What the control plane stores in.
@@ -23,12 +26,46 @@ pub struct Stores {
 
 impl Stores {
     /// Opens all; makes those that are missing with so many replicas.
-    pub async fn open(_connection: &Connection, _replicas: usize) -> Result<Stores, Problem> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// MS1406.
+    pub async fn open(connection: &Connection, replicas: usize) -> Result<Stores, Problem> {
+        Ok(Stores {
+            modules: bucket(connection, MODULES_BUCKET, replicas).await?,
+            module_bytes: Self::module_bytes(connection, replicas).await?,
+            pipelines: bucket(connection, PIPELINES_BUCKET, replicas).await?,
+            leases: bucket(connection, LEASES_BUCKET, replicas).await?,
+        })
     }
 
-    /// The object store of modules' bytes alone, as clients need it.
-    pub async fn module_bytes(_connection: &Connection) -> Result<Arc<dyn Blobs>, Problem> {
-        unimplemented!()
+    /// The object store of modules' bytes alone, as clients need it; made with so many replicas if it is missing.
+    ///
+    /// # Errors
+    /// MS1406.
+    pub async fn module_bytes(
+        connection: &Connection,
+        replicas: usize,
+    ) -> Result<Arc<dyn Blobs>, Problem> {
+        let name = valid(MODULES_BUCKET)?;
+        let store = JetStreamBlobs::open(connection, &name, replicas)
+            .await
+            .map_err(|error| blob_storage(&error))?;
+        Ok(Arc::new(store))
     }
+}
+
+async fn bucket(
+    connection: &Connection,
+    name: &str,
+    replicas: usize,
+) -> Result<Arc<dyn Kv>, Problem> {
+    let options = BucketOptions { replicas, ..BucketOptions::default() };
+    let bucket = JetStreamKv::open(connection, &valid(name)?, &options)
+        .await
+        .map_err(|error| storage(&error))?;
+    Ok(Arc::new(bucket))
+}
+
+fn valid(name: &str) -> Result<Name, Problem> {
+    Name::new(name).map_err(|error| Problem::new(errors::STORAGE, error.to_string()))
 }

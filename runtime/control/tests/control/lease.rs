@@ -1,0 +1,98 @@
+//! One owner at a time, and the next one after it.
+
+use std::sync::Arc;
+
+use millstream_control::lease::{Holder, Lease, OWNER_KEY, Ownership};
+use millstream_control::registry::Stores;
+use millstream_core::ids::Incarnation;
+use millstream_log::server::{NatsServer, ServerOptions};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Cluster, PATIENCE, QUICK_LEASE, RunningNode, connect, guest, manifest};
+
+async fn until(handle: &mut millstream_control::lease::LeaseHandle, wanted: Ownership) {
+    let waiting = handle.until(|ownership| *ownership == wanted);
+    let found = tokio::time::timeout(PATIENCE, waiting).await;
+    found.unwrap_or_else(|_| panic!("not {wanted:?} in time")).expect("the lease runs");
+}
+
+#[tokio::test]
+async fn the_second_contender_waits_for_the_expiry_or_the_release() {
+    let server = NatsServer::start(ServerOptions::default()).await.unwrap();
+    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let contend = |node: &str, number| {
+        let stop = CancellationToken::new();
+        let bucket = Arc::clone(&stores.leases);
+        let (handle, task) =
+            Lease::start(bucket, node, Incarnation(number), QUICK_LEASE, stop.clone());
+        (handle, task, stop)
+    };
+    let (mut first, first_task, _first_stop) = contend("a", 1);
+    until(&mut first, Ownership::Holding).await;
+    let (mut second, second_task, second_stop) = contend("b", 2);
+    until(&mut second, Ownership::Contending(Some("a".into()))).await;
+
+    // A crash: nobody refreshes any more. Not before the expiry the other one takes over.
+    let crashed = Instant::now();
+    first_task.abort();
+    until(&mut second, Ownership::Holding).await;
+    let waited = crashed.elapsed();
+    assert!(waited >= QUICK_LEASE.expiry - QUICK_LEASE.refresh, "taken over after {waited:?}");
+
+    // A graceful end: the third one need not wait.
+    let (mut third, third_task, third_stop) = contend("c", 3);
+    until(&mut third, Ownership::Contending(Some("b".into()))).await;
+    second_stop.cancel();
+    second_task.await.unwrap();
+    until(&mut third, Ownership::Holding).await;
+    third_stop.cancel();
+    third_task.await.unwrap();
+    assert_eq!(stores.leases.get(OWNER_KEY).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_owner_that_was_replaced_notices() {
+    let server = NatsServer::start(ServerOptions::default()).await.unwrap();
+    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stop = CancellationToken::new();
+    let bucket = Arc::clone(&stores.leases);
+    let (mut lease, task) = Lease::start(bucket, "a", Incarnation(1), QUICK_LEASE, stop.clone());
+    until(&mut lease, Ownership::Holding).await;
+    let usurper = Holder { node: "z".into(), incarnation: "9".into(), refreshes: 0 };
+    stores.leases.put(OWNER_KEY, serde_json::to_vec(&usurper).unwrap().into()).await.unwrap();
+    until(&mut lease, Ownership::Contending(Some("z".into()))).await;
+    // And takes the lease back when the other one is silent.
+    until(&mut lease, Ownership::Holding).await;
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn pipelines_move_to_the_next_node_when_their_node_dies() {
+    let cluster = Cluster::start().await;
+    let module = cluster.push(guest(), false).await.unwrap().module;
+    cluster.apply(&manifest("p", &format!("sha256:{}", module.digest))).await.unwrap();
+    cluster.node.worker.called("resume p").await;
+    let standby = RunningNode::start(&cluster.server, "n2").await;
+    assert!(standby.worker.calls().is_empty());
+    cluster.node.crash().await;
+    standby.worker.called("resume p").await;
+    standby.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_without_a_broker_doubts_and_recovers() {
+    let mut server = NatsServer::start(ServerOptions::default()).await.unwrap();
+    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stop = CancellationToken::new();
+    let bucket = Arc::clone(&stores.leases);
+    let (mut lease, task) = Lease::start(bucket, "a", Incarnation(1), QUICK_LEASE, stop.clone());
+    until(&mut lease, Ownership::Holding).await;
+    server.kill9();
+    until(&mut lease, Ownership::Doubtful).await;
+    server.restart().await.unwrap();
+    until(&mut lease, Ownership::Holding).await;
+    stop.cancel();
+    task.await.unwrap();
+}

@@ -1,0 +1,8 @@
+//! The control plane against real nats-server processes, with a worker that only writes down what it is asked.
+
+mod api;
+mod dead_letters;
+mod lease;
+mod pipelines;
+mod support;
+mod worker;

@@ -1,0 +1,222 @@
+//! A worker that records calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use millstream_control::api::Data;
+use millstream_control::api::checkpoints::{CheckpointFile, CheckpointInfo};
+use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
+use millstream_control::api::status::{
+    PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
+};
+use millstream_control::worker::{Worker, WorkerError};
+use millstream_engine::spec::PipelineSpec;
+use tokio::sync::watch;
+
+/// What a pipeline of the double is.
+#[derive(Clone)]
+struct Running {
+    spec: PipelineSpec,
+    paused: bool,
+}
+
+/// The double: a set of pipelines, a list of calls, and pipelines that it refuses.
+pub struct RecordingWorker {
+    running: Mutex<BTreeMap<String, Running>>,
+    refused: Mutex<BTreeMap<String, String>>,
+    endless_drains: Mutex<BTreeSet<String>>,
+    calls: watch::Sender<Vec<String>>,
+}
+
+impl RecordingWorker {
+    pub fn new() -> Self {
+        RecordingWorker {
+            running: Mutex::default(),
+            refused: Mutex::default(),
+            endless_drains: Mutex::default(),
+            calls: watch::channel(Vec::new()).0,
+        }
+    }
+
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.borrow().clone()
+    }
+
+    /// Waits until `wanted` holds for the calls so far.
+    pub async fn until(&self, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let mut calls = self.calls.subscribe();
+        let waiting = calls.wait_for(|calls| wanted(calls));
+        let found = tokio::time::timeout(super::support::PATIENCE, waiting).await;
+        match found {
+            Ok(calls) => calls.expect("the sender lives").clone(),
+            Err(_) => panic!("not in time; calls: {:#?}", self.calls()),
+        }
+    }
+
+    /// Waits until a call of this text was made.
+    pub async fn called(&self, call: &str) -> Vec<String> {
+        self.until(|calls| calls.iter().any(|made| made == call)).await
+    }
+
+    /// Refuses to apply a pipeline from now on, or no longer.
+    pub fn refuse(&self, pipeline: &str, reason: Option<&str>) {
+        let mut refused = self.refused.lock().unwrap();
+        match reason {
+            Some(reason) => refused.insert(pipeline.to_owned(), reason.to_owned()),
+            None => refused.remove(pipeline),
+        };
+    }
+
+    /// Drains of this pipeline never end.
+    pub fn never_drain(&self, pipeline: &str) {
+        self.endless_drains.lock().unwrap().insert(pipeline.to_owned());
+    }
+
+    /// The specification that runs.
+    pub fn spec(&self, pipeline: &str) -> Option<PipelineSpec> {
+        self.running.lock().unwrap().get(pipeline).map(|running| running.spec.clone())
+    }
+
+    fn note(&self, call: String) {
+        self.calls.send_modify(|calls| calls.push(call));
+    }
+
+    fn set_paused(&self, pipeline: &str, paused: bool) -> Result<(), WorkerError> {
+        let mut running = self.running.lock().unwrap();
+        let pipeline = running.get_mut(pipeline).ok_or(WorkerError::NotRunning)?;
+        pipeline.paused = paused;
+        Ok(())
+    }
+
+    fn require(&self, pipeline: &str) -> Result<(), WorkerError> {
+        if self.running.lock().unwrap().contains_key(pipeline) {
+            Ok(())
+        } else {
+            Err(WorkerError::NotRunning)
+        }
+    }
+}
+
+fn digest(spec: &PipelineSpec) -> String {
+    spec.stages[0].module.digest().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Worker for RecordingWorker {
+    async fn apply(&self, spec: PipelineSpec) -> Result<(), WorkerError> {
+        let name = spec.name.clone();
+        if let Some(reason) = self.refused.lock().unwrap().get(&name) {
+            self.note(format!("refuse {name}"));
+            return Err(WorkerError::Failed(reason.clone()));
+        }
+        let call = format!("apply {name} {}", digest(&spec));
+        let mut running = self.running.lock().unwrap();
+        let paused = running.get(&name).is_some_and(|running| running.paused);
+        running.insert(name, Running { spec, paused });
+        drop(running);
+        self.note(call);
+        Ok(())
+    }
+
+    async fn pause(&self, pipeline: &str) -> Result<(), WorkerError> {
+        self.set_paused(pipeline, true)?;
+        self.note(format!("pause {pipeline}"));
+        Ok(())
+    }
+
+    async fn resume(&self, pipeline: &str) -> Result<(), WorkerError> {
+        self.set_paused(pipeline, false)?;
+        self.note(format!("resume {pipeline}"));
+        Ok(())
+    }
+
+    async fn stop(&self, pipeline: &str, drain: bool) -> Result<(), WorkerError> {
+        self.note(format!("stop {pipeline}{}", if drain { " drain" } else { "" }));
+        if drain && self.endless_drains.lock().unwrap().contains(pipeline) {
+            std::future::pending::<()>().await;
+        }
+        self.running.lock().unwrap().remove(pipeline);
+        Ok(())
+    }
+
+    async fn delete(&self, pipeline: &str, stages: &[String]) -> Result<(), WorkerError> {
+        self.running.lock().unwrap().remove(pipeline);
+        self.note(format!("delete {pipeline} {}", stages.join(",")));
+        Ok(())
+    }
+
+    async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {
+        let running = self.running.lock().unwrap();
+        let pipeline = running.get(pipeline)?;
+        let phase = if pipeline.paused { Phase::Paused } else { Phase::Running };
+        let stages = pipeline.spec.stages.iter().map(|stage| StageStatus {
+            name: stage.name.clone(),
+            module: String::new(),
+            partitions: (0..stage.partitions)
+                .map(|partition| PartitionStatus {
+                    partition,
+                    phase,
+                    positions: vec![PositionStatus {
+                        source: "commands".into(),
+                        position: 5,
+                        last: 7,
+                        lag: 2,
+                    }],
+                    ..PartitionStatus::default()
+                })
+                .collect(),
+        });
+        Some(PipelineStatus { phase, reason: None, stages: stages.collect() })
+    }
+
+    async fn state_get(
+        &self,
+        pipeline: &str,
+        stage: &str,
+        key: &[u8],
+    ) -> Result<KeyState, WorkerError> {
+        self.require(pipeline)?;
+        let content = Content::Value(Data::from(format!("state of {stage}")));
+        Ok(KeyState {
+            key: Data(key.to_vec()),
+            partition: 1,
+            states: vec![StateContent { name: "count".into(), content, truncated: false }],
+            timers: Vec::new(),
+        })
+    }
+
+    async fn state_keys(
+        &self,
+        pipeline: &str,
+        _stage: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> Result<Keys, WorkerError> {
+        self.require(pipeline)?;
+        let all = (0..10u8).map(|number| [prefix, &[b'0' + number]].concat());
+        let mut keys: Vec<Data> =
+            all.filter(|key| after.is_none_or(|after| key.as_slice() > after)).map(Data).collect();
+        let more = keys.len() > limit as usize;
+        keys.truncate(limit as usize);
+        Ok(Keys { keys, more })
+    }
+
+    async fn checkpoint(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
+        self.require(pipeline)?;
+        self.checkpoints(pipeline).await
+    }
+
+    async fn checkpoints(&self, _pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
+        let file = CheckpointFile { name: "000001.sst".into(), hash: "ab".into(), size: 3 };
+        let files = vec![file];
+        Ok(vec![CheckpointInfo {
+            stage: "work".into(),
+            partition: 0,
+            commit: 9,
+            at_ms: 1,
+            size: 3,
+            files,
+        }])
+    }
+}
