@@ -28,6 +28,8 @@ const OPEN_FILES_MAX: i32 = 256;
 const MEMTABLE_BYTES: usize = 16 << 20;
 /// Memtables that may wait for their flush before writes stop.
 const MEMTABLES_MAX: i32 = 6;
+/// Young tables at which writes are slowed down, and at which they stop: late, as persisting comes in bursts.
+const YOUNG_TABLES: (i32, i32) = (40, 64);
 /// Memtables grow in these steps, which small databases hardly exceed.
 const ARENA_BYTES: usize = 128 << 10;
 /// Block size before compression.
@@ -40,6 +42,9 @@ const BACKGROUND_JOBS: i32 = 2;
 const RANGE_DELETIONS_MAX: &str = "128";
 /// A clear removes this many rows one by one before it resorts to a range deletion.
 const CLEAR_ROWS_MAX: usize = 64;
+
+const OPEN: &str = "open";
+const CHECKPOINT: &str = "make a checkpoint";
 
 /// One partition's database.
 pub(crate) struct Database {
@@ -68,7 +73,7 @@ impl Database {
         let families =
             [ColumnFamilyDescriptor::new("default", family_options(shared, committed_time))];
         let db = DB::open_cf_descriptors(&database_options(shared), dir, families)
-            .map_err(|source| classify(dir, "open", source))?;
+            .map_err(|source| classify(dir, OPEN, source))?;
         db.set_options(&[("memtable_max_range_deletions", RANGE_DELETIONS_MAX)])
             .map_err(|source| classify(dir, "set options", source))?;
         let mut unlogged = WriteOptions::default();
@@ -119,7 +124,7 @@ impl Database {
     pub fn checkpoint(&self, target: &Path) -> Result<(), StateError> {
         rocksdb::checkpoint::Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(target))
-            .map_err(|source| classify(&self.dir, "make a checkpoint", source))
+            .map_err(|source| classify(&self.dir, CHECKPOINT, source))
     }
 
     /// Where the database in `dir`, which nobody writes to, stands.
@@ -260,13 +265,17 @@ impl Batch {
 /// Whether RocksDB's complaint is about the folder's content or about the machine.
 fn classify(dir: &Path, action: &'static str, source: rocksdb::Error) -> StateError {
     let text = source.as_ref();
-    let missing = text.contains("No such file") || text.contains("does not exist");
-    match source.kind() {
-        rocksdb::ErrorKind::Corruption | rocksdb::ErrorKind::InvalidArgument => {
-            StateError::Damaged { dir: dir.to_owned(), fact: text.to_owned() }
-        }
-        _ if missing => StateError::Damaged { dir: dir.to_owned(), fact: text.to_owned() },
-        _ => StateError::Database { dir: dir.to_owned(), action, source },
+    let is_damage = match source.kind() {
+        rocksdb::ErrorKind::Corruption => true,
+        // A checkpoint's target, too, may be missing or unfit.
+        _ if action == CHECKPOINT => false,
+        rocksdb::ErrorKind::InvalidArgument => action == OPEN,
+        _ => text.contains("No such file") || text.contains("does not exist"),
+    };
+    if is_damage {
+        StateError::Damaged { dir: dir.to_owned(), fact: text.to_owned() }
+    } else {
+        StateError::Database { dir: dir.to_owned(), action, source }
     }
 }
 
@@ -304,6 +313,8 @@ fn family_options(shared: &Shared, committed_time: &Arc<AtomicI64>) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_write_buffer_number(MEMTABLES_MAX);
+    options.set_level_zero_slowdown_writes_trigger(YOUNG_TABLES.0);
+    options.set_level_zero_stop_writes_trigger(YOUNG_TABLES.1);
     options.set_arena_block_size(ARENA_BYTES);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_target_file_size_base(32 << 20);

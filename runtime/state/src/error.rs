@@ -98,8 +98,10 @@ impl StateError {
     /// What to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Damaged { .. } | Self::Failed { .. } => ErrorKind::Wipe,
-            Self::Database { .. } | Self::Io { .. } | Self::Closed { .. } => ErrorKind::Retry,
+            Self::Damaged { .. } => ErrorKind::Wipe,
+            Self::Database { .. } | Self::Io { .. } | Self::Closed { .. } | Self::Failed { .. } => {
+                ErrorKind::Retry
+            }
             Self::KindChanged { .. }
             | Self::TooManyStates { .. }
             | Self::CheckpointFile { .. }

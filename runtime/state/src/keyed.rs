@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Counts;
 use crate::positions::LocalState;
 use crate::row;
-use crate::slots::{SlotId, Slots};
+use crate::slots::{LOOKAHEAD, SlotId, Slots};
 
 /// A declared value state: where it is in a row, and how long it lives.
 #[derive(Clone, Copy)]
@@ -174,12 +174,25 @@ impl KeyedState {
     ) -> Result<(), StateError> {
         out.clear();
         self.missed.clear();
-        for (hash, key) in keys {
-            let (slot, new) = self.slots.find_or_add(hash, key);
-            if new {
-                self.missed.push(slot);
+        let mut keys = keys.into_iter();
+        let mut ahead: [(u64, &[u8]); LOOKAHEAD] = [(0, &[]); LOOKAHEAD];
+        loop {
+            let mut count = 0;
+            for (place, key) in ahead.iter_mut().zip(keys.by_ref()) {
+                *place = key;
+                count += 1;
             }
-            out.push(SlotId(slot));
+            self.slots.warm(&ahead[..count]);
+            for &(hash, key) in &ahead[..count] {
+                let (slot, new) = self.slots.find_or_add(hash, key);
+                if new {
+                    self.missed.push(slot);
+                }
+                out.push(SlotId(slot));
+            }
+            if count < LOOKAHEAD {
+                break;
+            }
         }
         self.counts.hits += (out.len() - self.missed.len()) as u64;
         self.counts.misses += self.missed.len() as u64;

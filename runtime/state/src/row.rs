@@ -140,6 +140,12 @@ impl KeyedRow {
         self.buffer.len()
     }
 
+    /// The allocation's byte at `at`, if it is that long.
+    #[inline]
+    pub fn byte(&self, at: usize) -> Option<u8> {
+        self.buffer.get(at).copied()
+    }
+
     #[inline]
     pub fn get(&self, column: usize, now: i64) -> Option<&[u8]> {
         get(&self.buffer[..self.used as usize], self.key_length as usize, column, now)

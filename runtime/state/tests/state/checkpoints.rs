@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use millstream_state::{
-    Budgets, CheckpointFiles, ManifestFile, Shared, StateError, verify_restored,
+    Budgets, CheckpointFiles, ErrorKind, ManifestFile, Shared, StateError, verify_restored,
 };
 
 use crate::world::World;
@@ -110,6 +110,21 @@ fn what_differs_from_the_manifest_is_refused() {
     assert!(refusal(&|path| std::fs::write(path, &flipped).unwrap()).starts_with("has hash "));
     let fact = refusal(&|path| std::fs::write(path.with_file_name("extra"), b"").unwrap());
     assert_eq!(fact, "does not belong to the checkpoint");
+}
+
+#[test]
+fn an_unfit_target_is_not_taken_for_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Shared::new(Budgets::default());
+    let mut world = World::open(3, &dir.path().join("state"), &shared, Vec::new()).unwrap();
+    for _ in 0..50 {
+        world.step().unwrap();
+    }
+    for target in [dir.path().to_owned(), dir.path().join("no/such/folder")] {
+        let error = world.state.checkpoint(&target).unwrap().hash().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Retry, "{error:?}");
+    }
+    world.state.checkpoint(&dir.path().join("fit")).unwrap().hash().unwrap();
 }
 
 #[test]
