@@ -4,8 +4,12 @@
 use std::time::Instant;
 
 use async_nats::jetstream::stream::Config;
+use futures::TryStreamExt;
 use millstream_core::ids::Sequence;
+use millstream_log::Name;
+use millstream_log::commit_log::{Append, CommitLog, JetStreamLog, LogOptions, PartitionSubject};
 use millstream_log::connect::Connection;
+use millstream_log::egress::{JetStreamSink, Sink, SinkMessage, SinkWindow};
 use millstream_log::server::{NatsServer, ServerOptions};
 use millstream_log::source::{
     ReadAhead, Source, SourceEvent, SourceOptions, SourceReader, StartAt,
@@ -24,6 +28,12 @@ async fn main() -> Outcome {
     let wants = |name: &str| what.as_deref().is_none_or(|what| what == name);
     let server = NatsServer::start(ServerOptions::default()).await?;
     let connection = server.connect().await?;
+    if wants("log") {
+        log(&connection).await?;
+    }
+    if wants("egress") {
+        egress(&connection).await?;
+    }
     if wants("source") {
         source(&connection).await?;
     }
@@ -79,6 +89,113 @@ async fn source(connection: &Connection) -> Outcome {
             );
             reader.close().await;
         }
+    }
+    Ok(())
+}
+
+/// Appends one after another, reads them back, and trims beside appends.
+async fn log(connection: &Connection) -> Outcome {
+    for (bytes, records) in [(200, 20_000_u64), (20_000, 10_000), (100_000, 3_000)] {
+        let (pipeline, stage) = (Name::new(&format!("p{bytes}"))?, Name::new("s")?);
+        let log = JetStreamLog::open(connection, &pipeline, &LogOptions::default()).await?;
+        let subject = PartitionSubject::new(&pipeline, &stage, 0);
+        let record = bytes::Bytes::from(vec![b'x'; bytes]);
+        let (mut expected, mut times) = (Sequence(0), Vec::new());
+        let began = Instant::now();
+        for _ in 0..records {
+            let sent = Instant::now();
+            match log.append(&subject, expected, record.clone()).await {
+                Append::Appended { sequence } => expected = sequence,
+                other => return Err(format!("{other:?}").into()),
+            }
+            times.push(sent.elapsed());
+        }
+        let rate = records as f64 / began.elapsed().as_secs_f64();
+        println!("log, {bytes} B: append {rate:.0}/s, {}", percentiles(&mut times));
+
+        let began = Instant::now();
+        let read = log
+            .read(&subject, Sequence(1), expected)
+            .try_fold(0, async |count, _| Ok(count + 1))
+            .await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let megabytes = (read * bytes) as f64 / 1e6;
+        println!(
+            "log, {bytes} B: read {:.0}/s, {:.0} MB/s",
+            read as f64 / seconds,
+            megabytes / seconds
+        );
+
+        // Another partition appends while everything before is trimmed.
+        let (other, mut last) = (PartitionSubject::new(&pipeline, &stage, 1), Sequence(0));
+        let mut times = Vec::new();
+        let trim = log.purge_below(expected);
+        tokio::pin!(trim);
+        let began = Instant::now();
+        let purged = loop {
+            let sent = Instant::now();
+            let append = log.append(&other, last, record.clone());
+            tokio::pin!(append);
+            tokio::select! {
+                purged = &mut trim => break purged?,
+                outcome = &mut append => match outcome {
+                    Append::Appended { sequence } => last = sequence,
+                    outcome => return Err(format!("{outcome:?}").into()),
+                },
+            }
+            times.push(sent.elapsed());
+        };
+        println!(
+            "log, {bytes} B: trim {purged} records in {:?}; appends meanwhile {}",
+            began.elapsed(),
+            percentiles(&mut times)
+        );
+    }
+    Ok(())
+}
+
+fn percentiles(times: &mut [std::time::Duration]) -> String {
+    times.sort();
+    let at =
+        |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
+    let max = times.last().copied().unwrap_or_default();
+    format!("{} times, p50 {:?}, p99 {:?}, max {max:?}", times.len(), at(0.5), at(0.99))
+}
+
+/// Publishes with message ids as the engine does.
+async fn egress(connection: &Connection) -> Outcome {
+    const MESSAGES: u64 = 300_000;
+    let config = Config { name: "OUT".into(), subjects: vec!["out.>".into()], ..Config::default() };
+    connection.jetstream().create_stream(config).await?;
+    for messages in [1_024, 4_096] {
+        let window = SinkWindow { messages, bytes: 16 << 20 };
+        let mut sink = JetStreamSink::open(connection, "OUT", window).await?;
+        let payload = bytes::Bytes::from(vec![b'x'; PAYLOAD_BYTES]);
+        let (mut acks, mut stored) = (Vec::new(), 0);
+        let began = Instant::now();
+        for ticket in 0..MESSAGES {
+            while !sink.has_room() {
+                sink.acknowledged(&mut acks).await;
+                stored += acks.drain(..).count();
+            }
+            let message = SinkMessage {
+                ticket,
+                subject: "out.a".into(),
+                id: format!("0123456789abcdef.{messages}.{ticket}").into(),
+                cause: bytes::Bytes::from_static(b"0123456789abcdef"),
+                headers: Vec::new(),
+                payload: payload.clone(),
+            };
+            sink.send(message).await?;
+        }
+        while sink.in_flight() > 0 {
+            sink.acknowledged(&mut acks).await;
+            stored += acks.drain(..).count();
+        }
+        println!(
+            "egress, {messages} in flight: {stored} messages, {:.0}/s",
+            stored as f64 / began.elapsed().as_secs_f64()
+        );
     }
     Ok(())
 }

@@ -10,14 +10,24 @@
 //! | [`UrlBlobs`] | any URL that `object_store` was built with, `file://` now |
 //! | [`MemoryBlobs`] | the double |
 
+#[cfg(test)]
+mod conformance;
 mod digest;
+mod files;
+mod jetstream;
+mod memory;
+mod name;
+mod url;
 
 use std::path::Path;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use digest::{Digest, DigestError, Hasher};
+pub use self::digest::{Digest, DigestError, Hasher};
+pub use self::jetstream::JetStreamBlobs;
+pub use self::memory::MemoryBlobs;
+pub use self::url::UrlBlobs;
 
 /// A stored blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,6 @@
 //! answered by a follower that has not applied the newest records yet; what it lacks at the
 //! end is asked of the leader.
 
-use std::time::Duration;
-
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber, header};
 use futures::StreamExt;
 use millstream_core::ids::Sequence;
@@ -111,7 +109,7 @@ impl<'a> Reading<'a> {
                     };
                 }
                 Step::End { pending } if pending > 0 => {}
-                Step::End { .. } | Step::Nothing => return self.from_leader().await.map(Some),
+                Step::End { .. } | Step::Nothing => return self.ask_leader().await.map(Some),
                 Step::Broken => {
                     self.failures += 1;
                     if self.failures == FAILURES_MAX {
@@ -185,7 +183,7 @@ impl<'a> Reading<'a> {
 
     /// The next record as the leader has it.
     #[cold]
-    async fn from_leader(&mut self) -> Result<Entry, LogError> {
+    async fn ask_leader(&mut self) -> Result<Entry, LogError> {
         let request = MessageRequest {
             sequence: Some(self.next.0),
             next_by_subject: Some(self.subject.as_str()),
@@ -215,7 +213,6 @@ impl<'a> Reading<'a> {
 
 /// How long a batch's next message may take.
 const TIMEOUT_MS: u64 = REQUEST_TIMEOUT.as_millis() as u64;
-const _: () = assert!(REQUEST_TIMEOUT.as_nanos() % Duration::from_millis(1).as_nanos() == 0);
 
 /// The record in a message, if the message follows the previous one of its batch.
 fn record(message: Message, previous: u64) -> Option<Entry> {

@@ -21,6 +21,7 @@ pub use context::{ContextError, default_config_folder};
 pub use error::ConnectError;
 pub(crate) use error::chain;
 pub(crate) use once::connect_once;
+pub(crate) use options::without_user;
 pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
 

@@ -244,9 +244,8 @@ impl JetStreamSink {
         };
         let lost = self.line.as_ref().map(|line| line.lost.clone());
         let broken = async {
-            match lost {
-                Some(mut lost) => drop(lost.wait_for(|lost| *lost).await),
-                None => {}
+            if let Some(mut lost) = lost {
+                drop(lost.wait_for(|lost| *lost).await);
             }
         };
         tokio::select! {

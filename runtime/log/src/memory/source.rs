@@ -62,7 +62,7 @@ impl MemorySource {
         let broker = self.broker.clone();
         let name = self.stream.clone();
         let event = broker.with(&name, |stream| self.look(stream, batch));
-        event.unwrap_or_else(|| Err(SourceError::Missing { stream: name }))
+        event.unwrap_or(Err(SourceError::Missing { stream: name }))
     }
 
     fn look(
