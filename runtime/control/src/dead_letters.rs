@@ -99,6 +99,16 @@ impl DeadLetters {
         self.each(&stream, selection, limit, Action::Redrive { life }).await
     }
 
+    /// Removes what was redriven to a pipeline's stages.
+    ///
+    /// # Errors
+    /// MS1406.
+    pub async fn forget_redriven(&self, pipeline: &str) -> Result<(), Problem> {
+        let stream = self.stream(REDRIVE_STREAM, REDRIVE_PREFIX).await?;
+        let purged = stream.purge().filter(redrive_subject(pipeline, "*")).await;
+        purged.map(drop).map_err(|error| storage(REDRIVE_STREAM, &error))
+    }
+
     /// Deletes letters.
     ///
     /// # Errors

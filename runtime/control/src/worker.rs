@@ -25,14 +25,15 @@ pub enum WorkerError {
 /// the user wants something else meanwhile. A call for one pipeline must not wait for another pipeline.
 pub trait Worker: Send + Sync + 'static {
     /// Starts the pipeline, or changes the running one (same name and incarnation) to `spec` at a commit boundary.
-    /// A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is accepted; how its partitions get on is in
-    /// [`Worker::status`].
+    /// A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is accepted: what
+    /// can be known at once, such as a stream that does not exist, is an error here and is tried again with growing
+    /// pauses. How the partitions get on afterwards is in [`Worker::status`].
     fn apply(&self, spec: PipelineSpec) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops reading; keeps partitions, state and ownership.
     fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
-    /// Reads on after a pause.
+    /// Reads on after a pause; partitions that failed try again. A pipeline that reads already goes on.
     fn resume(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the pipeline and lets go of its resources; with `drain` first processes all that its sources held at

@@ -26,7 +26,7 @@ pub struct Validate {
     pub manifest: ManifestText,
 }
 
-/// Creates or changes a pipeline.
+/// Creates or changes a pipeline. A new one runs; one that is paused or stopped stays so.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Apply {
     /// The manifest.
@@ -49,6 +49,8 @@ pub struct Applied {
     pub pipeline: String,
     /// What happened.
     pub outcome: Outcome,
+    /// What is wanted of the pipeline: a stopped one does not run for being changed.
+    pub desired: Desired,
     /// Field by field; empty when created or unchanged.
     pub changes: Vec<Change>,
     /// Revision after the change (the one before, for a dry run).
@@ -173,7 +175,7 @@ pub struct Pause {
     pub by: String,
 }
 
-/// Goes on after a pause or a stop.
+/// Goes on after a pause or a stop; a failed pipeline tries again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resume {
     /// Its name.
@@ -183,7 +185,7 @@ pub struct Resume {
     pub by: String,
 }
 
-/// Stops a pipeline; `resume` or `apply` starts it again where it was.
+/// Stops a pipeline; `resume` starts it again where it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stop {
     /// Its name.

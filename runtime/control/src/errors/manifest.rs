@@ -2,7 +2,7 @@
 
 super::catalogue! {
     MANIFEST_UNREADABLE = 1001, "the manifest cannot be read",
-        "The file does not exist, may not be read, is not UTF-8, or is larger than 1 MiB.",
+        "The file does not exist, may not be read, is not UTF-8, or is larger than 256 KiB.",
         "Check the path given with `-f`. `-` reads standard input.";
     YAML_SYNTAX = 1002, "the manifest is not YAML",
         "The text breaks a rule of YAML, most often indentation, a tab, a missing colon or an unclosed quote. The place named is where the reader gave up; the mistake may be a line above.",

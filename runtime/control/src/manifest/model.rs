@@ -24,8 +24,8 @@ pub const PARTITIONS_MAX: u16 = 256;
 pub const NAME_LENGTH_MAX: usize = 40;
 /// Most sources, stages or sinks of a pipeline.
 pub const SECTION_MAX: usize = 64;
-/// Largest manifest, bytes.
-pub const MANIFEST_SIZE_MAX: usize = 1 << 20;
+/// Largest manifest, bytes: as JSON text it fits a message of the server's default size.
+pub const MANIFEST_SIZE_MAX: usize = 256 << 10;
 /// Highest `subject-token`: subjects have at most so many tokens here.
 pub const SUBJECT_TOKEN_MAX: u16 = 256;
 

@@ -1,11 +1,13 @@
 //! `module.*`.
 
+use std::collections::BTreeMap;
+
 use super::{Answer, Service};
 use crate::api::Done;
 use crate::api::modules::{List, Listing, ModuleInfo, Push, Pushed, Remove, Show};
 use crate::errors;
 use crate::problem::{Problem, Problems};
-use crate::registry::{ModuleRecord, Reference};
+use crate::registry::{ModuleRecord, PipelineRecord, Reference};
 use crate::worker::Worker;
 
 impl<W: Worker> Answer<Push> for Service<W> {
@@ -17,17 +19,16 @@ impl<W: Worker> Answer<Push> for Service<W> {
             tracing::info!(module = %record.name, version = %record.version, digest = %record.digest, "module registered");
         }
         let named = self.modules.is_named(&record).await?;
-        Ok(Pushed { module: self.info(record, named).await?, new })
+        Ok(Pushed { module: info(record, named, &self.users().await?), new })
     }
 }
 
 impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, _: List) -> Result<Listing, Problems> {
-        let mut modules = Vec::new();
-        for (record, named) in self.modules.list().await? {
-            modules.push(self.info(record, named).await?);
-        }
-        Ok(Listing { modules })
+        let users = self.users().await?;
+        let records = self.modules.list().await?;
+        let modules = records.into_iter().map(|(record, named)| info(record, named, &users));
+        Ok(Listing { modules: modules.collect() })
     }
 }
 
@@ -35,7 +36,7 @@ impl<W: Worker> Answer<Show> for Service<W> {
     async fn answer(&self, request: Show) -> Result<ModuleInfo, Problems> {
         let record = self.modules.find(&Reference::parse(&request.module)?).await?;
         let named = self.modules.is_named(&record).await?;
-        Ok(self.info(record, named).await?)
+        Ok(info(record, named, &self.users().await?))
     }
 }
 
@@ -43,8 +44,7 @@ impl<W: Worker> Answer<Remove> for Service<W> {
     async fn answer(&self, request: Remove) -> Result<Done, Problems> {
         let _changing = self.changes.lock().await;
         let record = self.modules.find(&Reference::parse(&request.module)?).await?;
-        let users = self.users(&record.digest).await?;
-        if !users.is_empty() {
+        if let Some(users) = self.users().await?.get(&record.digest) {
             let message =
                 format!("{}@{} runs in {}", record.name, record.version, users.join(", "));
             return Err(Problem::new(errors::MODULE_IN_USE, message)
@@ -58,31 +58,31 @@ impl<W: Worker> Answer<Remove> for Service<W> {
 }
 
 impl<W: Worker> Service<W> {
-    async fn info(&self, record: ModuleRecord, named: bool) -> Result<ModuleInfo, Problem> {
-        Ok(ModuleInfo {
-            used_by: self.users(&record.digest).await?,
-            name: record.name,
-            version: record.version,
-            digest: record.digest,
-            size: record.size,
-            unnamed: !named,
-            pushed_at_ms: record.pushed_at_ms,
-            by: record.by,
-            description: record.description,
-        })
-    }
-
-    /// `pipeline/stage` of every stage that runs the module.
-    async fn users(&self, digest: &str) -> Result<Vec<String>, Problem> {
-        let mut users = Vec::new();
+    /// `pipeline/stage` of every stage, by the digest of the module it runs.
+    async fn users(&self) -> Result<Users, Problem> {
+        let mut users = Users::new();
         for recorded in self.pipelines.list().await? {
-            let record = recorded.record;
-            for (stage, used) in &record.modules {
-                if used == digest {
-                    users.push(format!("{}/{stage}", record.name));
-                }
+            let PipelineRecord { name, modules, .. } = recorded.record;
+            for (stage, digest) in modules {
+                users.entry(digest).or_default().push(format!("{name}/{stage}"));
             }
         }
         Ok(users)
+    }
+}
+
+type Users = BTreeMap<String, Vec<String>>;
+
+fn info(record: ModuleRecord, named: bool, users: &Users) -> ModuleInfo {
+    ModuleInfo {
+        used_by: users.get(&record.digest).cloned().unwrap_or_default(),
+        name: record.name,
+        version: record.version,
+        digest: record.digest,
+        size: record.size,
+        unnamed: !named,
+        pushed_at_ms: record.pushed_at_ms,
+        by: record.by,
+        description: record.description,
     }
 }

@@ -9,6 +9,7 @@ use millstream_sandbox::Module;
 
 use super::{Answer, Service};
 use crate::api::pipelines::*;
+use crate::api::status::Phase;
 use crate::clock;
 use crate::errors;
 use crate::manifest::{Document, ModuleRef, Version, Wiring, check_evolution, diff, resolve, wire};
@@ -133,6 +134,7 @@ impl<W: Worker> Service<W> {
         let mut applied = Applied {
             pipeline: name.clone(),
             outcome: Outcome::Created,
+            desired: Desired::Running,
             changes: Vec::new(),
             revision: 0,
         };
@@ -153,6 +155,8 @@ impl<W: Worker> Service<W> {
             changed_at_ms: now,
             by: request.by,
         };
+        // What was redriven to an earlier pipeline of this name is not this one's.
+        self.dead_letters.forget_redriven(&record.name).await?;
         self.pipelines.create(&record).await?;
         tracing::info!(pipeline = %record.name, "pipeline created");
         applied.revision = record.revision;
@@ -171,6 +175,7 @@ impl<W: Worker> Service<W> {
         changes.extend(module_changes(&old_record.modules, &new.digests));
         let mut applied = Applied {
             pipeline: old_record.name.clone(),
+            desired: old_record.desired,
             outcome: if changes.is_empty() { Outcome::Unchanged } else { Outcome::Changed },
             changes,
             revision: old_record.revision,
@@ -223,19 +228,26 @@ impl<W: Worker> Service<W> {
             refuse_deleted(&recorded.record)?;
         }
         let is_so = recorded.record.desired == desired && recorded.record.drain == drain;
+        if is_so && !self.tries_again(name, desired).await {
+            return Ok(self.pipeline_info(recorded.record).await);
+        }
         let record = PipelineRecord {
             desired,
             drain,
-            revision: recorded.record.revision + u64::from(!is_so),
-            changed_at_ms: if is_so { recorded.record.changed_at_ms } else { clock::now_ms() },
-            by: if is_so { recorded.record.by.clone() } else { by },
+            revision: recorded.record.revision + 1,
+            changed_at_ms: clock::now_ms(),
+            by,
             ..recorded.record
         };
-        if !is_so {
-            self.pipelines.update(&record, recorded.at).await?;
-            tracing::info!(pipeline = %record.name, desired = ?record.desired, drain, "pipeline's desired state changed");
-        }
+        self.pipelines.update(&record, recorded.at).await?;
+        tracing::info!(pipeline = %record.name, desired = ?record.desired, drain, "pipeline's desired state changed");
         Ok(self.pipeline_info(record).await)
+    }
+
+    /// Whether saying again what is wanted already is a change: a resume of a failed pipeline is one.
+    async fn tries_again(&self, name: &str, desired: Desired) -> bool {
+        let status = self.worker.status(name).await;
+        desired == Desired::Running && status.is_none_or(|status| status.phase == Phase::Failed)
     }
 
     async fn pipeline_info(&self, record: PipelineRecord) -> PipelineInfo {

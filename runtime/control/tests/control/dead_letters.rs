@@ -125,6 +125,20 @@ async fn redriven_letters_reach_their_stage_once() {
         5
     );
 
+    // A later pipeline of the same name does not read them.
+    let delete =
+        millstream_control::api::pipelines::Delete { pipeline: "p".into(), by: String::new() };
+    cluster.ask(&delete).await;
+    cluster.node.worker.called("delete p work").await;
+    let module = cluster.push(guest(), false).await.unwrap().module;
+    let text = manifest("p", &format!("sha256:{}", module.digest));
+    while cluster.apply(&text).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let left =
+        nats.jetstream().get_stream(REDRIVE_STREAM).await.unwrap().cached_info().state.messages;
+    assert_eq!(left, 0);
+
     let left = cluster.ask(&list(None, 0, 100)).await.letters;
     assert_eq!(left.len(), 1, "only the other pipeline's is left");
     let refused = cluster.refused(&Redrive { letters: selection(&[4]), limit: 10 }).await;

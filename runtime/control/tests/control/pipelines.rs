@@ -3,8 +3,9 @@
 use millstream_control::api::pipelines::*;
 use millstream_control::api::status::Phase;
 use millstream_control::errors;
+use millstream_control::registry::Stores;
 
-use crate::support::{Cluster, RunningNode, guest, manifest, other_guest, uploaded};
+use crate::support::{Cluster, RunningNode, connect, guest, manifest, other_guest, uploaded};
 
 fn pause(name: &str) -> Pause {
     Pause { pipeline: name.into(), by: "me".into() }
@@ -43,6 +44,7 @@ async fn apply_creates_changes_and_leaves_alone() {
     let same = cluster.apply(&text).await.unwrap();
     assert_eq!((same.outcome, same.revision, same.changes), (Outcome::Unchanged, 1, vec![]));
 
+    assert_eq!(same.desired, Desired::Running);
     let changed = cluster.apply(&text.replace("limit: 5", "limit: 6")).await.unwrap();
     let change = Change {
         field: "stages.work.config.limit".into(),
@@ -270,5 +272,53 @@ async fn a_new_node_goes_on_where_the_old_one_stopped() {
         cluster.until(name, |info| info.status.as_ref().unwrap().phase == phase).await;
         assert!(cluster.node.worker.spec(name).is_none(), "{name} is not started");
     }
+    cluster.node.stop().await;
+}
+
+#[tokio::test]
+async fn damaged_entries_and_lost_modules_are_named_and_disturb_nothing_else() {
+    let (cluster, module) = cluster().await;
+    let stores = Stores::open(&connect(&cluster.server).await, 1).await.unwrap();
+    stores.pipelines.put("odd", "not json".into()).await.unwrap();
+    cluster.apply(&manifest("p", &module)).await.unwrap();
+    cluster.node.worker.called("resume p").await;
+    let names: Vec<_> =
+        cluster.ask(&List {}).await.pipelines.into_iter().map(|info| info.name).collect();
+    assert_eq!(names, ["p"]);
+    let refused = cluster.refused(&Get { pipeline: "odd".into() }).await;
+    assert_eq!(refused.0[0].code, errors::DAMAGED_RECORD, "{refused}");
+
+    // The bytes of a module vanish while no node runs.
+    let digest = cluster.ask(&Get { pipeline: "p".into() }).await.modules["work"].clone();
+    cluster.node.stop().await;
+    stores.module_bytes.delete(&digest.parse().unwrap()).await.unwrap();
+    let node = RunningNode::start(&cluster.server, "n2").await;
+    let cluster = Cluster { node, ..cluster };
+    cluster.answers().await;
+    let failed =
+        cluster.until("p", |info| info.status.as_ref().unwrap().phase == Phase::Failed).await;
+    let reason = failed.status.unwrap().reason.unwrap();
+    let expected =
+        format!("MS1304: the object store millstream-modules holds no module sha256:{digest}");
+    assert!(reason.starts_with(&expected), "{reason}");
+    // They come back, and the pipeline starts by itself.
+    stores.module_bytes.put(guest().into()).await.unwrap();
+    cluster.node.worker.called("resume p").await;
+    cluster.node.stop().await;
+}
+
+#[tokio::test]
+async fn resuming_a_failed_pipeline_tries_again_and_resuming_a_running_one_does_nothing() {
+    let (cluster, module) = cluster().await;
+    cluster.apply(&manifest("p", &module)).await.unwrap();
+    let worker = &cluster.node.worker;
+    worker.called("resume p").await;
+    assert_eq!(cluster.ask(&resume("p")).await.revision, 1);
+    worker.fail("p", "the source was purged");
+    let failed =
+        cluster.until("p", |info| info.status.as_ref().unwrap().phase == Phase::Failed).await;
+    assert_eq!(failed.status.unwrap().reason.as_deref(), Some("the source was purged"));
+    assert_eq!(cluster.ask(&resume("p")).await.revision, 2);
+    cluster.until("p", |info| info.status.as_ref().unwrap().phase == Phase::Running).await;
     cluster.node.stop().await;
 }

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 struct Running {
     spec: PipelineSpec,
     paused: bool,
+    failed: Option<String>,
 }
 
 /// The double: a set of pipelines, a list of calls, and pipelines that it refuses.
@@ -68,6 +69,12 @@ impl RecordingWorker {
         };
     }
 
+    /// The pipeline stops by itself.
+    pub fn fail(&self, pipeline: &str, reason: &str) {
+        let mut running = self.running.lock().unwrap();
+        running.get_mut(pipeline).expect("it runs").failed = Some(reason.to_owned());
+    }
+
     /// Drains of this pipeline never end.
     pub fn never_drain(&self, pipeline: &str) {
         self.endless_drains.lock().unwrap().insert(pipeline.to_owned());
@@ -86,6 +93,7 @@ impl RecordingWorker {
         let mut running = self.running.lock().unwrap();
         let pipeline = running.get_mut(pipeline).ok_or(WorkerError::NotRunning)?;
         pipeline.paused = paused;
+        pipeline.failed = None;
         Ok(())
     }
 
@@ -112,7 +120,7 @@ impl Worker for RecordingWorker {
         let call = format!("apply {name} {}", digest(&spec));
         let mut running = self.running.lock().unwrap();
         let paused = running.get(&name).is_some_and(|running| running.paused);
-        running.insert(name, Running { spec, paused });
+        running.insert(name, Running { spec, paused, failed: None });
         drop(running);
         self.note(call);
         Ok(())
@@ -148,7 +156,12 @@ impl Worker for RecordingWorker {
     async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {
         let running = self.running.lock().unwrap();
         let pipeline = running.get(pipeline)?;
-        let phase = if pipeline.paused { Phase::Paused } else { Phase::Running };
+        let phase = match (&pipeline.failed, pipeline.paused) {
+            (Some(_), _) => Phase::Failed,
+            (None, true) => Phase::Paused,
+            (None, false) => Phase::Running,
+        };
+        let reason = pipeline.failed.clone();
         let stages = pipeline.spec.stages.iter().map(|stage| StageStatus {
             name: stage.name.clone(),
             module: String::new(),
@@ -166,7 +179,7 @@ impl Worker for RecordingWorker {
                 })
                 .collect(),
         });
-        Some(PipelineStatus { phase, reason: None, stages: stages.collect() })
+        Some(PipelineStatus { phase, reason, stages: stages.collect() })
     }
 
     async fn state_get(
