@@ -4,7 +4,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use millstream_control::api::Operation;
-use millstream_control::api::modules::Pushed;
 use millstream_control::client::Client;
 use millstream_control::errors;
 use millstream_control::problem::Problems;
@@ -12,7 +11,6 @@ use millstream_log::connect::{
     ConnectError, ConnectOptions, Connection, ContextError, Credentials, connect,
 };
 
-use crate::actor::actor;
 use crate::cli::{App, Global};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,13 +29,13 @@ impl Remote {
     /// Connects as the global options say.
     pub async fn connect(app: &App) -> Result<Self, Failure> {
         let connection = open(&app.global).await?;
-        let client = Client::new(connection.client().clone(), app.global.timeout);
+        let client = Client::new(connection.clone(), app.global.timeout);
         Ok(Remote { connection, client, timeout: app.global.timeout })
     }
 
     /// The same, waiting for answers at most so long.
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        let client = Client::new(self.connection.client().clone(), timeout);
+        let client = Client::new(self.connection.clone(), timeout);
         Remote { client, timeout, ..self }
     }
 
@@ -51,9 +49,9 @@ impl Remote {
         self.client.call(request).await
     }
 
-    /// Registers a module's bytes; `unnamed`: by digest alone.
-    pub async fn push(&self, bytes: Vec<u8>, unnamed: bool) -> Result<Pushed, Problems> {
-        self.client.push(bytes.into(), &actor(), unnamed).await
+    /// The client, for what takes more than one call: pushing modules, uploading a manifest's files.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The connection, for what is not the runtime's: streams, account limits.

@@ -32,7 +32,13 @@ pub struct LocalArgs {
     pub local: bool,
 
     /// The manifest; `-` is standard input
-    #[arg(id = "manifest", short, long = "file", value_name = "PIPELINE", requires = "local")]
+    #[arg(
+        id = "manifest",
+        short = 'f',
+        long = "file",
+        value_name = "PIPELINE",
+        requires = "local"
+    )]
     manifest: Option<PathBuf>,
 
     /// Where records come from, one per line; `-` is standard input
@@ -101,8 +107,7 @@ fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Fai
         .at(loaded.document.at(&format!("stages.{stage}.module")).to_string())
         .help("name the module by file: `module: { file: ... }`"));
     }
-    let files = loaded.module_files()?;
-    let modules = loaded.compile(&files, &manifest::sandbox()?)?;
+    let modules = loaded.compile(&manifest::sandbox()?)?;
     let mut spec = resolve(&loaded.document, &modules, Incarnation::default())
         .map_err(|problems| loaded.refuse(problems))?;
     for stage in &mut spec.stages {

@@ -7,12 +7,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millstream_control::api::pipelines::Described;
+use millstream_control::api::Operation;
+use millstream_control::api::pipelines::{Described, ManifestText};
+use millstream_control::client::read_module_files;
 use millstream_control::errors;
 use millstream_control::manifest::{Document, MANIFEST_SIZE_MAX, Manifest, ModuleRef};
 use millstream_control::problem::{Problem, Problems};
 use millstream_sandbox::{Limits, Module, ModuleError, Sandbox};
 
+use crate::actor::actor;
+use crate::connection::Remote;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -22,16 +26,6 @@ pub struct Loaded {
     pub document: Document,
     /// Folder that paths in it are relative to.
     folder: PathBuf,
-}
-
-/// A module file that a stage names.
-pub struct ModuleFile {
-    /// The stage.
-    pub stage: String,
-    /// Its path.
-    pub path: PathBuf,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
 }
 
 /// Reads a manifest; `-` is standard input.
@@ -81,61 +75,46 @@ impl Loaded {
             .collect()
     }
 
-    /// Reads the module files. All that are missing are reported at once.
-    pub fn module_files(&self) -> Result<Vec<ModuleFile>, Failure> {
-        let mut files = Vec::new();
-        let mut problems = Vec::new();
-        for (stage, spec) in &self.document.manifest.stages {
-            let ModuleRef::File { file } = &spec.module else {
-                continue;
-            };
-            let path = self.folder.join(file);
-            match fs::read(&path) {
-                Ok(bytes) => files.push(ModuleFile { stage: stage.clone(), path, bytes }),
-                Err(error) => problems.push(
-                    Problem::new(errors::MODULE_FILE, format!("cannot read {}: {error}", path.display()))
-                        .help(
-                            "build the module first (`cargo build --release --target wasm32-wasip2`; here: \
-                             `cargo xtask build`), or correct the path",
-                        )
-                        .at(self.document.at(&module_field(stage))),
-                ),
-            }
-        }
-        Problems::refuse(problems).map_err(|problems| self.refuse(problems))?;
-        Ok(files)
-    }
-
-    /// Compiles the module files, by stage.
-    pub fn compile(
-        &self,
-        files: &[ModuleFile],
-        sandbox: &Sandbox,
-    ) -> Result<BTreeMap<String, Arc<Module>>, Failure> {
+    /// Reads and compiles the module files, by stage. All that are missing or wrong are reported at once.
+    pub fn compile(&self, sandbox: &Sandbox) -> Result<BTreeMap<String, Arc<Module>>, Failure> {
+        let files = read_module_files(&self.document, &self.folder)
+            .map_err(|problems| self.refuse(problems))?;
         let mut modules = BTreeMap::new();
         let mut problems = Vec::new();
-        for file in files {
-            match sandbox.compile(&file.bytes) {
+        for (stage, bytes) in files {
+            match sandbox.compile(&bytes) {
                 Ok(module) => {
-                    modules.insert(file.stage.clone(), Arc::new(module));
+                    modules.insert(stage, Arc::new(module));
                 }
-                Err(error) => problems.push(
-                    refused(&file.path, &error).at(self.document.at(&module_field(&file.stage))),
-                ),
+                Err(error) => {
+                    let place = self.document.at(&format!("stages.{stage}.module.file"));
+                    problems.push(refused(&error).at(place));
+                }
             }
         }
         Problems::refuse(problems).map_err(|problems| self.refuse(problems))?;
         Ok(modules)
     }
+
+    /// The manifest as the runtime takes it: the files it names are pushed first.
+    pub async fn upload(&self, remote: &Remote) -> Result<ManifestText, Failure> {
+        let uploaded = remote.client().upload(&self.document, &self.folder, &actor()).await;
+        uploaded.map_err(|problems| self.refuse(problems))
+    }
+
+    /// Asks the runtime about this manifest; problems show its lines.
+    pub async fn ask<O: Operation>(
+        &self,
+        remote: &Remote,
+        request: &O,
+    ) -> Result<O::Response, Failure> {
+        remote.ask(request).await.map_err(|problems| self.refuse(problems))
+    }
 }
 
 /// A module file that is not a UDF.
-pub fn refused(path: &Path, error: &ModuleError) -> Problem {
-    Problem::new(errors::MODULE_REFUSED, format!("{}: {error}", path.display()))
-}
-
-fn module_field(stage: &str) -> String {
-    format!("stages.{stage}.module.file")
+pub fn refused(error: &ModuleError) -> Problem {
+    Problem::new(errors::MODULE_REFUSED, error.to_string())
 }
 
 /// The sandbox of this process. Compiled code is kept in the user's cache folder, where there is one.

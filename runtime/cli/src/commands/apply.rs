@@ -1,12 +1,9 @@
 //! `millstream apply`: create or change pipelines.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use millstream_control::api::pipelines::{
-    Applied, Apply as Request, Change, ManifestText, Outcome, Validate,
-};
+use millstream_control::api::pipelines::{Applied, Apply as Request, Change, Outcome};
 use millstream_control::api::status::Phase;
 
 use super::lifecycle::wait_for_phase;
@@ -15,7 +12,7 @@ use crate::cli::App;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::manifest::{self, Loaded};
+use crate::manifest;
 use crate::output::format::say;
 use crate::output::table::printable;
 
@@ -48,12 +45,12 @@ impl Apply {
             let remote = Remote::connect(app).await?;
             for one in &loaded {
                 let request = Request {
-                    manifest: text(&remote, one).await?,
+                    manifest: one.upload(&remote).await?,
                     dry_run: self.dry_run,
                     if_revision: self.if_revision,
                     by: actor(),
                 };
-                let applied = ask(&remote, one, &request).await?;
+                let applied = one.ask(&remote, &request).await?;
                 if self.wait {
                     wait_for_phase(&remote, &applied.pipeline, Phase::Running).await?;
                 }
@@ -62,29 +59,6 @@ impl Apply {
             Ok(Exit::Ok)
         })
     }
-}
-
-/// The manifest as the runtime takes it: the files it names are pushed first.
-pub async fn text(remote: &Remote, loaded: &Loaded) -> Result<ManifestText, Failure> {
-    let mut files = BTreeMap::new();
-    for file in loaded.module_files()? {
-        let pushed =
-            remote.push(file.bytes, true).await.map_err(|problems| loaded.refuse(problems))?;
-        files.insert(file.stage, pushed.module.digest);
-    }
-    let document = &loaded.document;
-    Ok(ManifestText { file: document.file.clone(), text: document.text.clone(), files })
-}
-
-/// Asks the runtime whether it would take the manifest.
-pub async fn validate(remote: &Remote, loaded: &Loaded) -> Result<Applied, Failure> {
-    let manifest = text(remote, loaded).await?;
-    remote.ask(&Validate { manifest }).await.map_err(|problems| loaded.refuse(problems))
-}
-
-/// Sends an apply; problems show the manifest's lines.
-pub async fn ask(remote: &Remote, loaded: &Loaded, request: &Request) -> Result<Applied, Failure> {
-    remote.ask(request).await.map_err(|problems| loaded.refuse(problems))
 }
 
 fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
@@ -106,7 +80,7 @@ fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
 }
 
 /// One changed field in words: `stages.fraud.module: old -> new`.
-pub fn line(change: &Change) -> String {
+fn line(change: &Change) -> String {
     let field = &change.field;
     let line = match (&change.old, &change.new) {
         (Some(old), Some(new)) => format!("{field}: {old} -> {new}"),

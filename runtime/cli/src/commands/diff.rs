@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use millstream_control::api::pipelines::{Applied, Apply as Request, Outcome};
 
-use super::apply::{ask, text};
 use crate::actor::actor;
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
@@ -36,9 +35,9 @@ impl Diff {
             let remote = Remote::connect(app).await?;
             let mut differs = false;
             for one in &loaded {
-                let manifest = text(&remote, one).await?;
+                let manifest = one.upload(&remote).await?;
                 let request = Request { manifest, dry_run: true, if_revision: None, by: actor() };
-                let applied = ask(&remote, one, &request).await?;
+                let applied = one.ask(&remote, &request).await?;
                 differs |= applied.outcome != Outcome::Unchanged;
                 app.out.event(&applied, &applied.pipeline, |paint| lines(&applied, paint))?;
             }

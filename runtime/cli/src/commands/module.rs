@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use millstream_control::api::modules::{ModuleInfo, PortInfo, Remove, Show};
 
 use super::get::list_modules;
+use crate::actor::actor;
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;
@@ -67,13 +68,13 @@ fn push(app: &App, file: &Path) -> Result<(), Failure> {
     let bytes =
         std::fs::read(file).map_err(|error| Failure::file("read the module", file, &error))?;
     // A file that is no UDF need not travel.
-    manifest::sandbox()?
-        .compile(&bytes)
-        .map_err(|error| Failure::problems(manifest::refused(file, &error).into(), None))?;
+    manifest::sandbox()?.compile(&bytes).map_err(|error| {
+        Failure::problems(manifest::refused(&error).into(), None).at(file.display().to_string())
+    })?;
     let pushed = block_on(async {
         let remote = Remote::connect(app).await?;
         let bar = progress::spinner(&format!("pushing {}", units::bytes(bytes.len() as u64)));
-        let pushed = remote.push(bytes, false).await;
+        let pushed = remote.client().push(bytes.into(), &actor(), false).await;
         bar.finish_and_clear();
         pushed.map_err(|problems| Failure::problems(problems, None))
     })?;

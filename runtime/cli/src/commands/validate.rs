@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use millstream_control::api::pipelines::Validate as Request;
 use millstream_control::manifest::resolve;
 use millstream_core::ids::Incarnation;
 
-use super::apply;
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;
@@ -51,9 +51,7 @@ impl Validate {
 }
 
 fn offline(loaded: &Loaded) -> Result<(), Failure> {
-    let files = loaded.module_files()?;
-    let sandbox = manifest::sandbox()?;
-    let modules = loaded.compile(&files, &sandbox)?;
+    let modules = loaded.compile(&manifest::sandbox()?)?;
     let unseen = loaded.from_registry();
     if unseen.is_empty() {
         resolve(&loaded.document, &modules, Incarnation::default())
@@ -71,7 +69,8 @@ fn offline(loaded: &Loaded) -> Result<(), Failure> {
 async fn online(app: &App, loaded: &[Loaded]) -> Result<(), Failure> {
     let remote = Remote::connect(app).await?;
     for one in loaded {
-        apply::validate(&remote, one).await?;
+        let manifest = one.upload(&remote).await?;
+        one.ask(&remote, &Request { manifest }).await?;
     }
     Ok(())
 }

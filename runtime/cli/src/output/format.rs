@@ -110,11 +110,6 @@ impl Output {
         write_all(format!("{text}\n").as_bytes())
     }
 
-    /// Where colours are wanted on stdout.
-    pub fn paint(&self) -> Paint {
-        self.paint
-    }
-
     /// Prints a document that has no form for people: as `other` where `-o` names no machine format.
     pub fn document_as<T: Serialize>(&self, item: &T, other: Format) -> Result<(), Failure> {
         let format = if self.is_for_people() { other } else { self.format };

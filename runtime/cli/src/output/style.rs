@@ -7,8 +7,6 @@ use std::io::IsTerminal;
 pub enum Style {
     /// Something is wrong.
     Error,
-    /// Something deserves a look.
-    Warn,
     /// All is well.
     Good,
     /// A label before a value.
@@ -49,7 +47,6 @@ impl Paint {
         }
         let code = match style {
             Style::Error => "1;31",
-            Style::Warn => "33",
             Style::Good => "32",
             Style::Label => "2",
         };

@@ -1,0 +1,84 @@
+//! `run --local` on the examples. Their modules are built by `cargo xtask build`; without them a test fails and says so.
+
+use std::path::PathBuf;
+
+use crate::millstream::{Millstream, root};
+
+/// Runs an example with a number of partitions; gives its output lines in the order of their text.
+fn run(example: &str, partitions: &str) -> (Vec<String>, String) {
+    let folder = root().join("examples").join(example);
+    let millstream = Millstream::new();
+    let arg = |path: PathBuf| path.into_os_string();
+    let called = millstream
+        .call([
+            "run".into(),
+            "--local".into(),
+            "-f".into(),
+            arg(folder.join("pipeline.yaml")),
+            "--input".into(),
+            arg(folder.join("input.ndjson")),
+            "--output".into(),
+            "-".into(),
+            "--partitions".into(),
+            partitions.into(),
+            "--dead-letters".into(),
+            "dead.ndjson".into(),
+        ])
+        .ok();
+    let mut lines: Vec<_> = called.stdout.lines().map(str::to_owned).collect();
+    lines.sort();
+    let dead = std::fs::read_to_string(millstream.folder.path().join("dead.ndjson"))
+        .expect("dead letters");
+    (lines, dead)
+}
+
+fn expected(example: &str) -> Vec<String> {
+    let path = root().join("examples").join(example).join("expected.ndjson");
+    let mut lines: Vec<_> = std::fs::read_to_string(path)
+        .expect("expected.ndjson")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn the_examples_give_what_they_say_with_any_number_of_partitions() {
+    for (example, refused) in
+        [("card-fraud", "t6"), ("credit-score", "e5"), ("recommender", "stare")]
+    {
+        for partitions in ["1", "3", "8"] {
+            let (lines, dead) = run(example, partitions);
+            assert_eq!(lines, expected(example), "{example} with {partitions} partitions");
+            assert_eq!(dead.lines().count(), 1, "{example}: {dead}");
+            assert!(dead.contains(refused), "{example}: {dead}");
+        }
+    }
+}
+
+#[test]
+fn a_module_of_the_registry_is_refused() {
+    let millstream = Millstream::new();
+    let text = "\
+name: x
+sources: { a: { stream: A } }
+stages:
+  s: { module: m@1.0.0, inputs: { a: { key: none } }, outputs: { output: o } }
+sinks: { o: { subject: o } }
+";
+    millstream.file("p.yaml", text);
+    millstream
+        .call(["run", "--local", "-f", "p.yaml", "--input", "-", "--output", "-"])
+        .failed(3, &["registry", "p.yaml:4", "file:"]);
+}
+
+#[test]
+fn a_missing_input_is_not_found() {
+    let millstream = Millstream::new();
+    let pipeline = root().join("examples/card-fraud/pipeline.yaml");
+    let args = ["run", "--local", "--input", "nope.ndjson", "--output", "-", "-f"].map(Into::into);
+    millstream
+        .call(args.into_iter().chain([pipeline.into_os_string()]))
+        .failed(4, &["nope.ndjson"]);
+}

@@ -1,0 +1,16 @@
+//! The binary from the outside: what it prints, where, and how it exits. One integration binary.
+//!
+//! - `usage`: help texts, exit codes of wrong command lines, completions, codes.
+//! - `manifests`: `validate` and `schema`.
+//! - `unreachable`: what commands say when there is no server.
+//! - `new`: a project from the template.
+//! - `tutorial`: runs docs/tutorial.md.
+//! - `local`: `run --local` on the examples.
+
+mod local;
+mod manifests;
+mod millstream;
+mod new;
+mod tutorial;
+mod unreachable;
+mod usage;

@@ -1,0 +1,88 @@
+//! Calls the binary in an environment of its own.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The binary with a home of its own, so that no context or cache of the machine plays a part.
+pub struct Millstream {
+    /// Current folder and home of the calls.
+    pub folder: TempDir,
+}
+
+/// What a call left.
+#[derive(Debug)]
+pub struct Called {
+    /// Exit code.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Talk.
+    pub stderr: String,
+}
+
+impl Millstream {
+    /// In an empty folder.
+    pub fn new() -> Self {
+        Millstream { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("write a file");
+        path
+    }
+
+    /// The command, not yet started.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "NATS_URL", "NATS_CONTEXT", "NATS_CREDS"]
+        {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Calls it.
+    pub fn call<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Called {
+        let Output { status, stdout, stderr } =
+            self.command(args).output().expect("the binary starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let code = status.code().expect("it exits by itself");
+        Called { code, stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+impl Called {
+    /// The call again, if it succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    /// The call again, if it failed like this: the exit code, nothing on stdout, and all of `words` on stderr.
+    #[track_caller]
+    pub fn failed(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "`{word}` is not in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// The root of the sources.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
