@@ -63,9 +63,7 @@ impl JetStreamLog {
     /// Removes a pipeline's log and everything in it. Nothing happens when there is none.
     pub async fn delete(connection: &Connection, pipeline: &Name) -> Result<(), LogError> {
         let stream = stream_name(pipeline);
-        match api::call::<serde_json::Value>(connection, &format!("STREAM.DELETE.{stream}"), &())
-            .await
-        {
+        match api::ask::<serde_json::Value>(connection, &format!("STREAM.DELETE.{stream}")).await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == code::STREAM_NOT_FOUND => Ok(()),
             Err(error) => Err(log_error(&stream, "delete", error)),
