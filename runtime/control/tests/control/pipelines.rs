@@ -4,6 +4,7 @@ use millstream_control::api::pipelines::*;
 use millstream_control::api::status::Phase;
 use millstream_control::errors;
 use millstream_control::registry::Stores;
+use millstream_sandbox::codec::KeySource;
 
 use crate::support::{Cluster, RunningNode, connect, guest, manifest, other_guest, uploaded};
 
@@ -40,6 +41,18 @@ async fn apply_creates_changes_and_leaves_alone() {
     cluster.node.worker.called("resume p").await;
     let spec = cluster.node.worker.spec("p").unwrap();
     assert_eq!((spec.stages[0].partitions, spec.stages[0].config.as_str()), (2, r#"{"limit":5}"#));
+
+    assert_eq!(spec.stages[0].inputs[0].key, KeySource::Pointer("/id".into()));
+    assert_eq!(spec.stages[0].outputs, [Some(0), None]);
+    assert_eq!((spec.sources[0].stream.as_str(), spec.sinks[0].subject.as_str()), ("COMMANDS", "echoes"));
+
+    // Users count a subject's tokens from 1, the codec from 0.
+    let by_token = manifest("tokens", &module).replace("{ pointer: /id }", "{ subject-token: 2 }");
+    cluster.apply(&by_token).await.unwrap();
+    cluster.node.worker.called("resume tokens").await;
+    let tokens = cluster.node.worker.spec("tokens").unwrap();
+    assert_eq!(tokens.stages[0].inputs[0].key, KeySource::SubjectToken(1));
+    assert_ne!(tokens.incarnation, spec.incarnation);
 
     let same = cluster.apply(&text).await.unwrap();
     assert_eq!((same.outcome, same.revision, same.changes), (Outcome::Unchanged, 1, vec![]));
