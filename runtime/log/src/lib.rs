@@ -32,4 +32,4 @@ pub mod server;
 pub mod source;
 
 pub use async_nats::{HeaderMap, HeaderName, HeaderValue, Subject};
-pub use name::{Name, NameError};
+pub use name::{NAME_BYTES_MAX, Name, NameError};

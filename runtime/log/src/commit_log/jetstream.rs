@@ -20,7 +20,7 @@ use crate::api::{self, ApiError, MessageRequest, PublishAck, code};
 use crate::connect::{Connection, REQUEST_TIMEOUT, chain};
 
 /// Records that go with one purge. A purge holds the stream while it runs.
-const PURGE_STEP_RECORDS: u64 = 1_000;
+const PURGE_STEP_RECORDS: u64 = 100;
 
 /// The commit log of one pipeline, on JetStream.
 pub struct JetStreamLog {
