@@ -44,7 +44,10 @@ async fn apply_creates_changes_and_leaves_alone() {
 
     assert_eq!(spec.stages[0].inputs[0].key, KeySource::Pointer("/id".into()));
     assert_eq!(spec.stages[0].outputs, [Some(0), None]);
-    assert_eq!((spec.sources[0].stream.as_str(), spec.sinks[0].subject.as_str()), ("COMMANDS", "echoes"));
+    assert_eq!(
+        (spec.sources[0].stream.as_str(), spec.sinks[0].subject.as_str()),
+        ("COMMANDS", "echoes")
+    );
 
     // Users count a subject's tokens from 1, the codec from 0.
     let by_token = manifest("tokens", &module).replace("{ pointer: /id }", "{ subject-token: 2 }");
