@@ -1,1 +1,17 @@
+//! The worker: runs pipelines.
+//!
+//! [`executor`] is the operator of one partition: records in, slices out. [`local`] drives it
+//! over files; [`worker`](crate::worker) drives it against JetStream through the protocol of
+//! `millstream_core::partition`.
 
+pub mod clock;
+pub mod dead_letter;
+mod error;
+pub mod executor;
+pub mod input;
+mod instance;
+pub mod local;
+mod router;
+pub mod spec;
+
+pub use error::EngineError;

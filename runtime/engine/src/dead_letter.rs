@@ -1,0 +1,65 @@
+//! Dead letters inside a commit: what happened to which record, with its payload.
+
+use serde::{Deserialize, Serialize};
+
+/// What is known of a dead letter besides its payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// `failed`, `trapped`, `undecodable` or `oversize`.
+    pub kind: String,
+    /// Why, in words.
+    pub cause: String,
+    /// How often it was tried, this time included.
+    pub attempts: u32,
+    /// SHA-256 of the module, hexadecimal.
+    pub module: String,
+    /// Name of the source in the manifest; of the timer if a timer failed.
+    pub source: String,
+    /// Sequence in the source's stream; 0 for a timer.
+    pub sequence: u64,
+    /// Broker's time of the record, nanoseconds since 1970 UTC; 0 for a timer.
+    pub time_ns: i64,
+    /// The record's subject.
+    pub subject: String,
+}
+
+impl DeadLetter {
+    /// Appends the letter and the payload: length of the JSON text (u32, little endian), the text, the payload.
+    pub fn write(&self, payload: &[u8], out: &mut Vec<u8>) {
+        let text = serde_json::to_vec(self).expect("plain strings and numbers serialise");
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(&text);
+        out.extend_from_slice(payload);
+    }
+
+    /// Splits what [`DeadLetter::write`] wrote; `None` if it is something else.
+    pub fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let (text, payload) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        Some((serde_json::from_slice(text).ok()?, payload))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else() {
+        let letter = DeadLetter {
+            kind: "failed".into(),
+            cause: "amount is negative".into(),
+            attempts: 2,
+            module: "ab".into(),
+            source: "cards".into(),
+            sequence: 7,
+            time_ns: 1,
+            subject: "cards.eu".into(),
+        };
+        let mut bytes = Vec::new();
+        letter.write(b"{\"amount\":-1}", &mut bytes);
+        assert_eq!(DeadLetter::read(&bytes), Some((letter, &b"{\"amount\":-1}"[..])));
+        assert_eq!(DeadLetter::read(&bytes[..20]), None);
+        assert_eq!(DeadLetter::read(b"abc"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a running call sees of lists and maps: the partition's state, with each
+//! write also noted in the slice's delta. The caller rolls both back if the call fails.
+
+use millstream_core::columns::Blob;
+use millstream_core::delta::{DeltaOp, DeltaWriter};
+use millstream_core::udf::CallState;
+use millstream_state::{KeyedState, StateError};
+
+pub(super) struct CallView<'a> {
+    pub state: &'a mut KeyedState,
+    pub delta: &'a mut DeltaWriter,
+    /// The batch's distinct keys.
+    pub keys: &'a Blob,
+    /// The first thing that went wrong below; the call is then a host fault.
+    pub error: Option<StateError>,
+}
+
+impl CallView<'_> {
+    fn keep<T: Default>(&mut self, result: Result<T, StateError>) -> T {
+        result.unwrap_or_else(|error| {
+            self.error.get_or_insert(error);
+            T::default()
+        })
+    }
+}
+
+impl CallState for CallView<'_> {
+    fn map_get(&mut self, state: u32, key: u32, entry: &[u8]) -> Option<Vec<u8>> {
+        let found = self
+            .state
+            .map_get(state as u16, self.keys.get(key as usize), entry)
+            .map(|v| v.map(<[u8]>::to_vec));
+        self.keep(found)
+    }
+
+    fn map_write(&mut self, state: u32, key: u32, entry: &[u8], value: Option<&[u8]>) {
+        let (state, key) = (state as u16, self.keys.get(key as usize));
+        self.delta.push(&DeltaOp::MapEntry { state, key, entry, value });
+        let done = self.state.map_write(state, key, entry, value);
+        self.keep(done);
+    }
+
+    fn map_scan(
+        &mut self,
+        state: u32,
+        key: u32,
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let found =
+            self.state.map_scan(state as u16, self.keys.get(key as usize), after, limit as usize);
+        self.keep(found)
+    }
+
+    fn map_clear(&mut self, state: u32, key: u32) {
+        let (state, key) = (state as u16, self.keys.get(key as usize));
+        self.delta.push(&DeltaOp::MapClear { state, key });
+        let done = self.state.map_clear(state, key);
+        self.keep(done);
+    }
+
+    fn list_length(&mut self, state: u32, key: u32) -> u64 {
+        let found = self.state.list_length(state as u16, self.keys.get(key as usize));
+        self.keep(found)
+    }
+
+    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
+        let found =
+            self.state.list_read(state as u16, self.keys.get(key as usize), start, limit as usize);
+        self.keep(found)
+    }
+
+    fn list_write(&mut self, state: u32, key: u32, index: u64, item: &[u8]) {
+        let (state, key) = (state as u16, self.keys.get(key as usize));
+        let written = self.state.list_write(state, key, index, item);
+        // The caller has checked the index, so there is a position.
+        if let Some(position) = self.keep(written) {
+            self.delta.push(&DeltaOp::ListItem { state, key, index: position, value: item });
+        }
+    }
+
+    fn list_clear(&mut self, state: u32, key: u32) {
+        let (state, key) = (state as u16, self.keys.get(key as usize));
+        self.delta.push(&DeltaOp::ListClear { state, key });
+        let done = self.state.list_clear(state, key);
+        self.keep(done);
+    }
+}

@@ -1,0 +1,132 @@
+//! How pipelines are, as their worker sees it.
+
+use serde::{Deserialize, Serialize};
+
+/// A pipeline as its worker sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PipelineStatus {
+    /// Of the pipeline as a whole: failed if one partition is, otherwise the least advanced.
+    pub phase: Phase,
+    /// Why it failed or does not start, for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its stages, in the manifest's order.
+    pub stages: Vec<StageStatus>,
+}
+
+/// How far a pipeline or a partition is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Its state is being restored.
+    #[default]
+    Starting,
+    /// It processes records.
+    Running,
+    /// It was told to pause.
+    Paused,
+    /// It was told to stop.
+    Stopped,
+    /// It cannot go on by itself; `reason` says why.
+    Failed,
+}
+
+/// A stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageStatus {
+    /// Name in the manifest.
+    pub name: String,
+    /// SHA-256 of the module that the last commits used, hexadecimal.
+    pub module: String,
+    /// Its partitions, in order.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// A partition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// From 0.
+    pub partition: u16,
+    /// How far it is.
+    pub phase: Phase,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Generation of its owner.
+    pub generation: u64,
+    /// Number of the last acknowledged commit.
+    pub commit: u64,
+    /// Positions, one per source of the stage.
+    pub positions: Vec<PositionStatus>,
+    /// Milliseconds since 1970 UTC; none before the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<i64>,
+    /// Records processed since the pipeline was created.
+    pub records: u64,
+    /// Outputs emitted since then.
+    pub outputs: u64,
+    /// Dead letters since then.
+    pub dead_letters: u64,
+    /// Records per second, over the last seconds.
+    pub records_per_second: f64,
+    /// Outputs per second, over the last seconds.
+    pub outputs_per_second: f64,
+    /// SHA-256 of the module of the last commit, hexadecimal.
+    pub module: String,
+    /// The newest stored checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointStatus>,
+}
+
+/// A position in a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionStatus {
+    /// The source's name; `redrive` is the stage's redriven dead letters.
+    pub source: String,
+    /// Sequence up to which records are committed.
+    pub position: u64,
+    /// The stream's last sequence.
+    pub last: u64,
+    /// Sequences between them that are still to be scanned.
+    pub lag: u64,
+}
+
+/// A stored checkpoint, in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointStatus {
+    /// Commit up to which it holds the state.
+    pub commit: u64,
+    /// When it was stored, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Bytes it refers to.
+    pub size: u64,
+}
+/// A stored checkpoint of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointInfo {
+    /// The stage.
+    pub stage: String,
+    /// The partition.
+    pub partition: u16,
+    /// Commit up to which it holds the state.
+    pub commit: u64,
+    /// When it was stored, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Bytes it refers to.
+    pub size: u64,
+    /// Its files; only from `checkpoint.show`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<CheckpointFile>,
+}
+
+/// A file of a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    /// Its name in the database.
+    pub name: String,
+    /// BLAKE3 of its content, hexadecimal: its name in the store.
+    pub hash: String,
+    /// Bytes.
+    pub size: u64,
+}
+

@@ -1,0 +1,168 @@
+//! Publishes one partition's outputs into one sink: `millstream_core::egress` decides,
+//! this sends and tells the partition how far the sink is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_core::egress::{Egress, EgressConfig, MessageId, Publication};
+use millstream_core::ids::{CommitNumber, LogPoint};
+use millstream_core::outputs::{DEAD_LETTER, Outputs};
+use millstream_core::partition::EgressReport;
+use millstream_core::slice::EgressCursor;
+use millstream_log::connect::Connection;
+use millstream_log::egress::{JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkMessage, SinkOutcome, SinkReader, SinkWindow};
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::dead_letter::DeadLetter;
+
+/// Wait before a sink that failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// A commit whose outputs are to be published.
+pub struct Offer {
+    pub point: LogPoint,
+    pub outputs: Outputs,
+    pub confirmed_at_ms: i64,
+}
+
+/// Where an egress begins.
+pub struct EgressStart {
+    pub cursor: EgressCursor,
+    /// Number of the takeover.
+    pub takeover: CommitNumber,
+    pub confirmed_at_ms: i64,
+}
+
+/// What one egress is for.
+#[derive(Clone)]
+pub struct EgressSpec {
+    pub connection: Connection,
+    pub config: EgressConfig,
+    /// The stream that captures the subject.
+    pub stream: String,
+    /// Subject of the sink; `{key}` stands for the record's key.
+    pub subject: String,
+    /// Value of the cause header without the commit's number.
+    pub cause: String,
+}
+
+/// Runs until the channel of offers closes or the receiver of reports is gone.
+pub async fn run(spec: EgressSpec, start: EgressStart, mut offers: mpsc::UnboundedReceiver<Offer>, reports: mpsc::UnboundedSender<EgressReport>) {
+    let mut egress = Egress::new(spec.config.clone(), start.cursor, start.takeover, start.confirmed_at_ms);
+    loop {
+        match serve(&spec, &mut egress, &mut offers, &reports).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(subject = %spec.subject, %error, "sink failed; trying again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn serve(spec: &EgressSpec, egress: &mut Egress, offers: &mut mpsc::UnboundedReceiver<Offer>, reports: &mpsc::UnboundedSender<EgressReport>) -> Result<(), SinkError> {
+    let mut sink = JetStreamSink::open(&spec.connection, &spec.stream, SinkWindow::default()).await?;
+    let reader = JetStreamSinkReader::new(&spec.connection, &spec.stream, Vec::new());
+    let mut told = egress.cursor();
+    let mut acks = Vec::new();
+    loop {
+        if let Some(after) = egress.wants_sink_read(clock::now_ms()) {
+            let held = reader.ids_after(after).await?;
+            for (sequence, id) in held.ids {
+                if let Some(id) = str::from_utf8(&id).ok().and_then(|id| id.parse::<MessageId>().ok()) {
+                    egress.found(&id, sequence);
+                }
+            }
+            egress.sink_was_read();
+        }
+        while sink.has_room()
+            && let Some(publication) = egress.next(clock::now_ms())
+        {
+            let ticket = publication.ticket;
+            if let Err(error) = sink.send(message(spec, publication)).await {
+                // It was not taken; whatever is in flight comes back as failed with the next connection.
+                egress.failed(ticket);
+                tracing::warn!(subject = %spec.subject, %error, "output could not be sent");
+                tokio::time::sleep(AGAIN_AFTER).await;
+                break;
+            }
+        }
+        let report = egress.report();
+        if report.cursor != told || report.published {
+            told = report.cursor;
+            if reports.send(report).is_err() {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            biased;
+            () = sink.acknowledged(&mut acks), if sink.in_flight() > 0 => {
+                for ack in acks.drain(..) {
+                    match ack.outcome {
+                        SinkOutcome::Stored { sequence, .. } => egress.acknowledged(ack.ticket, sequence),
+                        SinkOutcome::Unknown => egress.failed(ack.ticket),
+                        SinkOutcome::Refused { passing, code, description } => {
+                            egress.failed(ack.ticket);
+                            if !passing {
+                                tracing::error!(subject = %spec.subject, code, %description, "sink refuses an output; the partition waits");
+                                tokio::time::sleep(AGAIN_AFTER).await;
+                            }
+                        }
+                    }
+                }
+            }
+            offer = offers.recv() => match offer {
+                Some(offer) => egress.offer(offer.point, offer.outputs, offer.confirmed_at_ms),
+                None => return Ok(()),
+            },
+            // A sink read that has become due is not announced by anything else.
+            () = tokio::time::sleep(AGAIN_AFTER), if !egress.is_settled() => {}
+        }
+    }
+}
+
+fn message(spec: &EgressSpec, publication: Publication) -> SinkMessage {
+    let id = Bytes::from(publication.id.to_string());
+    let cause = Bytes::from(format!("{}.{}.{}", spec.cause, publication.commit.0, publication.id.index));
+    let subject = if spec.subject.contains("{key}") {
+        spec.subject.replace("{key}", &token_of(&publication.key)).into()
+    } else {
+        spec.subject.as_str().into()
+    };
+    if publication.output == DEAD_LETTER
+        && let Some((letter, payload)) = DeadLetter::read(&publication.payload)
+    {
+        let at = publication.payload.len() - payload.len();
+        return SinkMessage { ticket: publication.ticket, subject, id, cause, headers: letter_headers(&letter), payload: publication.payload.slice(at..) };
+    }
+    SinkMessage { ticket: publication.ticket, subject, id, cause, headers: Vec::new(), payload: publication.payload }
+}
+
+/// The headers by which `millstream dlq` knows a dead letter.
+fn letter_headers(letter: &DeadLetter) -> Vec<(Box<str>, Box<str>)> {
+    let header = |name: &str, value: String| (Box::from(name), value.into_boxed_str());
+    vec![
+        header("Millstream-Kind", letter.kind.clone()),
+        header("Millstream-Error", escaped(&letter.cause)),
+        header("Millstream-Attempts", letter.attempts.to_string()),
+        header("Millstream-Module", letter.module.clone()),
+        header("Millstream-Source", letter.source.clone()),
+        header("Millstream-Sequence", letter.sequence.to_string()),
+        header("Millstream-Subject", escaped(&letter.subject)),
+        header("Millstream-Time", letter.time_ns.to_string()),
+    ]
+}
+
+/// A header's value is one line of ASCII: everything else is escaped as in a Rust string.
+fn escaped(text: &str) -> String {
+    text.escape_default().to_string().replace("\\\"", "\"").replace("\\'", "'")
+}
+
+/// A key as one token of a subject: what a token cannot hold becomes `_`.
+fn token_of(key: &[u8]) -> String {
+    if key.is_empty() {
+        return "_".to_owned();
+    }
+    String::from_utf8_lossy(key).chars().map(|c| if c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>') { '_' } else { c }).collect()
+}

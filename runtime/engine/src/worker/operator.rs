@@ -1,0 +1,116 @@
+//! The operator of a partition with its keyed state on disk: what
+//! `millstream_core::partition` drives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_core::commit::CommitRecord;
+use millstream_core::ids::{CommitNumber, LogPoint};
+use millstream_core::incident::Incident;
+use millstream_core::partition::{Computed, Halt, Operator};
+use millstream_core::recovery::LocalState;
+use millstream_core::slice::Slice;
+use millstream_state::{KeyedState, Shared, StateError};
+
+use crate::error::EngineError;
+use crate::executor::{Executor, ExecutorOptions};
+
+/// Dirty bytes of a partition above which acknowledged state is written to the database.
+const DIRTY_BYTES_MAX: usize = 32 << 20;
+/// Bytes written to the database in one go, between two turns.
+const PERSIST_STEP_BYTES: usize = 1 << 20;
+
+/// An executor and the folder of its state.
+pub struct StageOperator {
+    pub executor: Executor,
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    local: Option<LocalState>,
+    /// The first thing that went wrong where the protocol has no way to say it.
+    failed: Option<String>,
+}
+
+impl StageOperator {
+    /// Opens the state in `dir`. A damaged database is wiped: the log and the checkpoints are the truth.
+    pub fn open(options: ExecutorOptions, dir: &Path, shared: &Arc<Shared>) -> Result<Self, EngineError> {
+        let (state, local) = open_state(&options, dir, shared)?;
+        let executor = Executor::new(options, state)?;
+        Ok(Self { executor, dir: dir.to_owned(), shared: Arc::clone(shared), local, failed: None })
+    }
+
+    /// Opens the state anew from what lies in the folder now.
+    pub fn reopen(&mut self) -> Result<(), StateError> {
+        let (state, local) = open_state(self.executor.options(), &self.dir, &self.shared)?;
+        self.local = local;
+        self.executor.replace_state(state)
+    }
+
+    /// The folder of the database.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Releases the database, so that the folder may be replaced.
+    pub fn detach(&mut self) -> Result<(), StateError> {
+        let aside = self.dir.with_extension("detached");
+        let description = &self.executor.options().description;
+        let (state, _) = KeyedState::open(&aside, &description.states, &description.timers, &self.shared)?;
+        self.executor.replace_state(state)
+    }
+}
+
+fn open_state(options: &ExecutorOptions, dir: &Path, shared: &Arc<Shared>) -> Result<(KeyedState, Option<LocalState>), StateError> {
+    let description = &options.description;
+    let open = || KeyedState::open(dir, &description.states, &description.timers, shared);
+    let (state, local) = match open() {
+        Err(error) if error.kind() == millstream_state::ErrorKind::Wipe => {
+            tracing::warn!(dir = %dir.display(), %error, "local database is damaged and will be rebuilt from the log");
+            millstream_state::wipe(dir)?;
+            open()?
+        }
+        other => other?,
+    };
+    Ok((state, local.map(|l| LocalState { redo_from: l.redo_from, newest: l.newest })))
+}
+
+impl Operator for StageOperator {
+    fn local(&self) -> Option<LocalState> {
+        self.local
+    }
+
+    fn wipe(&mut self) {
+        let wiped = self.detach().and_then(|()| millstream_state::wipe(&self.dir)).and_then(|()| self.reopen());
+        if let Err(error) = wiped {
+            self.failed = Some(error.to_string());
+        }
+    }
+
+    fn redo(&mut self, record: &CommitRecord, point: LogPoint) -> Result<(), Incident> {
+        if let Err(error) = self.executor.redo(point.number, &record.slice) {
+            self.failed = Some(error.to_string());
+        }
+        self.acknowledged(point);
+        Ok(())
+    }
+
+    fn compute(&mut self, number: CommitNumber, bytes_max: usize, slice: &mut Slice) -> Result<Computed, Halt> {
+        match self.failed.take() {
+            Some(cause) => Err(Halt::Fault(cause)),
+            None => self.executor.compute(number, bytes_max, slice),
+        }
+    }
+
+    fn acknowledged(&mut self, point: LogPoint) {
+        let state = self.executor.state();
+        state.acknowledged(point);
+        let kept = (|| {
+            if state.metrics().dirty_bytes as usize > DIRTY_BYTES_MAX {
+                state.persist(PERSIST_STEP_BYTES)?;
+            }
+            state.trim()
+        })();
+        if let Err(error) = kept {
+            self.failed = Some(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The task of one partition: carries out what `millstream_core::partition` decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use millstream_core::append::AppendReply;
+use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
+use millstream_core::incident::Incident;
+use millstream_core::outputs::Outputs;
+use millstream_core::partition::{Action, EgressReport, Event, Partition, Stopped};
+use millstream_core::recovery::StoredRecord;
+use millstream_core::slice::{EgressCursor, SourcePosition};
+use millstream_log::commit_log::{Append, CommitLog, Entry, LogError, PartitionSubject, Refusal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::{self, CheckpointStore};
+use super::egress::{self, EgressSpec, EgressStart, Offer};
+use super::operator::StageOperator;
+use super::report::Board;
+use crate::clock;
+use crate::executor::Swap;
+use crate::input::Chunk;
+use crate::status::{CheckpointInfo, Phase};
+
+/// Records that may wait for the operator; more chunks are not taken.
+const QUEUED_RECORDS_MAX: usize = 16_384;
+/// Records of the log read in one go while recovering.
+const REPLAY_RECORDS: usize = 256;
+/// Wait before a read of the log is tried again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// A partition looks at its timers at least this often, milliseconds.
+const TICK_MS_MAX: i64 = 1_000;
+
+/// What others ask of a partition.
+pub enum Command {
+    /// Compute nothing, or go on.
+    Hold(bool),
+    /// Use another module from the next commit boundary on.
+    Swap(Box<Swap>, oneshot::Sender<Result<Duration, String>>),
+    /// Write an empty commit, so that the log can be trimmed.
+    Anchor,
+    /// Store a checkpoint if anything changed; answer with the newest.
+    Checkpoint(oneshot::Sender<Result<Option<CheckpointInfo>, String>>),
+    /// Look into the state.
+    Inspect(Box<dyn FnOnce(&mut StageOperator) + Send>),
+    /// Something a source met.
+    Incident(Incident),
+    /// Commit, let the sinks catch up, stop.
+    Drain,
+}
+
+/// What a partition tells the pipeline.
+pub enum Notice {
+    /// Recovery is over; sources go on behind these positions.
+    Running { stage: usize, partition: u16, positions: Vec<SourcePosition> },
+    /// It ended.
+    Stopped { stage: usize, partition: u16, why: Stopped },
+}
+
+/// What a partition task is made of.
+pub struct PartitionTask {
+    pub stage: usize,
+    pub partition: u16,
+    pub machine: Partition<StageOperator>,
+    pub log: Arc<dyn CommitLog>,
+    pub subject: PartitionSubject,
+    pub sinks: Vec<EgressSpec>,
+    pub store: CheckpointStore,
+    pub chunks: mpsc::Receiver<Chunk>,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    pub notices: mpsc::UnboundedSender<Notice>,
+    pub board: Arc<Board>,
+}
+
+/// A checkpoint being uploaded.
+type Upload = BoxFuture<'static, Result<CheckpointInfo, String>>;
+
+struct Running {
+    task: PartitionTask,
+    answers: FuturesUnordered<BoxFuture<'static, Event>>,
+    offers: Vec<mpsc::UnboundedSender<Offer>>,
+    reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
+    swap: Option<(Box<Swap>, oneshot::Sender<Result<Duration, String>>, tokio::time::Instant)>,
+    held: bool,
+    uploads: FuturesUnordered<Upload>,
+    waiting: Vec<oneshot::Sender<Result<Option<CheckpointInfo>, String>>>,
+    stored: Option<LogPoint>,
+}
+
+impl PartitionTask {
+    /// Runs the partition until it stops.
+    pub async fn run(self) {
+        let mut running = Running {
+            task: self,
+            answers: FuturesUnordered::new(),
+            offers: Vec::new(),
+            reports: mpsc::unbounded_channel(),
+            swap: None,
+            held: false,
+            uploads: FuturesUnordered::new(),
+            waiting: Vec::new(),
+            stored: None,
+        };
+        let (stage, partition) = (running.task.stage, running.task.partition);
+        let why = running.serve().await;
+        running.task.board.update(|status| {
+            status.phase = if why == Stopped::Drained { Phase::Stopped } else { Phase::Failed };
+            status.reason = (why != Stopped::Drained).then(|| reason(&why));
+        });
+        // The pipeline may be gone already.
+        let _ = running.task.notices.send(Notice::Stopped { stage, partition, why });
+    }
+}
+
+/// Why a partition stopped, in words.
+pub fn reason(why: &Stopped) -> String {
+    match why {
+        Stopped::Fenced { by } => format!("another node took the partition over (generation {})", by.0),
+        Stopped::Drained => "stopped as asked".to_owned(),
+        Stopped::Halted(halt) => halt.to_string(),
+        Stopped::Incident(incident) => incident.to_string(),
+    }
+}
+
+impl Running {
+    async fn serve(&mut self) -> Stopped {
+        let mut actions = Vec::new();
+        self.task.machine.start(&mut actions);
+        loop {
+            for action in actions.drain(..) {
+                if let Some(why) = self.execute(action) {
+                    return why;
+                }
+            }
+            self.after_turn();
+            let event = self.next_event().await;
+            if let Some(event) = event {
+                self.task.machine.handle(clock::now_ms(), event, &mut actions);
+            }
+        }
+    }
+
+    /// Waits for whatever comes next. `None`: it was dealt with here.
+    async fn next_event(&mut self) -> Option<Event> {
+        let machine = &self.task.machine;
+        let room = machine.operator().executor.queued() < QUEUED_RECORDS_MAX && machine.is_running();
+        let wants_turn = machine.wants_turn();
+        let now = clock::now_ms();
+        let timer = machine.operator().executor.next_processing_timer();
+        let wake = [machine.wake_at(), timer].into_iter().flatten().min().unwrap_or(i64::MAX).min(now + TICK_MS_MAX);
+        let sleep = Duration::from_millis((wake - now).max(1) as u64);
+        tokio::select! {
+            biased;
+            Some(event) = self.answers.next(), if !self.answers.is_empty() => Some(event),
+            Some(report) = self.reports.1.recv() => Some(Event::Egress(report)),
+            Some(command) = self.task.commands.recv() => self.command(command),
+            Some(done) = self.uploads.next(), if !self.uploads.is_empty() => {
+                self.uploaded(done);
+                None
+            }
+            Some(chunk) = self.task.chunks.recv(), if room => {
+                let operator = self.task.machine.operator_mut();
+                operator.executor.push(chunk);
+                // What has arrived already belongs to the same slice.
+                while operator.executor.queued() < QUEUED_RECORDS_MAX && let Ok(chunk) = self.task.chunks.try_recv() {
+                    operator.executor.push(chunk);
+                }
+                Some(Event::Input)
+            }
+            () = std::future::ready(()), if wants_turn => {
+                // Others run between two turns.
+                tokio::task::yield_now().await;
+                Some(Event::Tick)
+            }
+            () = tokio::time::sleep(sleep), if !wants_turn => Some(Event::Tick),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Option<Event> {
+        match command {
+            Command::Hold(held) => {
+                self.held = held;
+                self.task.machine.hold(held || self.swap.is_some());
+                self.task.board.update(|s| {
+                    if matches!(s.phase, Phase::Running | Phase::Paused) {
+                        s.phase = if held { Phase::Paused } else { Phase::Running };
+                    }
+                });
+                Some(Event::Input)
+            }
+            Command::Swap(swap, done) => {
+                self.task.machine.hold(true);
+                self.swap = Some((swap, done, tokio::time::Instant::now()));
+                None
+            }
+            Command::Anchor => Some(Event::Anchor),
+            Command::Checkpoint(done) => {
+                self.checkpoint(done);
+                None
+            }
+            Command::Inspect(look) => {
+                look(self.task.machine.operator_mut());
+                None
+            }
+            Command::Incident(incident) => Some(Event::Incident(incident)),
+            Command::Drain => Some(Event::Drain),
+        }
+    }
+
+    /// What may be done between two turns.
+    fn after_turn(&mut self) {
+        if self.swap.is_some() && self.task.machine.is_running() && self.task.machine.is_at_boundary() {
+            let (swap, done, since) = self.swap.take().expect("checked above");
+            let module = swap.digest;
+            let operator = self.task.machine.operator_mut();
+            let result = operator.executor.swap(*swap).map_err(|e| e.to_string());
+            self.task.machine.hold(self.held);
+            if result.is_ok() {
+                self.task.machine.set_module(module);
+                self.task.board.update(|s| s.module = hex(&module));
+            }
+            let _ = done.send(result.map(|()| since.elapsed()));
+            // The operator has work again without anything new to hear of.
+            self.answers.push(Box::pin(std::future::ready(Event::Input)));
+        }
+    }
+
+    fn execute(&mut self, action: Action) -> Option<Stopped> {
+        let (log, subject) = (Arc::clone(&self.task.log), self.task.subject.clone());
+        match action {
+            Action::ReadTail => self.answers.push(Box::pin(async move {
+                Event::Tail(again(|| log.last(&subject)).await.map(stored))
+            })),
+            Action::Append { message, expected, delay_ms } => self.answers.push(Box::pin(async move {
+                if delay_ms > 0 {
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                }
+                Event::Append(reply(log.append(&subject, expected, message).await))
+            })),
+            Action::ReadRecord { sequence } => self.answers.push(Box::pin(async move {
+                Event::Record(read(&*log, &subject, sequence, sequence).await.pop())
+            })),
+            Action::ReadRecords { from } => self.answers.push(Box::pin(async move {
+                let through = again(|| log.last(&subject)).await.map_or(Sequence(0), |last| last.sequence);
+                Event::Records(read(&*log, &subject, from, through).await)
+            })),
+            Action::TakenOver { point, generation, cursors, confirmed_at_ms } => {
+                self.task.board.update(|s| s.generation = generation.0);
+                self.open_egress(point.number, &cursors, confirmed_at_ms);
+            }
+            Action::Wiped { local } => tracing::warn!(
+                redo_from = local.redo_from.number.0, newest = local.newest.number.0,
+                "local database is not of this log's history and was wiped"
+            ),
+            Action::Restore => {
+                let store = self.task.store.clone();
+                let operator = self.task.machine.operator_mut();
+                let target = operator.dir().to_owned();
+                // The database is closed while its folder is replaced.
+                let detached = operator.detach();
+                self.answers.push(Box::pin(async move {
+                    let found = match detached {
+                        Ok(()) => checkpoint::restore(&store, &target).await,
+                        Err(error) => Err(error.to_string()),
+                    };
+                    if let Err(error) = &found {
+                        tracing::error!(%error, "no checkpoint could be restored");
+                    }
+                    Event::Restored { found: found.unwrap_or(false) }
+                }));
+            }
+            Action::Running { positions } => {
+                self.task.board.update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });
+                let (stage, partition) = (self.task.stage, self.task.partition);
+                let _ = self.task.notices.send(Notice::Running { stage, partition, positions });
+            }
+            Action::Committed { point, outputs, confirmed_at_ms } => self.committed(point, outputs, confirmed_at_ms),
+            Action::Stopped(why) => return Some(why),
+        }
+        None
+    }
+
+    fn committed(&mut self, point: LogPoint, outputs: Outputs, confirmed_at_ms: i64) {
+        for offers in &self.offers {
+            // An egress ends only with this task.
+            let _ = offers.send(Offer { point, outputs: outputs.clone(), confirmed_at_ms });
+        }
+        let machine = &self.task.machine;
+        let executor = &machine.operator().executor;
+        let (totals, watermark) = (executor.totals(), executor.watermark());
+        let needs = machine.cursors().iter().map(|c| c.read_from).min();
+        self.task.board.committed(point, machine.positions(), watermark, totals, needs);
+    }
+
+    fn open_egress(&mut self, takeover: CommitNumber, cursors: &[EgressCursor], confirmed_at_ms: i64) {
+        self.offers.clear();
+        for (sink, spec) in self.task.sinks.iter().enumerate() {
+            let Some(cursor) = cursors.iter().find(|c| usize::from(c.sink) == sink) else { continue };
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.offers.push(sender);
+            let start = EgressStart { cursor: *cursor, takeover, confirmed_at_ms };
+            tokio::spawn(egress::run(spec.clone(), start, receiver, self.reports.0.clone()));
+        }
+    }
+
+    /// Takes a checkpoint and uploads it beside the work that goes on.
+    fn checkpoint(&mut self, done: oneshot::Sender<Result<Option<CheckpointInfo>, String>>) {
+        let last = self.task.machine.last();
+        if self.stored.is_some_and(|stored| stored.number == last.number) || !self.task.machine.is_running() {
+            let _ = done.send(Ok(self.task.board.checkpoint()));
+            return;
+        }
+        if !self.uploads.is_empty() {
+            self.waiting.push(done);
+            return;
+        }
+        let target = self.task.machine.operator().dir().with_extension(format!("checkpoint-{}", last.number.0));
+        match self.task.machine.operator_mut().executor.state().checkpoint(&target) {
+            Ok(taken) => {
+                self.waiting.push(done);
+                self.stored = Some(last);
+                let (store, module) = (self.task.store.clone(), self.task.machine.operator().executor.options().module.clone());
+                self.uploads.push(Box::pin(async move { checkpoint::upload(&store, taken, &target, &module).await }));
+            }
+            Err(error) => {
+                let _ = done.send(Err(error.to_string()));
+            }
+        }
+    }
+
+    fn uploaded(&mut self, done: Result<CheckpointInfo, String>) {
+        match &done {
+            Ok(info) => self.task.board.stored(info.clone()),
+            Err(error) => {
+                self.stored = None;
+                tracing::error!(%error, "checkpoint could not be stored");
+            }
+        }
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(done.clone().map(Some));
+        }
+    }
+}
+
+/// Reads until it works: a log that cannot be read is waited for.
+async fn again<T, F: Future<Output = Result<T, LogError>>>(mut read: impl FnMut() -> F) -> T {
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::warn!(%error, "log cannot be read; trying again");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+/// At most [`REPLAY_RECORDS`] records; what is no longer there is left out.
+async fn read(log: &dyn CommitLog, subject: &PartitionSubject, from: Sequence, through: Sequence) -> Vec<StoredRecord> {
+    loop {
+        let mut records = Vec::new();
+        let mut entries = log.read(subject, from, through);
+        loop {
+            match entries.next().await {
+                Some(Ok(entry)) => records.push(stored(entry)),
+                None | Some(Err(LogError::Incomplete { .. })) => return records,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "log cannot be read; trying again");
+                    break;
+                }
+            }
+            if records.len() == REPLAY_RECORDS {
+                return records;
+            }
+        }
+        tokio::time::sleep(READ_AGAIN_AFTER).await;
+    }
+}
+
+fn stored(entry: Entry) -> StoredRecord {
+    StoredRecord { sequence: entry.sequence, message: entry.bytes }
+}
+
+fn reply(append: Append) -> AppendReply {
+    match append {
+        Append::Appended { sequence } => AppendReply::Acknowledged(sequence),
+        Append::Refused(Refusal::WrongLast { .. } | Refusal::Busy { .. }) => AppendReply::Refused,
+        Append::Refused(refusal) => {
+            tracing::error!(%refusal, "log refuses a commit; the partition waits");
+            AppendReply::Full
+        }
+        Append::Unknown(cause) => {
+            tracing::warn!(%cause, "commit is not acknowledged; sending it again");
+            AppendReply::Unknown
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,118 @@
+//! What a partition says of itself, for whoever asks.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use millstream_core::ids::{LogPoint, Sequence, WATERMARK_MAX, WATERMARK_MIN};
+use millstream_core::slice::SourcePosition;
+
+use crate::clock;
+use crate::executor::Totals;
+use crate::status::{CheckpointInfo, CheckpointStatus, PartitionStatus, PositionStatus};
+
+/// Rates are over this long, milliseconds.
+const RATE_MS: i64 = 5_000;
+
+/// The latest facts of one partition.
+pub struct Board {
+    inner: Mutex<Inner>,
+    sources: Vec<String>,
+}
+
+#[derive(Default)]
+struct Inner {
+    status: PartitionStatus,
+    last: LogPoint,
+    needs_from: Option<Sequence>,
+    checkpoint: Option<CheckpointInfo>,
+    /// Redo points of the kept checkpoints, oldest first.
+    kept: VecDeque<Sequence>,
+    /// (time, records, outputs), oldest first.
+    rates: VecDeque<(i64, u64, u64)>,
+}
+
+/// What the log must keep for a partition.
+pub struct LogNeeds {
+    pub last: Sequence,
+    pub checkpoint: Option<Sequence>,
+    pub egress: Sequence,
+}
+
+impl Board {
+    pub fn new(partition: u16, module: String, sources: Vec<String>) -> Self {
+        let status = PartitionStatus { partition, module, ..PartitionStatus::default() };
+        Self { inner: Mutex::new(Inner { status, ..Inner::default() }), sources }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
+        look(&mut self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub fn update(&self, change: impl FnOnce(&mut PartitionStatus)) {
+        self.with(|inner| change(&mut inner.status));
+    }
+
+    pub fn committed(&self, point: LogPoint, positions: &[SourcePosition], watermark: i64, totals: Totals, needs_from: Option<Sequence>) {
+        let now = clock::now_ms();
+        self.with(|inner| {
+            inner.last = point;
+            inner.needs_from = needs_from;
+            let status = &mut inner.status;
+            status.commit = point.number.0;
+            status.watermark = (watermark != WATERMARK_MIN && watermark != WATERMARK_MAX).then_some(watermark);
+            status.records = totals.records;
+            status.outputs = totals.outputs;
+            status.dead_letters = totals.dead_letters;
+            status.positions = positions
+                .iter()
+                .zip(&self.sources)
+                .map(|(p, name)| PositionStatus { source: name.clone(), position: p.sequence.0, last: 0, lag: 0 })
+                .collect();
+            inner.rates.push_back((now, totals.records, totals.outputs));
+            while inner.rates.len() > 2 && inner.rates.front().is_some_and(|r| now - r.0 > RATE_MS) {
+                inner.rates.pop_front();
+            }
+        });
+    }
+
+    /// A checkpoint was stored, or found when the pipeline started.
+    pub fn stored(&self, info: CheckpointInfo, redo_from: Sequence, kept_max: usize) {
+        self.with(|inner| {
+            inner.status.checkpoint = Some(CheckpointStatus { commit: info.commit, at_ms: info.at_ms, size: info.size });
+            inner.checkpoint = Some(info);
+            inner.kept.push_back(redo_from);
+            while inner.kept.len() > kept_max {
+                inner.kept.pop_front();
+            }
+        });
+    }
+
+    pub fn checkpoint(&self) -> Option<CheckpointInfo> {
+        self.with(|inner| inner.checkpoint.clone())
+    }
+
+    /// What the log must keep, once anything is known.
+    pub fn needs(&self) -> LogNeeds {
+        self.with(|inner| LogNeeds {
+            last: inner.last.sequence,
+            checkpoint: inner.kept.front().copied(),
+            egress: inner.needs_from.unwrap_or(inner.last.sequence),
+        })
+    }
+
+    pub fn status(&self) -> PartitionStatus {
+        let now = clock::now_ms();
+        self.with(|inner| {
+            let mut status = inner.status.clone();
+            if let (Some(first), Some(last)) = (inner.rates.front(), inner.rates.back())
+                && now - last.0 <= RATE_MS
+                && last.0 > first.0
+            {
+                let seconds = (now - first.0) as f64 / 1000.0;
+                status.records_per_second = (last.1 - first.1) as f64 / seconds;
+                status.outputs_per_second = (last.2 - first.2) as f64 / seconds;
+            }
+            status
+        })
+    }
+}

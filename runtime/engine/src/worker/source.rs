@@ -1,0 +1,156 @@
+//! Reads one source for all partitions of one stage.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_core::ids::{Sequence, SourceId, WATERMARK_MIN};
+use millstream_core::incident::Incident;
+use millstream_core::slice::SourcePosition;
+use millstream_log::HeaderMap;
+use millstream_log::connect::Connection;
+use millstream_log::source::{Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt};
+use millstream_sandbox::codec::{Decoder, HeaderSource};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::input::Chunk;
+use crate::router::{Raw, Router};
+use crate::spec::{OnGap, SourceSpec, Start};
+
+/// Header that counts how often a redriven dead letter was tried.
+const ATTEMPTS_HEADER: &str = "Millstream-Attempts";
+/// Wait before a source that could not be reached is opened again.
+const REOPEN_AFTER: Duration = Duration::from_millis(500);
+
+/// What one reader is for.
+pub struct ReaderSpec {
+    pub connection: Connection,
+    pub spec: SourceSpec,
+    pub source: SourceId,
+    pub input: u32,
+    pub partitions: u16,
+    /// One per partition.
+    pub lanes: Vec<mpsc::Sender<Chunk>>,
+    /// What each partition has committed of this source; none: never read.
+    pub positions: Vec<Option<SourcePosition>>,
+}
+
+/// Why a reader ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReaderError {
+    #[error(transparent)]
+    Incident(#[from] Incident),
+    #[error("source `{name}`: {error}")]
+    Source { name: String, error: SourceError },
+}
+
+struct Headers<'a>(Option<&'a HeaderMap>);
+
+impl HeaderSource for Headers<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        Some(self.0?.get(name)?.as_str().as_bytes())
+    }
+}
+
+/// Reads until it is cancelled, the partitions are gone, or something must not be passed over.
+pub async fn run(mut reader: ReaderSpec, make_decoder: impl Fn() -> Decoder, cancel: CancellationToken) -> Result<(), ReaderError> {
+    loop {
+        let ended = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            ended = read(&mut reader, make_decoder()) => ended,
+        };
+        match ended {
+            Err(ReaderError::Source { error: SourceError::Unreachable { stream, description }, .. }) => {
+                tracing::warn!(%stream, %description, "source cannot be reached; trying again");
+                tokio::select! {
+                    () = cancel.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(REOPEN_AFTER) => {}
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderError> {
+    let failed = |error| ReaderError::Source { name: reader.spec.name.clone(), error };
+    // The reader serves the partition that is furthest behind; the others skip what they know.
+    let behind = reader.positions.iter().min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence)).copied().flatten();
+    let start = match (behind, reader.spec.start) {
+        (Some(position), _) => StartAt::After(position.sequence),
+        (None, Start::Beginning) => StartAt::Beginning,
+        (None, Start::New) => StartAt::New,
+        (None, Start::Sequence(sequence)) => StartAt::After(Sequence(sequence.saturating_sub(1))),
+        (None, Start::Time(ms)) => StartAt::Time(ms.saturating_mul(1_000_000)),
+    };
+    let options = SourceOptions {
+        stream: reader.spec.stream.clone(),
+        filters: reader.spec.subject.iter().cloned().collect(),
+        start,
+        created_ns: behind.filter(|p| p.stream_created_ns != 0).map(|p| p.stream_created_ns),
+        ahead: ReadAhead::default(),
+    };
+    let mut source = SourceReader::open(&reader.connection, options).await.map_err(failed)?;
+    let facts = source.facts().await.map_err(failed)?;
+    for position in reader.positions.iter().flatten() {
+        check_identity(&source, position, facts.created_ns).await.map_err(|e| match e {
+            Ok(incident) => ReaderError::Incident(incident),
+            Err(error) => failed(error),
+        })?;
+    }
+    let max_event_time = behind.map_or(WATERMARK_MIN, |p| p.max_event_time);
+    let mut router = Router::new(reader.source, reader.input, decoder, reader.partitions, max_event_time, facts.created_ns);
+    let mut batch: Vec<Delivery> = Vec::new();
+    loop {
+        batch.clear();
+        let through = match source.next(&mut batch).await.map_err(failed)? {
+            SourceEvent::Records { .. } => route(&mut router, &mut batch),
+            SourceEvent::CaughtUp { through } => through.0,
+            SourceEvent::Gap { from, through } => {
+                if reader.spec.on_gap == OnGap::Stop {
+                    return Err(Incident::SourceGap { source_id: reader.source, from, to: through }.into());
+                }
+                tracing::warn!(source = %reader.spec.name, from = from.0, through = through.0, "lost records are passed over as the manifest says");
+                through.0
+            }
+        };
+        for (lane, chunk) in reader.lanes.iter().zip(router.finish(through, false)) {
+            if lane.send(chunk).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Routes the deliveries; returns the last sequence.
+fn route(router: &mut Router, batch: &mut Vec<Delivery>) -> u64 {
+    let mut last = 0;
+    for delivery in batch.drain(..) {
+        let headers = Headers(delivery.headers.as_ref());
+        let attempts = headers.header(ATTEMPTS_HEADER).and_then(|v| str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        last = delivery.sequence.0;
+        router.add(Raw {
+            sequence: last,
+            time_ns: delivery.time_ns,
+            subject: Bytes::copy_from_slice(delivery.subject.as_bytes()),
+            headers: &headers,
+            attempts,
+            payload: delivery.payload,
+        });
+    }
+    last
+}
+
+/// Whether the stream is still the one that was read. `Err(Ok(..))`: it is not; `Err(Err(..))`: could not be asked.
+async fn check_identity(source: &SourceReader, position: &SourcePosition, created_ns: i64) -> Result<(), Result<Incident, SourceError>> {
+    if position.stream_created_ns != 0 && position.stream_created_ns != created_ns {
+        return Err(Ok(Incident::SourceRecreated { source_id: position.source, read_ns: position.stream_created_ns, found_ns: created_ns }));
+    }
+    if position.last_sequence.0 == 0 {
+        return Ok(());
+    }
+    match source.time_of(position.last_sequence).await.map_err(Err)? {
+        Some(time) if time != position.last_time_ns => Err(Ok(Incident::SourceRolledBack { source_id: position.source, sequence: position.last_sequence })),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,30 @@
+//! What the end-to-end tests and the demo share.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
+}
+
+/// A shipped module, as `cargo xtask build` left it. Panics if it was not built.
+pub fn shipped_module(name: &str) -> Vec<u8> {
+    let path = workspace().join("udfs/dist").join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask build` first", path.display()))
+}
+
+/// A golden file, unpacked. Panics if it is not there.
+pub fn golden(name: &str) -> Vec<u8> {
+    let path = workspace().join("tests/goldens").join(format!("{name}.ndjson.xz"));
+    let packed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut unpacked = Vec::new();
+    lzma_rs::xz_decompress(&mut packed.as_slice(), &mut unpacked).expect("a golden is an xz file");
+    unpacked
+}
+
+/// The lines of a text, sorted: a multiset that can be compared.
+pub fn sorted_lines(bytes: &[u8]) -> Vec<&str> {
+    let mut lines: Vec<&str> = str::from_utf8(bytes).expect("JSON is UTF-8").lines().collect();
+    lines.sort_unstable();
+    lines
+}

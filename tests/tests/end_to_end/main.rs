@@ -1,0 +1,4 @@
+//! The whole of Millstream, from the outside: goldens of Apache Flink, and pipelines
+//! on a real nats-server that is killed, paused and purged.
+
+mod goldens;
