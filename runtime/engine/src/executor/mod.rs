@@ -240,12 +240,6 @@ impl Executor {
         self.clock_timers.first().map(|t| t.time)
     }
 
-    /// Whether an advance was committed before all of its timers fired.
-    fn event_due(&self) -> bool {
-        let reached = self.combined_watermark();
-        reached > self.watermark && self.event_timers.next_due(reached).is_some()
-    }
-
     /// What the positions say the watermark is.
     fn combined_watermark(&self) -> i64 {
         let timed =
@@ -336,15 +330,11 @@ impl Executor {
 
     fn fill(&mut self, slice: &mut Slice, room: &mut Room) -> Result<(), Halt> {
         self.fire(slice, room, TimeDomain::ProcessingTime, self.processing_time)?;
-        if !self.full && self.event_due() {
-            let reached = self.combined_watermark();
-            self.fire(slice, room, TimeDomain::EventTime, reached)?;
-            if self.full {
-                return Ok(());
+        loop {
+            self.settle(slice, room)?;
+            if self.full || room.records == 0 {
+                break;
             }
-            self.watermark = reached;
-        }
-        while !self.full && room.records > 0 {
             let Some(chunk) = self.queue.front() else { break };
             if chunk.scan.through <= self.positions[chunk.source.0 as usize].sequence.0
                 && !chunk.scan.end_of_input
@@ -353,6 +343,19 @@ impl Executor {
                 continue;
             }
             self.step(slice, room)?;
+        }
+        Ok(())
+    }
+
+    /// Fires what the positions' watermark makes due and has not fired: an advance belongs to the record that
+    /// caused it, so it may have been committed with that record and its timers left for now.
+    fn settle(&mut self, slice: &mut Slice, room: &mut Room) -> Result<(), Halt> {
+        let reached = self.combined_watermark();
+        if !self.full && reached > self.watermark {
+            self.fire(slice, room, TimeDomain::EventTime, reached)?;
+            if !self.full {
+                self.watermark = reached;
+            }
         }
         Ok(())
     }
@@ -442,12 +445,7 @@ impl Executor {
     fn advance(&mut self, slice: &mut Slice, room: &mut Room, advance: usize) -> Result<(), Halt> {
         self.position_at_advance(advance);
         self.at.advance = advance + 1;
-        let reached = self.combined_watermark();
-        self.fire(slice, room, TimeDomain::EventTime, reached)?;
-        if !self.full {
-            self.watermark = reached;
-        }
-        Ok(())
+        self.settle(slice, room)
     }
 
     /// Moves the position to the record that caused an advance.
@@ -471,12 +469,10 @@ impl Executor {
         position.stream_created_ns = scan.stream_created_ns;
         if scan.end_of_input {
             position.max_event_time = WATERMARK_MAX;
-            let reached = self.combined_watermark();
-            self.fire(slice, room, TimeDomain::EventTime, reached)?;
+            self.settle(slice, room)?;
             if self.full {
                 return Ok(());
             }
-            self.watermark = reached;
         }
         self.pop();
         Ok(())
