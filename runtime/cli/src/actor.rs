@@ -1,12 +1,10 @@
 //! Who changes something, for the runtime's records.
 
-/// `user@host`, as the operating system says it.
+/// `user@host`, as the operating system says it; a user without a name in the environment by number.
 pub fn actor() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let host = rustix::system::uname();
-    format!(
-        "{}@{}",
-        user.as_deref().unwrap_or("unknown"),
-        host.nodename().to_str().unwrap_or("unknown")
-    )
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user = named
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
 }

@@ -28,15 +28,18 @@ pub struct Remote {
 impl Remote {
     /// Connects as the global options say.
     pub async fn connect(app: &App) -> Result<Self, Failure> {
-        let connection = open(&app.global).await?;
-        let client = Client::new(connection.clone(), app.global.timeout);
-        Ok(Remote { connection, client, timeout: app.global.timeout })
+        Ok(Remote::on(open(&app.global).await?, app.global.timeout))
+    }
+
+    /// On a connection that is there, waiting for answers at most so long.
+    pub fn on(connection: Connection, timeout: Duration) -> Self {
+        let client = Client::new(connection.clone(), timeout);
+        Remote { connection, client, timeout }
     }
 
     /// The same, waiting for answers at most so long.
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        let client = Client::new(self.connection.clone(), timeout);
-        Remote { client, timeout, ..self }
+        Remote::on(self.connection, timeout)
     }
 
     /// Asks the runtime.

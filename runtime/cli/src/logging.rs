@@ -9,15 +9,15 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Environment variable with the filter, as in `info,millstream_engine=debug`.
-pub const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
+const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
 
 /// How the runtime logs.
 #[derive(Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// What is logged: error, warn, info, debug or trace, also per module (info,millstream_log=debug)
-    #[arg(long, value_name = "FILTER", env = FILTER_VARIABLE, default_value = "info")]
-    log: String,
+    #[arg(long, value_name = "FILTER", env = FILTER_VARIABLE)]
+    log: Option<String>,
 
     /// Log JSON, one document per line
     #[arg(long)]
@@ -25,10 +25,11 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Starts logging. Once per process.
-    pub fn start(&self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_new(&self.log).map_err(|error| {
-            Failure::new(Exit::Usage, format!("`{}` is not a filter for the log", self.log))
+    /// Starts logging, with `default` where nothing was asked for. Once per process.
+    pub fn start(&self, default: &str) -> Result<(), Failure> {
+        let wanted = self.log.as_deref().unwrap_or(default);
+        let filter = EnvFilter::try_new(wanted).map_err(|error| {
+            Failure::new(Exit::Usage, format!("`{wanted}` is not a filter for the log"))
                 .because(&error)
                 .help("write a level (`info`), or levels per module: `info,millstream_log=debug`")
         })?;

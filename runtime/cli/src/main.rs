@@ -5,6 +5,8 @@
 //! - `connection` turns the global options into a NATS connection and an API client.
 //! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
 //! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
+//! - `runtime` is what `run` and `dev` start, with `worker` (the engine as the control plane knows it), `http` and
+//!   `logging`; `streams` makes what `dev` needs.
 //! - `doctor` is what `millstream doctor` looks at and how it judges.
 //!
 //! Architecture invariant: nothing here decides about data. What a manifest means, whether a change is allowed
@@ -17,9 +19,14 @@ mod connection;
 mod doctor;
 mod exit;
 mod failure;
+mod http;
 mod local;
+mod logging;
 mod manifest;
 mod output;
+mod runtime;
+mod streams;
+mod worker;
 
 use std::process::ExitCode;
 

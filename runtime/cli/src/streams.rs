@@ -27,7 +27,10 @@ pub async fn make_missing(jetstream: &Context, manifest: &Manifest) -> Result<Ve
     let mut made = Vec::new();
     for source in manifest.sources.values() {
         if jetstream.get_stream(&source.stream).await.is_err() {
-            let subject = source.subject.clone().unwrap_or_else(|| format!("{}.>", source.stream.to_lowercase()));
+            let subject = source
+                .subject
+                .clone()
+                .unwrap_or_else(|| format!("{}.>", source.stream.to_lowercase()));
             made.push(make(jetstream, source.stream.clone(), vec![subject]).await?);
         }
     }
@@ -57,9 +60,12 @@ async fn make(jetstream: &Context, stream: String, subjects: Vec<String>) -> Res
         ..Config::default()
     };
     jetstream.create_stream(config).await.map_err(|error| {
-        Failure::coded(errors::STORAGE, format!("cannot make stream {stream} for {}", subjects.join(", ")))
-            .because(&error)
-            .help("do two of the manifests' subjects overlap?")
+        Failure::coded(
+            errors::STORAGE,
+            format!("cannot make stream {stream} for {}", subjects.join(", ")),
+        )
+        .because(&error)
+        .help("do two of the manifests' subjects overlap?")
     })?;
     Ok(Made { stream, subjects })
 }

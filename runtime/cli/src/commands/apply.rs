@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use millstream_control::api::pipelines::{Applied, Apply as Request, Change, Outcome};
+use millstream_control::api::pipelines::{Applied, Apply as Request, Change, Desired, Outcome};
 use millstream_control::api::status::Phase;
 
 use super::lifecycle::wait_for_phase;
@@ -31,7 +31,7 @@ pub struct Apply {
     #[arg(long, value_name = "N")]
     if_revision: Option<u64>,
 
-    /// Return when the pipelines run, at most after `--timeout`
+    /// Return when the pipelines run (or are paused or stopped, if that is wanted), at most after `--timeout`
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
 }
@@ -52,7 +52,12 @@ impl Apply {
                 };
                 let applied = one.ask(&remote, &request).await?;
                 if self.wait {
-                    wait_for_phase(&remote, &applied.pipeline, Phase::Running).await?;
+                    let phase = match applied.desired {
+                        Desired::Running | Desired::Deleted => Phase::Running,
+                        Desired::Paused => Phase::Paused,
+                        Desired::Stopped => Phase::Stopped,
+                    };
+                    wait_for_phase(&remote, &applied.pipeline, phase).await?;
                 }
                 print(app, &applied, self.dry_run)?;
             }
@@ -75,6 +80,12 @@ fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
     say(&format!("pipeline {}: {done} (revision {})", applied.pipeline, applied.revision));
     for change in &applied.changes {
         say(&format!("  {}", line(change)));
+    }
+    let name = &applied.pipeline;
+    match applied.desired {
+        Desired::Paused => say(&format!("  it is paused: `millstream resume {name}`")),
+        Desired::Stopped => say(&format!("  it is stopped: `millstream resume {name}`")),
+        Desired::Running | Desired::Deleted => {}
     }
     Ok(())
 }

@@ -81,6 +81,9 @@ fn partitions(app: &App, described: &Described) -> Result<(), Failure> {
             stage.partitions.iter().map(|partition| Line { stage: &stage.name, partition })
         })
         .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
     app.out.line("")?;
     app.out.list(&lines, "no partition runs")?;
     for Line { stage, partition } in &lines {

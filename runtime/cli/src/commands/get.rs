@@ -111,7 +111,8 @@ impl Listed for PipelineInfo {
             phase(self),
             Cell::number(status.stages.len().to_string()),
             Cell::number(partitions.to_string()),
-            Cell::number(format!("{:.0}", sum(status, |p| p.records_per_second))),
+            // An empty sum of floats is -0.
+            Cell::number(format!("{:.0}", sum(status, |p| p.records_per_second) + 0.0)),
             Cell::number(units::count(lag)),
             Cell::toned_number(units::count(dead), tone),
             Cell::text(units::time(self.changed_at_ms)),

@@ -6,6 +6,7 @@ mod checkpoint;
 mod completion;
 mod delete;
 mod describe;
+mod dev;
 mod diff;
 mod dlq;
 mod doctor;
@@ -35,8 +36,9 @@ use crate::failure::Failure;
 /// The commands, in the order of `--help`.
 #[derive(Subcommand)]
 pub enum Command {
-    New(new::New),
+    Dev(dev::Dev),
     Run(run::Run),
+    New(new::New),
     Validate(validate::Validate),
     Schema(schema::Schema),
     Apply(apply::Apply),
@@ -64,8 +66,9 @@ impl Command {
     /// Runs it.
     pub fn run(self, app: &App) -> Result<Exit, Failure> {
         match self {
+            Command::Dev(command) => command.run(),
+            Command::Run(command) => command.run(app),
             Command::New(command) => command.run(app),
-            Command::Run(command) => command.run(),
             Command::Validate(command) => command.run(app),
             Command::Schema(command) => command.run(app),
             Command::Apply(command) => command.run(app),

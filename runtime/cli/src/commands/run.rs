@@ -1,27 +1,64 @@
 //! `millstream run`: the runtime against an existing NATS, or with `--local` a pipeline over files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use millstream_control::lease::LeaseOptions;
+use tokio_util::sync::CancellationToken;
 
+use crate::cli::App;
+use crate::connection::open;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::LocalArgs;
+use crate::logging::LogArgs;
+use crate::output::format::say;
+use crate::runtime::{Runtime, RuntimeArgs, block_on_all, stop_at_signals};
 
 /// Run the runtime against an existing NATS server, or one pipeline over files with --local
 #[derive(Args)]
 pub struct Run {
-    /// Folder for keyed state; for local runs a temporary one is made in it
+    /// Folder for keyed state; without it a temporary one, and state comes from checkpoints and logs at every start
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
 
     #[command(flatten)]
     local: LocalArgs,
 }
 
 impl Run {
-    /// Runs until the input ends (`--local`).
-    pub fn run(self) -> Result<Exit, Failure> {
-        self.local.run(self.data.as_deref())
+    /// Runs until the input ends (`--local`), or until SIGINT or SIGTERM.
+    pub fn run(self, app: &App) -> Result<Exit, Failure> {
+        if self.local.local {
+            self.log.start("warn")?;
+            return self.local.run(self.data.as_deref());
+        }
+        self.log.start("info")?;
+        let temporary = tempfile::Builder::new()
+            .prefix("millstream-run-")
+            .tempdir()
+            .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
+        let data = self.data.as_deref().unwrap_or(temporary.path());
+        std::fs::create_dir_all(data).map_err(|error| Failure::file("make", data, &error))?;
+        block_on_all(self.serve(app, data))?;
+        Ok(Exit::Ok)
+    }
+
+    async fn serve(&self, app: &App, data: &Path) -> Result<(), Failure> {
+        let stop = CancellationToken::new();
+        stop_at_signals(stop.clone())?;
+        let connection = open(&app.global).await?;
+        let server = connection.options().shown_servers();
+        let runtime =
+            Runtime::open(&self.runtime, LeaseOptions::default(), connection, data).await?;
+        say(&format!("serving at {server}; metrics and health at http://{}", runtime.http()));
+        runtime.run(stop).await;
+        Ok(())
     }
 }

@@ -5,8 +5,10 @@
 //! - `unreachable`: what commands say when there is no server.
 //! - `new`: a project from the template.
 //! - `tutorial`: runs docs/tutorial.md.
+//! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `local`: `run --local` on the examples.
 
+mod dev;
 mod local;
 mod manifests;
 mod millstream;

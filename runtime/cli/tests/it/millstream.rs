@@ -80,6 +80,14 @@ impl Called {
         }
         self
     }
+
+    /// The call again, if it exited like this and wrote `words` to stdout.
+    #[track_caller]
+    pub fn failed_with_data(self, code: i32, words: &str) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.stdout.contains(words), "`{words}` is not in:\n{}", self.stdout);
+        self
+    }
 }
 
 /// The root of the sources.

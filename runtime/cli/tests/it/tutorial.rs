@@ -1,7 +1,7 @@
 //! Runs the tutorial: every `sh` block in order, and compares what it prints with the `text` block below it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::millstream::root;

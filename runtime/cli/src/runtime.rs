@@ -1,0 +1,150 @@
+//! The runtime: one node with its worker, and the HTTP endpoint. What `run` and `dev` have in common.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use millstream_control::lease::LeaseOptions;
+use millstream_control::node::{Node, NodeOptions};
+use millstream_log::connect::Connection;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::http::{Endpoint, Vitals};
+use crate::manifest::sandbox;
+use crate::output::format::say;
+use crate::worker::EngineWorker;
+
+/// What a process that was told twice to end exits with: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// How the runtime runs.
+#[derive(Args)]
+#[command(next_help_heading = "Runtime")]
+pub struct RuntimeArgs {
+    /// Where /healthz, /readyz and /metrics are served; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "MILLSTREAM_HTTP",
+        default_value = "127.0.0.1:8480"
+    )]
+    http: SocketAddr,
+
+    /// Name of this node, for people; by default the host's
+    #[arg(long, value_name = "NAME", env = "MILLSTREAM_NODE")]
+    node: Option<String>,
+
+    /// Replicas of the streams, buckets and stores that the runtime makes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u8>::new().range(1..=5))]
+    replicas: u8,
+}
+
+/// A runtime that is ready to be run.
+pub struct Runtime {
+    node: Node<EngineWorker>,
+    endpoint: Endpoint,
+    vitals: Arc<NodeVitals>,
+}
+
+/// What the HTTP endpoint sees of the runtime.
+struct NodeVitals {
+    connection: Connection,
+    worker: Arc<EngineWorker>,
+}
+
+impl Runtime {
+    /// Binds the endpoint and opens what the node needs in JetStream. `data` is the folder for keyed state.
+    pub async fn open(
+        args: &RuntimeArgs,
+        lease: LeaseOptions,
+        connection: Connection,
+        data: &Path,
+    ) -> Result<Self, Failure> {
+        let endpoint = Endpoint::bind(args.http).await?;
+        let sandbox = Arc::new(sandbox()?);
+        let worker =
+            Arc::new(EngineWorker::start(connection.clone(), data, usize::from(args.replicas))?);
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let options = NodeOptions {
+            replicas: usize::from(args.replicas),
+            lease,
+            ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
+        };
+        let node = Node::open(options, connection.clone(), sandbox, Arc::clone(&worker))
+            .await
+            .map_err(|problem| Failure::problems(problem.into(), None))?;
+        let vitals = Arc::new(NodeVitals { connection, worker });
+        Ok(Runtime { node, endpoint, vitals })
+    }
+
+    /// Where the HTTP endpoint listens.
+    pub fn http(&self) -> SocketAddr {
+        self.endpoint.address()
+    }
+
+    /// Runs until `stop`; then drains: what is computed is committed, pipelines stop where they are.
+    pub async fn run(self, stop: CancellationToken) {
+        // The endpoint answers for as long as pipelines are being stopped.
+        let served = CancellationToken::new();
+        let serving = tokio::spawn(self.endpoint.serve(self.vitals, served.clone()));
+        self.node.run(stop).await;
+        served.cancel();
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the http endpoint's task failed");
+        }
+    }
+}
+
+impl Vitals for NodeVitals {
+    fn unready(&self) -> Option<String> {
+        match self.connection.client().connection_state() {
+            async_nats::connection::State::Connected => None,
+            _ => Some("not connected to NATS".to_owned()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.worker.metrics_text()
+    }
+}
+
+/// Runs a runtime's future on all processors.
+pub fn block_on_all<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
+        })?;
+    runtime.block_on(future)
+}
+
+/// Cancels `stop` at the first SIGINT or SIGTERM; the second one ends the process at once.
+pub fn stop_at_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::new(Exit::Failure, "cannot listen for signals").because(&error)
+        })
+    };
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for told in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if told > 0 {
+                std::process::exit(INTERRUPTED);
+            }
+            say("draining; once more ends at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
