@@ -99,7 +99,7 @@ impl LocalArgs {
 /// The pipeline, resolved against the module files it names.
 fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Failure> {
     let loaded = manifest::load(path)?;
-    if let [stage, ..] = loaded.from_registry()[..] {
+    if let [stage, ..] = loaded.registry_stages()[..] {
         return Err(Failure::new(
             Exit::Invalid,
             format!("stage {stage} takes its module from the registry, and a local run has none"),

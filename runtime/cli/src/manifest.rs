@@ -67,7 +67,7 @@ impl Loaded {
     }
 
     /// Stages whose module is not a file but in the registry.
-    pub fn from_registry(&self) -> Vec<&str> {
+    pub fn registry_stages(&self) -> Vec<&str> {
         let stages = self.document.manifest.stages.iter();
         stages
             .filter(|(_, stage)| !matches!(stage.module, ModuleRef::File { .. }))

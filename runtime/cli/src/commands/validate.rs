@@ -52,7 +52,7 @@ impl Validate {
 
 fn offline(loaded: &Loaded) -> Result<(), Failure> {
     let modules = loaded.compile(&manifest::sandbox()?)?;
-    let unseen = loaded.from_registry();
+    let unseen = loaded.registry_stages();
     if unseen.is_empty() {
         resolve(&loaded.document, &modules, Incarnation::default())
             .map_err(|problems| loaded.refuse(problems))?;
