@@ -11,7 +11,10 @@ pub mod executor;
 pub mod input;
 mod instance;
 pub mod local;
+mod metrics;
 mod router;
 pub mod spec;
+pub mod status;
+pub mod worker;
 
 pub use error::EngineError;

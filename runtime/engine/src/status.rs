@@ -129,4 +129,3 @@ pub struct CheckpointFile {
     /// Bytes.
     pub size: u64,
 }
-

@@ -42,7 +42,10 @@ struct Document {
 
 impl CheckpointStore {
     fn folder(&self) -> String {
-        format!("checkpoints/{}/{:032x}/{}/{}/", self.pipeline, self.incarnation.0, self.stage, self.partition)
+        format!(
+            "checkpoints/{}/{:032x}/{}/{}/",
+            self.pipeline, self.incarnation.0, self.stage, self.partition
+        )
     }
 
     fn name(&self) -> String {
@@ -62,20 +65,39 @@ impl CheckpointStore {
 
     async fn document(&self, name: &str) -> Result<Option<Document>, String> {
         let bytes = self.blobs.get_document(name).await.map_err(text)?;
-        bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))).transpose()
+        bytes
+            .map(|bytes| {
+                serde_json::from_slice(&bytes)
+                    .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
+            })
+            .transpose()
     }
 
     /// Hashes and stores a checkpoint, and forgets the oldest beyond [`KEPT`].
-    pub async fn upload(&self, taken: Checkpoint, target: &Path, module: &str) -> Result<(CheckpointInfo, Sequence), String> {
-        let files = tokio::task::spawn_blocking(move || taken.hash()).await.map_err(text)?.map_err(text)?;
+    pub async fn upload(
+        &self,
+        taken: Checkpoint,
+        target: &Path,
+        module: &str,
+    ) -> Result<(CheckpointInfo, Sequence), String> {
+        let files =
+            tokio::task::spawn_blocking(move || taken.hash()).await.map_err(text)?.map_err(text)?;
         let mut blobs = Vec::new();
         let mut manifest_files = Vec::new();
         let mut listed = Vec::new();
         for file in &files.files {
             let stored = self.blobs.put_file(&file.path).await.map_err(text)?;
             blobs.push(stored.digest.to_string());
-            listed.push(CheckpointFile { name: file.name.clone(), hash: stored.digest.to_string(), size: file.length });
-            manifest_files.push(ManifestFile { name: file.name.clone(), length: file.length, blake3: file.blake3 });
+            listed.push(CheckpointFile {
+                name: file.name.clone(),
+                hash: stored.digest.to_string(),
+                size: file.length,
+            });
+            manifest_files.push(ManifestFile {
+                name: file.name.clone(),
+                length: file.length,
+                blake3: file.blake3,
+            });
         }
         let manifest = CheckpointManifest {
             incarnation: self.incarnation,
@@ -102,10 +124,17 @@ impl CheckpointStore {
         };
         let bytes = Bytes::from(serde_json::to_vec(&document).map_err(text)?);
         // Ordered by where redo begins: the last document is the newest checkpoint.
-        let name = format!("{}{:020}-{:020}.json", self.folder(), files.redo_from.number.0, files.newest.number.0);
+        let name = format!(
+            "{}{:020}-{:020}.json",
+            self.folder(),
+            files.redo_from.number.0,
+            files.newest.number.0
+        );
         self.blobs.put_document(&name, bytes.clone()).await.map_err(text)?;
         if self.blobs.get_document(&name).await.map_err(text)? != Some(bytes) {
-            return Err(format!("checkpoint document {name} reads back differently than it was written"));
+            return Err(format!(
+                "checkpoint document {name} reads back differently than it was written"
+            ));
         }
         // The folder holds hard links only.
         if let Err(error) = tokio::fs::remove_dir_all(target).await {
@@ -152,7 +181,10 @@ impl CheckpointStore {
     async fn restore_one(&self, name: &str, target: &Path) -> Result<(), String> {
         let document = self.document(name).await?.ok_or("it is gone")?;
         let manifest = CheckpointManifest::decode(document.manifest.as_bytes()).map_err(text)?;
-        if manifest.partition != self.name() || manifest.incarnation != self.incarnation || manifest.files.len() != document.blobs.len() {
+        if manifest.partition != self.name()
+            || manifest.incarnation != self.incarnation
+            || manifest.files.len() != document.blobs.len()
+        {
             return Err(format!("it is of {} of another pipeline or life", manifest.partition));
         }
         millstream_state::wipe(target).map_err(text)?;
@@ -162,7 +194,10 @@ impl CheckpointStore {
             self.blobs.get_file(&digest, &target.join(&file.name)).await.map_err(text)?;
         }
         let (target, files) = (target.to_owned(), manifest.files);
-        tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files)).await.map_err(text)?.map_err(text)
+        tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
+            .await
+            .map_err(text)?
+            .map_err(text)
     }
 
     /// Removes all checkpoints of the partition.

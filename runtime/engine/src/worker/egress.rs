@@ -10,7 +10,10 @@ use millstream_core::outputs::{DEAD_LETTER, Outputs};
 use millstream_core::partition::EgressReport;
 use millstream_core::slice::EgressCursor;
 use millstream_log::connect::Connection;
-use millstream_log::egress::{JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkMessage, SinkOutcome, SinkReader, SinkWindow};
+use millstream_log::egress::{
+    JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkMessage, SinkOutcome, SinkReader,
+    SinkWindow,
+};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -43,13 +46,21 @@ pub struct EgressSpec {
     pub stream: String,
     /// Subject of the sink; `{key}` stands for the record's key.
     pub subject: String,
+    /// Stream of each source, by its name in the manifest, for dead letters.
+    pub streams: Vec<(String, String)>,
     /// Value of the cause header without the commit's number.
     pub cause: String,
 }
 
 /// Runs until the channel of offers closes or the receiver of reports is gone.
-pub async fn run(spec: EgressSpec, start: EgressStart, mut offers: mpsc::UnboundedReceiver<Offer>, reports: mpsc::UnboundedSender<EgressReport>) {
-    let mut egress = Egress::new(spec.config.clone(), start.cursor, start.takeover, start.confirmed_at_ms);
+pub async fn run(
+    spec: EgressSpec,
+    start: EgressStart,
+    mut offers: mpsc::UnboundedReceiver<Offer>,
+    reports: mpsc::UnboundedSender<EgressReport>,
+) {
+    let mut egress =
+        Egress::new(spec.config.clone(), start.cursor, start.takeover, start.confirmed_at_ms);
     loop {
         match serve(&spec, &mut egress, &mut offers, &reports).await {
             Ok(()) => return,
@@ -61,8 +72,14 @@ pub async fn run(spec: EgressSpec, start: EgressStart, mut offers: mpsc::Unbound
     }
 }
 
-async fn serve(spec: &EgressSpec, egress: &mut Egress, offers: &mut mpsc::UnboundedReceiver<Offer>, reports: &mpsc::UnboundedSender<EgressReport>) -> Result<(), SinkError> {
-    let mut sink = JetStreamSink::open(&spec.connection, &spec.stream, SinkWindow::default()).await?;
+async fn serve(
+    spec: &EgressSpec,
+    egress: &mut Egress,
+    offers: &mut mpsc::UnboundedReceiver<Offer>,
+    reports: &mpsc::UnboundedSender<EgressReport>,
+) -> Result<(), SinkError> {
+    let mut sink =
+        JetStreamSink::open(&spec.connection, &spec.stream, SinkWindow::default()).await?;
     let reader = JetStreamSinkReader::new(&spec.connection, &spec.stream, Vec::new());
     let mut told = egress.cursor();
     let mut acks = Vec::new();
@@ -70,7 +87,9 @@ async fn serve(spec: &EgressSpec, egress: &mut Egress, offers: &mut mpsc::Unboun
         if let Some(after) = egress.wants_sink_read(clock::now_ms()) {
             let held = reader.ids_after(after).await?;
             for (sequence, id) in held.ids {
-                if let Some(id) = str::from_utf8(&id).ok().and_then(|id| id.parse::<MessageId>().ok()) {
+                if let Some(id) =
+                    str::from_utf8(&id).ok().and_then(|id| id.parse::<MessageId>().ok())
+                {
                     egress.found(&id, sequence);
                 }
             }
@@ -124,7 +143,8 @@ async fn serve(spec: &EgressSpec, egress: &mut Egress, offers: &mut mpsc::Unboun
 
 fn message(spec: &EgressSpec, publication: Publication) -> SinkMessage {
     let id = Bytes::from(publication.id.to_string());
-    let cause = Bytes::from(format!("{}.{}.{}", spec.cause, publication.commit.0, publication.id.index));
+    let cause =
+        Bytes::from(format!("{}.{}.{}", spec.cause, publication.commit.0, publication.id.index));
     let subject = if spec.subject.contains("{key}") {
         spec.subject.replace("{key}", &token_of(&publication.key)).into()
     } else {
@@ -134,23 +154,42 @@ fn message(spec: &EgressSpec, publication: Publication) -> SinkMessage {
         && let Some((letter, payload)) = DeadLetter::read(&publication.payload)
     {
         let at = publication.payload.len() - payload.len();
-        return SinkMessage { ticket: publication.ticket, subject, id, cause, headers: letter_headers(&letter), payload: publication.payload.slice(at..) };
+        let stream = spec
+            .streams
+            .iter()
+            .find(|(name, _)| *name == letter.source)
+            .map_or("", |(_, stream)| stream);
+        return SinkMessage {
+            ticket: publication.ticket,
+            subject,
+            id,
+            cause: Bytes::new(),
+            headers: letter_headers(&letter, stream),
+            payload: publication.payload.slice(at..),
+        };
     }
-    SinkMessage { ticket: publication.ticket, subject, id, cause, headers: Vec::new(), payload: publication.payload }
+    SinkMessage {
+        ticket: publication.ticket,
+        subject,
+        id,
+        cause,
+        headers: Vec::new(),
+        payload: publication.payload,
+    }
 }
 
 /// The headers by which `millstream dlq` knows a dead letter.
-fn letter_headers(letter: &DeadLetter) -> Vec<(Box<str>, Box<str>)> {
+fn letter_headers(letter: &DeadLetter, stream: &str) -> Vec<(Box<str>, Box<str>)> {
     let header = |name: &str, value: String| (Box::from(name), value.into_boxed_str());
     vec![
-        header("Millstream-Kind", letter.kind.clone()),
-        header("Millstream-Error", escaped(&letter.cause)),
+        header("Millstream-Cause", escaped(&format!("{}: {}", letter.kind, letter.cause))),
         header("Millstream-Attempts", letter.attempts.to_string()),
         header("Millstream-Module", letter.module.clone()),
-        header("Millstream-Source", letter.source.clone()),
+        header("Millstream-Source", stream.to_owned()),
+        header("Millstream-Input", letter.source.clone()),
         header("Millstream-Sequence", letter.sequence.to_string()),
         header("Millstream-Subject", escaped(&letter.subject)),
-        header("Millstream-Time", letter.time_ns.to_string()),
+        header("Millstream-Time", (letter.time_ns / 1_000_000).to_string()),
     ]
 }
 
@@ -164,5 +203,14 @@ fn token_of(key: &[u8]) -> String {
     if key.is_empty() {
         return "_".to_owned();
     }
-    String::from_utf8_lossy(key).chars().map(|c| if c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>') { '_' } else { c }).collect()
+    String::from_utf8_lossy(key)
+        .chars()
+        .map(|c| {
+            if c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>') {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

@@ -32,7 +32,11 @@ pub struct StageOperator {
 
 impl StageOperator {
     /// Opens the state in `dir`. A damaged database is wiped: the log and the checkpoints are the truth.
-    pub fn open(options: ExecutorOptions, dir: &Path, shared: &Arc<Shared>) -> Result<Self, EngineError> {
+    pub fn open(
+        options: ExecutorOptions,
+        dir: &Path,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, EngineError> {
         let (state, local) = open_state(&options, dir, shared)?;
         let executor = Executor::new(options, state)?;
         Ok(Self { executor, dir: dir.to_owned(), shared: Arc::clone(shared), local, failed: None })
@@ -54,12 +58,17 @@ impl StageOperator {
     pub fn detach(&mut self) -> Result<(), StateError> {
         let aside = self.dir.with_extension("detached");
         let description = &self.executor.options().description;
-        let (state, _) = KeyedState::open(&aside, &description.states, &description.timers, &self.shared)?;
+        let (state, _) =
+            KeyedState::open(&aside, &description.states, &description.timers, &self.shared)?;
         self.executor.replace_state(state)
     }
 }
 
-fn open_state(options: &ExecutorOptions, dir: &Path, shared: &Arc<Shared>) -> Result<(KeyedState, Option<LocalState>), StateError> {
+fn open_state(
+    options: &ExecutorOptions,
+    dir: &Path,
+    shared: &Arc<Shared>,
+) -> Result<(KeyedState, Option<LocalState>), StateError> {
     let description = &options.description;
     let open = || KeyedState::open(dir, &description.states, &description.timers, shared);
     let (state, local) = match open() {
@@ -79,7 +88,10 @@ impl Operator for StageOperator {
     }
 
     fn wipe(&mut self) {
-        let wiped = self.detach().and_then(|()| millstream_state::wipe(&self.dir)).and_then(|()| self.reopen());
+        let wiped = self
+            .detach()
+            .and_then(|()| millstream_state::wipe(&self.dir))
+            .and_then(|()| self.reopen());
         if let Err(error) = wiped {
             self.failed = Some(error.to_string());
         }
@@ -93,7 +105,12 @@ impl Operator for StageOperator {
         Ok(())
     }
 
-    fn compute(&mut self, number: CommitNumber, bytes_max: usize, slice: &mut Slice) -> Result<Computed, Halt> {
+    fn compute(
+        &mut self,
+        number: CommitNumber,
+        bytes_max: usize,
+        slice: &mut Slice,
+    ) -> Result<Computed, Halt> {
         match self.failed.take() {
             Some(cause) => Err(Halt::Fault(cause)),
             None => self.executor.compute(number, bytes_max, slice),
@@ -104,7 +121,7 @@ impl Operator for StageOperator {
         let state = self.executor.state();
         state.acknowledged(point);
         let kept = (|| {
-            if state.metrics().dirty_bytes as usize > DIRTY_BYTES_MAX {
+            if state.dirty_bytes() > DIRTY_BYTES_MAX {
                 state.persist(PERSIST_STEP_BYTES)?;
             }
             state.trim()

@@ -76,7 +76,7 @@ pub struct PartitionTask {
 }
 
 /// A checkpoint being uploaded.
-type Upload = BoxFuture<'static, Result<CheckpointInfo, String>>;
+type Upload = BoxFuture<'static, Result<(CheckpointInfo, Sequence), String>>;
 
 struct Running {
     task: PartitionTask,
@@ -118,7 +118,9 @@ impl PartitionTask {
 /// Why a partition stopped, in words.
 pub fn reason(why: &Stopped) -> String {
     match why {
-        Stopped::Fenced { by } => format!("another node took the partition over (generation {})", by.0),
+        Stopped::Fenced { by } => {
+            format!("another node took the partition over (generation {})", by.0)
+        }
         Stopped::Drained => "stopped as asked".to_owned(),
         Stopped::Halted(halt) => halt.to_string(),
         Stopped::Incident(incident) => incident.to_string(),
@@ -146,11 +148,17 @@ impl Running {
     /// Waits for whatever comes next. `None`: it was dealt with here.
     async fn next_event(&mut self) -> Option<Event> {
         let machine = &self.task.machine;
-        let room = machine.operator().executor.queued() < QUEUED_RECORDS_MAX && machine.is_running();
+        let room =
+            machine.operator().executor.queued() < QUEUED_RECORDS_MAX && machine.is_running();
         let wants_turn = machine.wants_turn();
         let now = clock::now_ms();
         let timer = machine.operator().executor.next_processing_timer();
-        let wake = [machine.wake_at(), timer].into_iter().flatten().min().unwrap_or(i64::MAX).min(now + TICK_MS_MAX);
+        let wake = [machine.wake_at(), timer]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(i64::MAX)
+            .min(now + TICK_MS_MAX);
         let sleep = Duration::from_millis((wake - now).max(1) as u64);
         tokio::select! {
             biased;
@@ -212,7 +220,12 @@ impl Running {
 
     /// What may be done between two turns.
     fn after_turn(&mut self) {
-        if self.swap.is_some() && self.task.machine.is_running() && self.task.machine.is_at_boundary() {
+        let executor = &self.task.machine.operator().executor;
+        self.task.board.scanned(executor.positions());
+        if self.swap.is_some()
+            && self.task.machine.is_running()
+            && self.task.machine.is_at_boundary()
+        {
             let (swap, done, since) = self.swap.take().expect("checked above");
             let module = swap.digest;
             let operator = self.task.machine.operator_mut();
@@ -234,17 +247,21 @@ impl Running {
             Action::ReadTail => self.answers.push(Box::pin(async move {
                 Event::Tail(again(|| log.last(&subject)).await.map(stored))
             })),
-            Action::Append { message, expected, delay_ms } => self.answers.push(Box::pin(async move {
-                if delay_ms > 0 {
-                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-                }
-                Event::Append(reply(log.append(&subject, expected, message).await))
-            })),
+            Action::Append { message, expected, delay_ms } => {
+                self.answers.push(Box::pin(async move {
+                    if delay_ms > 0 {
+                        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                    }
+                    Event::Append(reply(log.append(&subject, expected, message).await))
+                }))
+            }
             Action::ReadRecord { sequence } => self.answers.push(Box::pin(async move {
                 Event::Record(read(&*log, &subject, sequence, sequence).await.pop())
             })),
-            Action::ReadRecords { from } => self.answers.push(Box::pin(async move {
-                let through = again(|| log.last(&subject)).await.map_or(Sequence(0), |last| last.sequence);
+            Action::ReadRecords { from, delay_ms } => self.answers.push(Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                let through =
+                    again(|| log.last(&subject)).await.map_or(Sequence(0), |last| last.sequence);
                 Event::Records(read(&*log, &subject, from, through).await)
             })),
             Action::TakenOver { point, generation, cursors, confirmed_at_ms } => {
@@ -252,7 +269,8 @@ impl Running {
                 self.open_egress(point.number, &cursors, confirmed_at_ms);
             }
             Action::Wiped { local } => tracing::warn!(
-                redo_from = local.redo_from.number.0, newest = local.newest.number.0,
+                redo_from = local.redo_from.number.0,
+                newest = local.newest.number.0,
                 "local database is not of this log's history and was wiped"
             ),
             Action::Restore => {
@@ -263,7 +281,7 @@ impl Running {
                 let detached = operator.detach();
                 self.answers.push(Box::pin(async move {
                     let found = match detached {
-                        Ok(()) => checkpoint::restore(&store, &target).await,
+                        Ok(()) => store.restore(&target).await,
                         Err(error) => Err(error.to_string()),
                     };
                     if let Err(error) = &found {
@@ -273,11 +291,15 @@ impl Running {
                 }));
             }
             Action::Running { positions } => {
-                self.task.board.update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });
+                self.task
+                    .board
+                    .update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });
                 let (stage, partition) = (self.task.stage, self.task.partition);
                 let _ = self.task.notices.send(Notice::Running { stage, partition, positions });
             }
-            Action::Committed { point, outputs, confirmed_at_ms } => self.committed(point, outputs, confirmed_at_ms),
+            Action::Committed { point, outputs, confirmed_at_ms } => {
+                self.committed(point, outputs, confirmed_at_ms)
+            }
             Action::Stopped(why) => return Some(why),
         }
         None
@@ -295,10 +317,17 @@ impl Running {
         self.task.board.committed(point, machine.positions(), watermark, totals, needs);
     }
 
-    fn open_egress(&mut self, takeover: CommitNumber, cursors: &[EgressCursor], confirmed_at_ms: i64) {
+    fn open_egress(
+        &mut self,
+        takeover: CommitNumber,
+        cursors: &[EgressCursor],
+        confirmed_at_ms: i64,
+    ) {
         self.offers.clear();
         for (sink, spec) in self.task.sinks.iter().enumerate() {
-            let Some(cursor) = cursors.iter().find(|c| usize::from(c.sink) == sink) else { continue };
+            let Some(cursor) = cursors.iter().find(|c| usize::from(c.sink) == sink) else {
+                continue;
+            };
             let (sender, receiver) = mpsc::unbounded_channel();
             self.offers.push(sender);
             let start = EgressStart { cursor: *cursor, takeover, confirmed_at_ms };
@@ -309,7 +338,9 @@ impl Running {
     /// Takes a checkpoint and uploads it beside the work that goes on.
     fn checkpoint(&mut self, done: oneshot::Sender<Result<Option<CheckpointInfo>, String>>) {
         let last = self.task.machine.last();
-        if self.stored.is_some_and(|stored| stored.number == last.number) || !self.task.machine.is_running() {
+        if self.stored.is_some_and(|stored| stored.number == last.number)
+            || !self.task.machine.is_running()
+        {
             let _ = done.send(Ok(self.task.board.checkpoint()));
             return;
         }
@@ -317,13 +348,22 @@ impl Running {
             self.waiting.push(done);
             return;
         }
-        let target = self.task.machine.operator().dir().with_extension(format!("checkpoint-{}", last.number.0));
+        let target = self
+            .task
+            .machine
+            .operator()
+            .dir()
+            .with_extension(format!("checkpoint-{}", last.number.0));
         match self.task.machine.operator_mut().executor.state().checkpoint(&target) {
             Ok(taken) => {
                 self.waiting.push(done);
                 self.stored = Some(last);
-                let (store, module) = (self.task.store.clone(), self.task.machine.operator().executor.options().module.clone());
-                self.uploads.push(Box::pin(async move { checkpoint::upload(&store, taken, &target, &module).await }));
+                let (store, module) = (
+                    self.task.store.clone(),
+                    self.task.machine.operator().executor.options().module.clone(),
+                );
+                self.uploads
+                    .push(Box::pin(async move { store.upload(taken, &target, &module).await }));
             }
             Err(error) => {
                 let _ = done.send(Err(error.to_string()));
@@ -331,16 +371,18 @@ impl Running {
         }
     }
 
-    fn uploaded(&mut self, done: Result<CheckpointInfo, String>) {
+    fn uploaded(&mut self, done: Result<(CheckpointInfo, Sequence), String>) {
         match &done {
-            Ok(info) => self.task.board.stored(info.clone()),
+            Ok((info, redo_from)) => {
+                self.task.board.stored(info.clone(), *redo_from, checkpoint::KEPT)
+            }
             Err(error) => {
                 self.stored = None;
                 tracing::error!(%error, "checkpoint could not be stored");
             }
         }
         for waiting in self.waiting.drain(..) {
-            let _ = waiting.send(done.clone().map(Some));
+            let _ = waiting.send(done.clone().map(|(info, _)| Some(info)));
         }
     }
 }
@@ -359,7 +401,12 @@ async fn again<T, F: Future<Output = Result<T, LogError>>>(mut read: impl FnMut(
 }
 
 /// At most [`REPLAY_RECORDS`] records; what is no longer there is left out.
-async fn read(log: &dyn CommitLog, subject: &PartitionSubject, from: Sequence, through: Sequence) -> Vec<StoredRecord> {
+async fn read(
+    log: &dyn CommitLog,
+    subject: &PartitionSubject,
+    from: Sequence,
+    through: Sequence,
+) -> Vec<StoredRecord> {
     loop {
         let mut records = Vec::new();
         let mut entries = log.read(subject, from, through);

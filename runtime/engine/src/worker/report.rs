@@ -8,7 +8,7 @@ use millstream_core::slice::SourcePosition;
 
 use crate::clock;
 use crate::executor::Totals;
-use crate::status::{CheckpointInfo, CheckpointStatus, PartitionStatus, PositionStatus};
+use crate::status::{CheckpointInfo, CheckpointStatus, PartitionStatus, Phase, PositionStatus};
 
 /// Rates are over this long, milliseconds.
 const RATE_MS: i64 = 5_000;
@@ -17,6 +17,7 @@ const RATE_MS: i64 = 5_000;
 pub struct Board {
     inner: Mutex<Inner>,
     sources: Vec<String>,
+    changed: tokio::sync::Notify,
 }
 
 #[derive(Default)]
@@ -27,6 +28,8 @@ struct Inner {
     checkpoint: Option<CheckpointInfo>,
     /// Redo points of the kept checkpoints, oldest first.
     kept: VecDeque<Sequence>,
+    /// Per source, what the operator has applied.
+    scanned: Vec<Sequence>,
     /// (time, records, outputs), oldest first.
     rates: VecDeque<(i64, u64, u64)>,
 }
@@ -41,7 +44,11 @@ pub struct LogNeeds {
 impl Board {
     pub fn new(partition: u16, module: String, sources: Vec<String>) -> Self {
         let status = PartitionStatus { partition, module, ..PartitionStatus::default() };
-        Self { inner: Mutex::new(Inner { status, ..Inner::default() }), sources }
+        Self {
+            inner: Mutex::new(Inner { status, ..Inner::default() }),
+            sources,
+            changed: tokio::sync::Notify::new(),
+        }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
@@ -50,35 +57,82 @@ impl Board {
 
     pub fn update(&self, change: impl FnOnce(&mut PartitionStatus)) {
         self.with(|inner| change(&mut inner.status));
+        self.changed.notify_waiters();
     }
 
-    pub fn committed(&self, point: LogPoint, positions: &[SourcePosition], watermark: i64, totals: Totals, needs_from: Option<Sequence>) {
+    /// How far the operator is, committed or not.
+    pub fn scanned(&self, positions: &[SourcePosition]) {
+        let moved = self.with(|inner| {
+            let moved = inner.scanned.len() != positions.len()
+                || inner.scanned.iter().zip(positions).any(|(old, new)| *old != new.sequence);
+            if moved {
+                inner.scanned = positions.iter().map(|p| p.sequence).collect();
+            }
+            moved
+        });
+        if moved {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until the operator has applied source `source` up to `last`, or has stopped.
+    pub async fn until_scanned(&self, source: usize, last: Sequence) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.with(|inner| {
+                inner.status.phase >= Phase::Stopped
+                    || inner.scanned.get(source).is_some_and(|s| *s >= last)
+            }) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub fn committed(
+        &self,
+        point: LogPoint,
+        positions: &[SourcePosition],
+        watermark: i64,
+        totals: Totals,
+        needs_from: Option<Sequence>,
+    ) {
         let now = clock::now_ms();
         self.with(|inner| {
             inner.last = point;
             inner.needs_from = needs_from;
             let status = &mut inner.status;
             status.commit = point.number.0;
-            status.watermark = (watermark != WATERMARK_MIN && watermark != WATERMARK_MAX).then_some(watermark);
+            status.watermark =
+                (watermark != WATERMARK_MIN && watermark != WATERMARK_MAX).then_some(watermark);
             status.records = totals.records;
             status.outputs = totals.outputs;
             status.dead_letters = totals.dead_letters;
             status.positions = positions
                 .iter()
                 .zip(&self.sources)
-                .map(|(p, name)| PositionStatus { source: name.clone(), position: p.sequence.0, last: 0, lag: 0 })
+                .map(|(p, name)| PositionStatus {
+                    source: name.clone(),
+                    position: p.sequence.0,
+                    last: 0,
+                    lag: 0,
+                })
                 .collect();
             inner.rates.push_back((now, totals.records, totals.outputs));
-            while inner.rates.len() > 2 && inner.rates.front().is_some_and(|r| now - r.0 > RATE_MS) {
+            while inner.rates.len() > 2 && inner.rates.front().is_some_and(|r| now - r.0 > RATE_MS)
+            {
                 inner.rates.pop_front();
             }
         });
+        self.changed.notify_waiters();
     }
 
     /// A checkpoint was stored, or found when the pipeline started.
     pub fn stored(&self, info: CheckpointInfo, redo_from: Sequence, kept_max: usize) {
         self.with(|inner| {
-            inner.status.checkpoint = Some(CheckpointStatus { commit: info.commit, at_ms: info.at_ms, size: info.size });
+            inner.status.checkpoint =
+                Some(CheckpointStatus { commit: info.commit, at_ms: info.at_ms, size: info.size });
             inner.checkpoint = Some(info);
             inner.kept.push_back(redo_from);
             while inner.kept.len() > kept_max {

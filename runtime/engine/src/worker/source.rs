@@ -8,7 +8,9 @@ use millstream_core::incident::Incident;
 use millstream_core::slice::SourcePosition;
 use millstream_log::HeaderMap;
 use millstream_log::connect::Connection;
-use millstream_log::source::{Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt};
+use millstream_log::source::{
+    Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
+};
 use millstream_sandbox::codec::{Decoder, HeaderSource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use crate::input::Chunk;
 use crate::router::{Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
 
-/// Header that counts how often a redriven dead letter was tried.
+/// Header of a redriven dead letter: which attempt this is, from 1.
 const ATTEMPTS_HEADER: &str = "Millstream-Attempts";
 /// Wait before a source that could not be reached is opened again.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
@@ -53,14 +55,21 @@ impl HeaderSource for Headers<'_> {
 }
 
 /// Reads until it is cancelled, the partitions are gone, or something must not be passed over.
-pub async fn run(mut reader: ReaderSpec, make_decoder: impl Fn() -> Decoder, cancel: CancellationToken) -> Result<(), ReaderError> {
+pub async fn run(
+    mut reader: ReaderSpec,
+    make_decoder: impl Fn() -> Decoder,
+    cancel: CancellationToken,
+) -> Result<(), ReaderError> {
     loop {
         let ended = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             ended = read(&mut reader, make_decoder()) => ended,
         };
         match ended {
-            Err(ReaderError::Source { error: SourceError::Unreachable { stream, description }, .. }) => {
+            Err(ReaderError::Source {
+                error: SourceError::Unreachable { stream, description },
+                ..
+            }) => {
                 tracing::warn!(%stream, %description, "source cannot be reached; trying again");
                 tokio::select! {
                     () = cancel.cancelled() => return Ok(()),
@@ -75,7 +84,12 @@ pub async fn run(mut reader: ReaderSpec, make_decoder: impl Fn() -> Decoder, can
 async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderError> {
     let failed = |error| ReaderError::Source { name: reader.spec.name.clone(), error };
     // The reader serves the partition that is furthest behind; the others skip what they know.
-    let behind = reader.positions.iter().min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence)).copied().flatten();
+    let behind = reader
+        .positions
+        .iter()
+        .min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence))
+        .copied()
+        .flatten();
     let start = match (behind, reader.spec.start) {
         (Some(position), _) => StartAt::After(position.sequence),
         (None, Start::Beginning) => StartAt::Beginning,
@@ -99,7 +113,14 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
         })?;
     }
     let max_event_time = behind.map_or(WATERMARK_MIN, |p| p.max_event_time);
-    let mut router = Router::new(reader.source, reader.input, decoder, reader.partitions, max_event_time, facts.created_ns);
+    let mut router = Router::new(
+        reader.source,
+        reader.input,
+        decoder,
+        reader.partitions,
+        max_event_time,
+        facts.created_ns,
+    );
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
         batch.clear();
@@ -108,7 +129,12 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
             SourceEvent::CaughtUp { through } => through.0,
             SourceEvent::Gap { from, through } => {
                 if reader.spec.on_gap == OnGap::Stop {
-                    return Err(Incident::SourceGap { source_id: reader.source, from, to: through }.into());
+                    return Err(Incident::SourceGap {
+                        source_id: reader.source,
+                        from,
+                        to: through,
+                    }
+                    .into());
                 }
                 tracing::warn!(source = %reader.spec.name, from = from.0, through = through.0, "lost records are passed over as the manifest says");
                 through.0
@@ -127,7 +153,10 @@ fn route(router: &mut Router, batch: &mut Vec<Delivery>) -> u64 {
     let mut last = 0;
     for delivery in batch.drain(..) {
         let headers = Headers(delivery.headers.as_ref());
-        let attempts = headers.header(ATTEMPTS_HEADER).and_then(|v| str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        let attempts = headers
+            .header(ATTEMPTS_HEADER)
+            .and_then(|v| str::from_utf8(v).ok()?.parse().ok())
+            .map_or(0, |attempt: u32| attempt.saturating_sub(1));
         last = delivery.sequence.0;
         router.add(Raw {
             sequence: last,
@@ -142,15 +171,26 @@ fn route(router: &mut Router, batch: &mut Vec<Delivery>) -> u64 {
 }
 
 /// Whether the stream is still the one that was read. `Err(Ok(..))`: it is not; `Err(Err(..))`: could not be asked.
-async fn check_identity(source: &SourceReader, position: &SourcePosition, created_ns: i64) -> Result<(), Result<Incident, SourceError>> {
+async fn check_identity(
+    source: &SourceReader,
+    position: &SourcePosition,
+    created_ns: i64,
+) -> Result<(), Result<Incident, SourceError>> {
     if position.stream_created_ns != 0 && position.stream_created_ns != created_ns {
-        return Err(Ok(Incident::SourceRecreated { source_id: position.source, read_ns: position.stream_created_ns, found_ns: created_ns }));
+        return Err(Ok(Incident::SourceRecreated {
+            source_id: position.source,
+            read_ns: position.stream_created_ns,
+            found_ns: created_ns,
+        }));
     }
     if position.last_sequence.0 == 0 {
         return Ok(());
     }
     match source.time_of(position.last_sequence).await.map_err(Err)? {
-        Some(time) if time != position.last_time_ns => Err(Ok(Incident::SourceRolledBack { source_id: position.source, sequence: position.last_sequence })),
+        Some(time) if time != position.last_time_ns => Err(Ok(Incident::SourceRolledBack {
+            source_id: position.source,
+            sequence: position.last_sequence,
+        })),
         _ => Ok(()),
     }
 }

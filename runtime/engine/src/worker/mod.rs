@@ -1,0 +1,275 @@
+//! The worker: runs pipelines against JetStream. One per process and tenant.
+//!
+//! [`Worker`] holds the set of running pipelines. A pipeline is a task per partition
+//! (`partition`), a reader per source of a stage (`source`), an egress per partition
+//! and sink (`egress`), and a supervisor that starts readers and trims the log (`pipeline`).
+//!
+//! Architecture invariant: what must be decided is decided in `millstream_core`; here facts are
+//! read and decisions carried out.
+
+mod checkpoint;
+mod egress;
+mod operator;
+mod partition;
+mod pipeline;
+mod report;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_core::ids::{key_hash, partition_of};
+use millstream_log::Name;
+use millstream_log::blobs::{Blobs, JetStreamBlobs};
+use millstream_log::commit_log::JetStreamLog;
+use millstream_log::connect::Connection;
+use millstream_sandbox::{GuestObserver, LogLevel};
+use millstream_state::{Inspected, Shared};
+use tokio::sync::Mutex;
+
+use self::pipeline::{Pipeline, partition_dir, store};
+use crate::spec::PipelineSpec;
+use crate::status::{CheckpointInfo, PipelineStatus};
+
+/// Bucket of checkpoints.
+const CHECKPOINTS: &str = "millstream-checkpoints";
+
+/// What all pipelines of a worker share.
+pub struct Context {
+    connection: Connection,
+    data: PathBuf,
+    shared: Arc<Shared>,
+    blobs: Arc<dyn Blobs>,
+    replicas: usize,
+}
+
+impl Context {
+    /// A number nobody else has: an ownership is told from all others by it.
+    fn random(&self) -> u128 {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an ownership must differ from all others; it decides nothing else"
+        )]
+        let number = rand::random();
+        number
+    }
+
+    /// Where what the guests of a stage say goes: subject `millstream.logs.PIPELINE`, and the process's own log.
+    fn observer(&self, pipeline: &str, stage: &str) -> Box<dyn GuestObserver> {
+        Box::new(StageLog {
+            client: self.connection.client().clone(),
+            pipeline: pipeline.to_owned(),
+            stage: stage.to_owned(),
+        })
+    }
+}
+
+/// Sends a guest's log lines to whoever listens. A line that nobody hears is gone.
+struct StageLog {
+    client: async_nats::Client,
+    pipeline: String,
+    stage: String,
+}
+
+impl GuestObserver for StageLog {
+    fn log(&mut self, level: LogLevel, message: &str) {
+        let level = format!("{level:?}").to_lowercase();
+        let line = serde_json::json!({ "stage": self.stage, "level": level, "message": message, "at_ms": crate::clock::now_ms() });
+        let (client, subject) = (self.client.clone(), format!("millstream.logs.{}", self.pipeline));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Logs are not part of the result.
+                let _ = client.publish(subject, line.to_string().into()).await;
+            });
+        }
+    }
+
+    fn log_dropped(&mut self, messages: u64) {
+        tracing::warn!(pipeline = %self.pipeline, stage = %self.stage, messages, "guest log lines over the limit were dropped");
+    }
+
+    fn counter_add(&mut self, name: &str, delta: u64) {
+        tracing::trace!(pipeline = %self.pipeline, stage = %self.stage, name, delta, "guest counter");
+    }
+
+    fn histogram_record(&mut self, name: &str, value: f64) {
+        tracing::trace!(pipeline = %self.pipeline, stage = %self.stage, name, value, "guest histogram");
+    }
+}
+
+/// Runs pipelines.
+pub struct Worker {
+    context: Arc<Context>,
+    pipelines: Mutex<BTreeMap<String, Pipeline>>,
+}
+
+impl Worker {
+    /// A worker without pipelines. Keyed state is kept under `data`, checkpoints in an object store with
+    /// `replicas` copies.
+    pub async fn start(
+        connection: Connection,
+        data: &Path,
+        shared: Arc<Shared>,
+        replicas: usize,
+    ) -> Result<Self, String> {
+        let bucket = Name::new(CHECKPOINTS).map_err(|e| e.to_string())?;
+        let blobs = JetStreamBlobs::open(&connection, &bucket, replicas)
+            .await
+            .map_err(|e| e.to_string())?;
+        let context =
+            Context { connection, data: data.to_owned(), shared, blobs: Arc::new(blobs), replicas };
+        Ok(Self { context: Arc::new(context), pipelines: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Starts a pipeline, or changes the running one of that name: by swapping modules at a commit boundary
+    /// where that is enough, else by stopping it after its last commit and starting it anew.
+    pub async fn apply(&self, spec: PipelineSpec) -> Result<(), String> {
+        let mut pipelines = self.pipelines.lock().await;
+        let name = spec.name.clone();
+        if let Some(running) = pipelines.get_mut(&name)
+            && !running.has_ended()
+            && running.status().reason.is_none()
+            && running.can_swap_to(&spec)
+        {
+            let pause = running.swap(&self.context, spec).await?;
+            tracing::info!(pipeline = %name, pause_us = pause.as_micros() as u64, "modules swapped");
+            return Ok(());
+        }
+        if let Some(running) = pipelines.remove(&name) {
+            running.stop().await;
+        }
+        let pipeline = Pipeline::start(&self.context, spec).await?;
+        pipelines.insert(name, pipeline);
+        Ok(())
+    }
+
+    /// Stops or continues computing. `false`: it does not run.
+    pub async fn hold(&self, name: &str, held: bool) -> bool {
+        let pipelines = self.pipelines.lock().await;
+        pipelines.get(name).map(|pipeline| pipeline.hold(held)).is_some()
+    }
+
+    /// Stops a pipeline after its last commit. With `drain` it first processes what its sources hold now.
+    pub async fn stop(&self, name: &str, drain: bool) -> Result<(), String> {
+        let mut pipelines = self.pipelines.lock().await;
+        if let Some(pipeline) = pipelines.get(name)
+            && drain
+        {
+            pipeline.catch_up(&self.context).await?;
+        }
+        if let Some(pipeline) = pipelines.remove(name) {
+            pipeline.stop().await;
+        }
+        Ok(())
+    }
+
+    /// Stops a pipeline and removes its log, state and checkpoints.
+    pub async fn delete(&self, name: &str) -> Result<(), String> {
+        let mut pipelines = self.pipelines.lock().await;
+        if let Some(pipeline) = pipelines.remove(name) {
+            let spec = pipeline.spec.clone();
+            pipeline.stop().await;
+            for stage in &spec.stages {
+                for partition in 0..stage.partitions {
+                    store(&self.context, name, spec.incarnation, stage, partition)
+                        .delete_all()
+                        .await?;
+                    let dir = partition_dir(&self.context.data, &spec, &stage.name, partition);
+                    millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
+                }
+            }
+        }
+        let pipeline = Name::new(name).map_err(|e| e.to_string())?;
+        JetStreamLog::delete(&self.context.connection, &pipeline).await.map_err(|e| e.to_string())
+    }
+
+    /// How a pipeline is; `None` if it does not run here.
+    pub async fn status(&self, name: &str) -> Option<PipelineStatus> {
+        Some(self.pipelines.lock().await.get(name)?.status())
+    }
+
+    /// States of a key, and its partition.
+    pub async fn state_of(
+        &self,
+        name: &str,
+        stage: &str,
+        key: &[u8],
+        limit: usize,
+    ) -> Result<(u16, Vec<Inspected>), String> {
+        let pipelines = self.pipelines.lock().await;
+        let pipeline = pipelines.get(name).ok_or("not running")?;
+        let partitions = pipeline
+            .spec
+            .stages
+            .iter()
+            .find(|s| s.name == stage)
+            .ok_or_else(|| format!("no stage `{stage}`"))?
+            .partitions;
+        let partition = partition_of(key_hash(key), partitions);
+        let key = key.to_vec();
+        let mut found = pipeline
+            .inspect(stage, Some(partition), move |operator| {
+                operator.executor.state().inspect(&key, limit).map_err(|e| e.to_string())
+            })
+            .await?;
+        Ok((partition, found.pop().ok_or("not running")??))
+    }
+
+    /// Keys that have state, ascending.
+    pub async fn keys(
+        &self,
+        name: &str,
+        stage: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, String> {
+        let pipelines = self.pipelines.lock().await;
+        let pipeline = pipelines.get(name).ok_or("not running")?;
+        let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
+        let found = pipeline
+            .inspect(stage, None, move |operator| {
+                operator
+                    .executor
+                    .state()
+                    .keys(&prefix, after.as_deref(), limit)
+                    .map_err(|e| e.to_string())
+            })
+            .await?;
+        let mut keys = Vec::new();
+        for part in found {
+            keys.extend(part?);
+        }
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    /// Stores a checkpoint of every partition that changed; the newest of each.
+    pub async fn checkpoint(&self, name: &str) -> Result<Vec<CheckpointInfo>, String> {
+        self.pipelines.lock().await.get(name).ok_or("not running")?.checkpoint().await
+    }
+
+    /// All stored checkpoints.
+    pub async fn checkpoints(&self, name: &str) -> Result<Vec<CheckpointInfo>, String> {
+        self.pipelines.lock().await.get(name).ok_or("not running")?.checkpoints().await
+    }
+
+    /// All metrics as Prometheus text.
+    pub async fn metrics_text(&self) -> String {
+        let mut statuses = Vec::new();
+        for (name, pipeline) in self.pipelines.lock().await.iter() {
+            statuses.push((name.clone(), pipeline.status()));
+        }
+        crate::metrics::text(&statuses)
+    }
+
+    /// Stops all pipelines after their last commits.
+    pub async fn shutdown(&self) {
+        let pipelines = std::mem::take(&mut *self.pipelines.lock().await);
+        for (_, pipeline) in pipelines {
+            pipeline.stop().await;
+        }
+    }
+}

@@ -1,0 +1,642 @@
+//! One running pipeline: its partitions, its readers, its log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use millstream_core::commit::Compression;
+use millstream_core::egress::EgressConfig;
+use millstream_core::ids::{Incarnation, Sequence, SourceId};
+use millstream_core::outputs::DEAD_LETTER;
+use millstream_core::partition::{Partition, PartitionConfig, SinkConfig, Stopped};
+use millstream_core::slice::SourcePosition;
+use millstream_core::trim::{self, Needs};
+use millstream_log::Name;
+use millstream_log::commit_log::{CommitLog, JetStreamLog, LogOptions, PartitionSubject};
+use millstream_log::egress::{
+    JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, stream_of_subject,
+};
+use millstream_sandbox::codec::{Decoder, KeySource, TimeSource};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::checkpoint::{CheckpointStore, KEPT};
+use super::egress::EgressSpec;
+use super::operator::StageOperator;
+use super::partition::{Command, Notice, PartitionTask, reason};
+use super::report::Board;
+use super::source::{self, ReaderError, ReaderSpec};
+use crate::executor::{ExecutorOptions, OperatorSource, Swap};
+use crate::input::Chunk;
+use crate::instance;
+use crate::spec::{OnGap, PipelineSpec, SourceSpec, StageSpec, Start};
+use crate::status::{CheckpointInfo, Phase, PipelineStatus, StageStatus};
+
+/// Chunks that wait for a partition.
+const CHUNKS_WAITING: usize = 4;
+/// Room that a commit leaves for headers and the server's own part of a message.
+const COMMIT_MARGIN_BYTES: usize = 8 << 10;
+/// A partition that only scans commits how far after this time, milliseconds.
+const QUIET_COMMIT_MS: i64 = 30_000;
+/// Outputs that a sink lacks, bytes; above it a partition computes no more.
+const BACKLOG_BYTES_MAX: usize = 16 << 20;
+/// How often the log is looked at for what may go.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+/// Records of the log by which an idle partition may hold up trimming.
+const LOG_RECORDS_MAX: u64 = 100_000;
+/// Stream and subject of dead letters; the duplicate window only matters if the stream is made here.
+const DEAD_LETTERS: (&str, &str) = ("MILLSTREAM_DLQ", "millstream.dlq");
+/// Stream and subject of redriven dead letters.
+const REDRIVEN: (&str, &str) = ("MILLSTREAM_REDRIVE", "millstream.redrive");
+/// Duplicate window of these streams if they are made here.
+const WINDOW: Duration = Duration::from_secs(3_600);
+
+/// A pipeline of this process.
+pub struct Pipeline {
+    pub spec: PipelineSpec,
+    lanes: Vec<Vec<Lane>>,
+    held: AtomicBool,
+    failed: Arc<Mutex<Option<String>>>,
+    cancel: CancellationToken,
+    supervisor: JoinHandle<()>,
+}
+
+/// One partition from the outside.
+#[derive(Clone)]
+struct Lane {
+    commands: mpsc::UnboundedSender<Command>,
+    board: Arc<Board>,
+    store: CheckpointStore,
+}
+
+impl Pipeline {
+    /// Starts the partitions; they recover by themselves.
+    pub async fn start(context: &Arc<Context>, spec: PipelineSpec) -> Result<Self, String> {
+        let pipeline_name = Name::new(&spec.name).map_err(text)?;
+        let connection = &context.connection;
+        let log = JetStreamLog::open(
+            connection,
+            &pipeline_name,
+            &LogOptions { replicas: context.replicas, bytes_max: None },
+        )
+        .await
+        .map_err(text)?;
+        let record_bytes_max = log.info().await.map_err(text)?.record_bytes_max;
+        let log: Arc<dyn CommitLog> = Arc::new(log);
+        for (stream, subject) in [DEAD_LETTERS, REDRIVEN] {
+            if stream_of_subject(connection, &format!("{subject}.>")).await.is_err() {
+                create_sink_stream(
+                    connection,
+                    stream,
+                    &[format!("{subject}.>")],
+                    context.replicas,
+                    WINDOW,
+                )
+                .await
+                .map_err(text)?;
+            }
+        }
+        let mut sinks = Vec::new();
+        for sink in &spec.sinks {
+            let facts = facts_of(context, &sink.subject.replace("{key}", "key"))
+                .await
+                .map_err(|e| format!("sink `{}`: {e}", sink.name))?;
+            sinks.push((sink.subject.clone(), facts));
+        }
+        let streams: Vec<_> =
+            spec.sources.iter().map(|s| (s.name.clone(), s.stream.clone())).collect();
+        let cancel = CancellationToken::new();
+        let (notices, noticed) = mpsc::unbounded_channel();
+        let mut lanes = Vec::new();
+        let mut feeds = Vec::new();
+        for (stage_index, stage) in spec.stages.iter().enumerate() {
+            let stage_name = Name::new(&stage.name).map_err(text)?;
+            let subject = format!("{}.{}.{}", DEAD_LETTERS.1, spec.name, stage.name);
+            let mut stage_sinks = sinks.clone();
+            stage_sinks.push((subject.clone(), facts_of(context, &subject).await?));
+            let mut stage_lanes = Vec::new();
+            let mut stage_feeds = Vec::new();
+            for partition in 0..stage.partitions {
+                let dir = partition_dir(&context.data, &spec, &stage.name, partition);
+                let store = store(context, &spec.name, spec.incarnation, stage, partition);
+                let sources = stage
+                    .inputs
+                    .iter()
+                    .map(|i| spec.sources[i.source].name.clone())
+                    .chain(["redrive".to_owned()])
+                    .collect();
+                let board = Arc::new(Board::new(partition, instance::digest_hex(stage), sources));
+                for (info, redo_from) in store.list().await? {
+                    board.stored(info, redo_from, KEPT);
+                }
+                let operator = StageOperator::open(
+                    executor_options(context, &spec, stage)?,
+                    &dir,
+                    &context.shared,
+                )
+                .map_err(text)?;
+                let outputs = |sink: usize| -> Vec<u8> {
+                    if sink == spec.sinks.len() {
+                        return vec![DEAD_LETTER];
+                    }
+                    (0..stage.outputs.len())
+                        .filter(|&o| stage.outputs[o] == Some(sink))
+                        .map(|o| o as u8)
+                        .collect()
+                };
+                let egress =
+                    stage_sinks.iter().enumerate().map(|(sink, (subject, facts))| EgressSpec {
+                        connection: connection.clone(),
+                        config: EgressConfig {
+                            pipeline: spec.incarnation,
+                            partition,
+                            outputs: outputs(sink),
+                            in_flight_max: SinkWindow::default().messages,
+                            duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
+                        },
+                        stream: facts.stream.clone(),
+                        subject: subject.clone(),
+                        streams: streams.clone(),
+                        cause: format!("{}.{}.{partition}", spec.name, stage.name),
+                    });
+                let config = PartitionConfig {
+                    pipeline: spec.incarnation,
+                    owner: Incarnation(context.random()),
+                    module: stage.module.digest(),
+                    commit_bytes_max: record_bytes_max - COMMIT_MARGIN_BYTES,
+                    compression: Compression::Lz4,
+                    sinks: stage_sinks
+                        .iter()
+                        .enumerate()
+                        .map(|(sink, (_, facts))| SinkConfig {
+                            sink: sink as u16,
+                            duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
+                            sequence_at_start: facts.last,
+                        })
+                        .collect(),
+                    quiet_commit_ms: QUIET_COMMIT_MS,
+                    backlog_bytes_max: BACKLOG_BYTES_MAX,
+                };
+                let (commands, commanded) = mpsc::unbounded_channel();
+                let (feed, chunks) = mpsc::channel(CHUNKS_WAITING);
+                let task = PartitionTask {
+                    stage: stage_index,
+                    partition,
+                    machine: Partition::new(config, operator),
+                    log: Arc::clone(&log),
+                    subject: PartitionSubject::new(&pipeline_name, &stage_name, partition),
+                    sinks: egress.collect(),
+                    store: store.clone(),
+                    chunks,
+                    commands: commanded,
+                    notices: notices.clone(),
+                    board: Arc::clone(&board),
+                };
+                tokio::spawn(task.run());
+                stage_lanes.push(Lane { commands, board, store });
+                stage_feeds.push(feed);
+            }
+            lanes.push(stage_lanes);
+            feeds.push(stage_feeds);
+        }
+        let failed = Arc::new(Mutex::new(None));
+        let supervisor = Supervisor {
+            context: Arc::clone(context),
+            spec: spec.clone(),
+            log,
+            lanes: lanes.clone(),
+            feeds,
+            positions: spec.stages.iter().map(|s| vec![None; usize::from(s.partitions)]).collect(),
+            cancel: cancel.clone(),
+            failed: Arc::clone(&failed),
+            noticed,
+            readers: tokio::task::JoinSet::new(),
+        };
+        let supervisor = tokio::spawn(supervisor.run());
+        Ok(Self { spec, lanes, held: AtomicBool::new(false), failed, cancel, supervisor })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().flatten()
+    }
+
+    /// Stops or continues computing.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+        for lane in self.all() {
+            let _ = lane.commands.send(Command::Hold(held));
+        }
+    }
+
+    /// Whether `spec` differs only in what a running pipeline can take over at a commit boundary.
+    pub fn can_swap_to(&self, spec: &PipelineSpec) -> bool {
+        let same_stage = |(old, new): (&StageSpec, &StageSpec)| {
+            old.name == new.name
+                && old.partitions == new.partitions
+                && old.outputs == new.outputs
+                && old.module.description().inputs == new.module.description().inputs
+                && old
+                    .inputs
+                    .iter()
+                    .zip(&new.inputs)
+                    .all(|(a, b)| a.source == b.source && a.key == b.key)
+        };
+        let sinks =
+            |s: &PipelineSpec| s.sinks.iter().map(|s| s.subject.clone()).collect::<Vec<_>>();
+        let sources =
+            |s: &PipelineSpec| s.sources.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>();
+        self.spec.incarnation == spec.incarnation
+            && self.spec.stages.len() == spec.stages.len()
+            && self.spec.stages.iter().zip(&spec.stages).all(same_stage)
+            && sinks(&self.spec) == sinks(spec)
+            && sources(&self.spec) == sources(spec)
+    }
+
+    /// Swaps in the modules of `spec`; returns the longest pause of a partition.
+    pub async fn swap(
+        &mut self,
+        context: &Arc<Context>,
+        spec: PipelineSpec,
+    ) -> Result<Duration, String> {
+        let mut waiting = Vec::new();
+        for (stage, lanes) in spec.stages.iter().zip(&self.lanes) {
+            for lane in lanes {
+                // The new instance is ready before the partition pauses.
+                let options = executor_options(context, &spec, stage)?;
+                let swap = Swap {
+                    udf: options.udf,
+                    description: options.description,
+                    digest: stage.module.digest(),
+                    module: options.module,
+                    wanted: options.wanted,
+                    on_error: options.on_error,
+                };
+                let (done, answer) = oneshot::channel();
+                lane.commands
+                    .send(Command::Swap(Box::new(swap), done))
+                    .map_err(|_| "a partition has stopped")?;
+                waiting.push(answer);
+            }
+        }
+        let mut pause = Duration::ZERO;
+        for answer in waiting {
+            pause = pause.max(answer.await.map_err(|_| "a partition has stopped")??);
+        }
+        self.spec = spec;
+        Ok(pause)
+    }
+
+    /// Waits until all that the sources hold now is committed.
+    pub async fn catch_up(&self, context: &Context) -> Result<(), String> {
+        for (stage, lanes) in self.spec.stages.iter().zip(&self.lanes) {
+            for (index, input) in stage.inputs.iter().enumerate() {
+                let source = &self.spec.sources[input.source];
+                let mut stream = context
+                    .connection
+                    .jetstream()
+                    .get_stream(&source.stream)
+                    .await
+                    .map_err(text)?;
+                let last = stream.info().await.map_err(text)?.state.last_sequence;
+                for lane in lanes {
+                    lane.board.until_scanned(index, Sequence(last)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops after the last commit, once the sinks have everything.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        for lane in self.all() {
+            let _ = lane.commands.send(Command::Drain);
+        }
+        if let Err(error) = self.supervisor.await {
+            tracing::error!(%error, "supervisor of a pipeline failed");
+        }
+    }
+
+    /// How the pipeline is.
+    pub fn status(&self) -> PipelineStatus {
+        let stages: Vec<StageStatus> = self
+            .spec
+            .stages
+            .iter()
+            .zip(&self.lanes)
+            .map(|(stage, lanes)| {
+                let partitions: Vec<_> = lanes.iter().map(|lane| lane.board.status()).collect();
+                StageStatus {
+                    name: stage.name.clone(),
+                    module: instance::digest_hex(stage),
+                    partitions,
+                }
+            })
+            .collect();
+        let partitions = || stages.iter().flat_map(|s| &s.partitions);
+        let failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let reason = failed.or_else(|| {
+            partitions().find(|p| p.phase == Phase::Failed).and_then(|p| p.reason.clone())
+        });
+        let phase = if reason.is_some() {
+            Phase::Failed
+        } else {
+            partitions().map(|p| p.phase).min().unwrap_or_default()
+        };
+        PipelineStatus { phase, reason, stages }
+    }
+
+    /// Whether nothing runs any more.
+    pub fn has_ended(&self) -> bool {
+        self.supervisor.is_finished()
+    }
+
+    /// Looks into the state of the partition that owns `key`, or of all without one.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        stage: &str,
+        partition: Option<u16>,
+        look: impl Fn(&mut StageOperator) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, String> {
+        let index = self
+            .spec
+            .stages
+            .iter()
+            .position(|s| s.name == stage)
+            .ok_or_else(|| format!("no stage `{stage}`"))?;
+        let mut answers = Vec::new();
+        for (p, lane) in self.lanes[index].iter().enumerate() {
+            if partition.is_some_and(|wanted| usize::from(wanted) != p) {
+                continue;
+            }
+            let (done, answer) = oneshot::channel();
+            let look = look.clone();
+            let inspect =
+                Box::new(move |operator: &mut StageOperator| drop(done.send(look(operator))));
+            lane.commands
+                .send(Command::Inspect(inspect))
+                .map_err(|_| "the partition has stopped")?;
+            answers.push(answer.await.map_err(|_| "the partition has stopped")?);
+        }
+        Ok(answers)
+    }
+
+    /// Stores a checkpoint of every partition that changed; the newest of each.
+    pub async fn checkpoint(&self) -> Result<Vec<CheckpointInfo>, String> {
+        let mut waiting = Vec::new();
+        for lane in self.all() {
+            let (done, answer) = oneshot::channel();
+            lane.commands.send(Command::Checkpoint(done)).map_err(|_| "a partition has stopped")?;
+            waiting.push(answer);
+        }
+        let mut infos = Vec::new();
+        for answer in waiting {
+            infos.extend(answer.await.map_err(|_| "a partition has stopped")??);
+        }
+        Ok(infos)
+    }
+
+    /// All stored checkpoints.
+    pub async fn checkpoints(&self) -> Result<Vec<CheckpointInfo>, String> {
+        let mut found = Vec::new();
+        for lane in self.all() {
+            found.extend(lane.store.list().await?.into_iter().map(|(info, _)| info));
+        }
+        Ok(found)
+    }
+}
+
+/// The folder of a partition's database.
+pub fn partition_dir(
+    data: &Path,
+    spec: &PipelineSpec,
+    stage: &str,
+    partition: u16,
+) -> std::path::PathBuf {
+    data.join(format!("{}-{:032x}", spec.name, spec.incarnation.0))
+        .join(stage)
+        .join(partition.to_string())
+}
+
+/// Where a partition's checkpoints are.
+pub fn store(
+    context: &Context,
+    pipeline: &str,
+    incarnation: Incarnation,
+    stage: &StageSpec,
+    partition: u16,
+) -> CheckpointStore {
+    CheckpointStore {
+        blobs: Arc::clone(&context.blobs),
+        pipeline: pipeline.to_owned(),
+        incarnation,
+        stage: stage.name.clone(),
+        partition,
+        schemas: stage
+            .module
+            .description()
+            .states
+            .iter()
+            .map(|s| (s.name.clone(), s.schema_version))
+            .collect(),
+    }
+}
+
+async fn facts_of(context: &Context, subject: &str) -> Result<SinkFacts, String> {
+    let stream = stream_of_subject(&context.connection, subject).await.map_err(text)?;
+    let sink = JetStreamSink::open(&context.connection, &stream, SinkWindow::default())
+        .await
+        .map_err(text)?;
+    Ok(sink.facts().clone())
+}
+
+fn executor_options(
+    context: &Context,
+    spec: &PipelineSpec,
+    stage: &StageSpec,
+) -> Result<ExecutorOptions, String> {
+    let sources = stage.inputs.iter().map(|input| {
+        let source = &spec.sources[input.source];
+        OperatorSource {
+            name: source.name.clone(),
+            bound_ms: source.watermark_bound_ms,
+            timed: true,
+        }
+    });
+    // Redriven dead letters come late by nature; they do not move time.
+    let redriven = OperatorSource { name: "redrive".to_owned(), bound_ms: 0, timed: false };
+    Ok(ExecutorOptions {
+        udf: instance::start_udf(stage, context.observer(&spec.name, &stage.name)).map_err(text)?,
+        description: instance::description(stage),
+        module: instance::digest_hex(stage),
+        wanted: stage.outputs.iter().map(Option::is_some).collect(),
+        on_error: stage.on_error,
+        sources: sources.chain([redriven]).collect(),
+        keep_delta: true,
+    })
+}
+
+/// Hears what partitions and readers say, starts the readers, trims the log.
+struct Supervisor {
+    context: Arc<Context>,
+    spec: PipelineSpec,
+    log: Arc<dyn CommitLog>,
+    lanes: Vec<Vec<Lane>>,
+    feeds: Vec<Vec<mpsc::Sender<Chunk>>>,
+    /// Per stage and partition, once it runs.
+    positions: Vec<Vec<Option<Vec<SourcePosition>>>>,
+    cancel: CancellationToken,
+    failed: Arc<Mutex<Option<String>>>,
+    noticed: mpsc::UnboundedReceiver<Notice>,
+    readers: tokio::task::JoinSet<(usize, Result<(), ReaderError>)>,
+}
+
+impl Supervisor {
+    async fn run(mut self) {
+        let mut left: usize = self.lanes.iter().map(Vec::len).sum();
+        let mut trim = tokio::time::interval(TRIM_EVERY);
+        let mut checkpoint =
+            tokio::time::interval(Duration::from_millis(self.spec.checkpoint_interval_ms.max(1)));
+        checkpoint.reset();
+        trim.reset();
+        while left > 0 {
+            tokio::select! {
+                Some(notice) = self.noticed.recv() => match notice {
+                    Notice::Running { stage, partition, positions } => {
+                        self.positions[stage][usize::from(partition)] = Some(positions);
+                        self.start_readers(stage);
+                    }
+                    Notice::Stopped { stage, partition, why } => {
+                        left -= 1;
+                        if why != Stopped::Drained {
+                            self.fail(format!("stage `{}` partition {partition}: {}", self.spec.stages[stage].name, reason(&why)));
+                        }
+                    }
+                },
+                Some(ended) = self.readers.join_next(), if !self.readers.is_empty() => match ended {
+                    Ok((stage, Err(ReaderError::Incident(incident)))) => {
+                        for lane in &self.lanes[stage] {
+                            let _ = lane.commands.send(Command::Incident(incident.clone()));
+                        }
+                    }
+                    Ok((_, Err(error))) => self.fail(error.to_string()),
+                    Ok((_, Ok(()))) => {}
+                    Err(error) => self.fail(format!("a reader failed: {error}")),
+                },
+                _ = trim.tick() => self.trim().await,
+                _ = checkpoint.tick() => for lane in self.lanes.iter().flatten() {
+                    let (done, _) = oneshot::channel();
+                    let _ = lane.commands.send(Command::Checkpoint(done));
+                },
+            }
+        }
+        self.cancel.cancel();
+        while self.readers.join_next().await.is_some() {}
+    }
+
+    /// One stopped: so do all, with what they have committed.
+    fn fail(&self, why: String) {
+        tracing::error!(pipeline = %self.spec.name, %why, "pipeline stopped");
+        self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(why);
+        self.cancel.cancel();
+        for lane in self.lanes.iter().flatten() {
+            let _ = lane.commands.send(Command::Drain);
+        }
+    }
+
+    /// Starts the readers of a stage once all its partitions run.
+    fn start_readers(&mut self, stage_index: usize) {
+        let Some(positions) =
+            self.positions[stage_index].iter().cloned().collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        let stage = &self.spec.stages[stage_index];
+        let of = |source: u16| -> Vec<Option<SourcePosition>> {
+            let read = |p: &SourcePosition| p.source.0 == source && p.stream_created_ns != 0;
+            positions.iter().map(|all| all.iter().find(|p| read(p)).copied()).collect()
+        };
+        let mut specs = Vec::new();
+        for (input, feed) in stage.inputs.iter().enumerate() {
+            specs.push((input, self.spec.sources[feed.source].clone(), feed.key.clone()));
+        }
+        if let Some(first) = stage.inputs.first() {
+            let redriven = SourceSpec {
+                name: "redrive".to_owned(),
+                stream: REDRIVEN.0.to_owned(),
+                subject: Some(format!("{}.{}.{}", REDRIVEN.1, self.spec.name, stage.name)),
+                start: Start::Beginning,
+                on_gap: OnGap::Skip,
+                ..self.spec.sources[first.source].clone()
+            };
+            specs.push((0, redriven, first.key.clone()));
+        }
+        for (source, (input, spec, key)) in specs.into_iter().enumerate() {
+            let fields = stage.module.description().inputs[input].fields.clone();
+            let event_time = spec.event_time.clone();
+            let reader = ReaderSpec {
+                connection: self.context.connection.clone(),
+                spec,
+                source: SourceId(source as u16),
+                input: input as u32,
+                partitions: stage.partitions,
+                lanes: self.feeds[stage_index].clone(),
+                positions: of(source as u16),
+            };
+            // Pointers were checked when the manifest was resolved.
+            if let Err(error) = decoder(&fields, &key, &event_time) {
+                self.fail(error);
+                return;
+            }
+            let cancel = self.cancel.clone();
+            self.readers.spawn(async move {
+                let make = move || decoder(&fields, &key, &event_time).expect("it was made before");
+                (stage_index, source::run(reader, make, cancel).await)
+            });
+        }
+    }
+
+    /// Purges what no partition needs any more.
+    async fn trim(&self) {
+        let mut needs = Vec::new();
+        for (i, lane) in self.lanes.iter().flatten().enumerate() {
+            let of = lane.board.needs();
+            needs.push(Needs {
+                partition: i as u16,
+                last_record: of.last,
+                checkpoint: of.checkpoint,
+                egress: vec![(0, of.egress)],
+                downstream: Vec::new(),
+                audit: None,
+            });
+        }
+        let Some(floor) = trim::floor(&needs) else { return };
+        if floor.keep_from > Sequence(1)
+            && let Err(error) = self.log.purge_below(floor.keep_from).await
+        {
+            tracing::warn!(%error, "log could not be trimmed");
+        }
+        let end = needs.iter().map(|n| n.last_record).max().unwrap_or_default();
+        for (lane, need) in self.lanes.iter().flatten().zip(&needs) {
+            if need.last_record.0 > 0 && need.last_record.0 + LOG_RECORDS_MAX < end.0 {
+                let _ = lane.commands.send(Command::Anchor);
+            }
+        }
+    }
+}
+
+fn decoder(
+    fields: &[millstream_core::description::InputField],
+    key: &KeySource,
+    time: &TimeSource,
+) -> Result<Decoder, String> {
+    Decoder::new(fields, key.clone(), time.clone()).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
