@@ -1,16 +1,22 @@
 //! What the end-to-end tests and the demo share.
 
+pub mod broker;
+
 use std::path::{Path, PathBuf};
 
 /// The folder of the workspace.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_owned()
 }
 
 /// A shipped module, as `cargo xtask build` left it. Panics if it was not built.
 pub fn shipped_module(name: &str) -> Vec<u8> {
     let path = workspace().join("udfs/dist").join(format!("{name}.wasm"));
-    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask build` first", path.display()))
+    std::fs::read(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask build` first", path.display()))
 }
 
 /// A golden file, unpacked. Panics if it is not there.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::local::{LocalOptions, run};
-use millstream_engine::spec::{OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start};
+use millstream_engine::spec::{
+    OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+};
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
@@ -26,7 +28,7 @@ impl Write for Sink {
     }
 }
 
-fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
+pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
     let sandbox = Sandbox::new(Limits::default(), None).unwrap();
     let module = Arc::new(sandbox.compile(&shipped_module("card-fraud")).unwrap());
     PipelineSpec {
@@ -64,7 +66,13 @@ fn check(input: &str, expected: &str, bound_ms: i64, partitions: u16, cache_byte
         threads: 2,
         dead_letters: None,
     };
-    let stats = run(&fraud(bound_ms, partitions), Box::new(Cursor::new(golden(input))), Box::new(output.clone()), options).unwrap();
+    let stats = run(
+        &fraud(bound_ms, partitions),
+        Box::new(Cursor::new(golden(input))),
+        Box::new(output.clone()),
+        options,
+    )
+    .unwrap();
     assert_eq!(stats.records, 20_000);
     assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
     let found = output.0.lock().unwrap().clone();

@@ -2,3 +2,4 @@
 //! on a real nats-server that is killed, paused and purged.
 
 mod goldens;
+mod jetstream;

@@ -1,0 +1,79 @@
+//! A private nats-server with what a test needs of it.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use millstream_log::connect::Connection;
+use millstream_log::server::{NatsServer, ServerOptions};
+
+/// Publishes that wait for their acknowledgement at a time.
+const IN_FLIGHT: usize = 1_000;
+
+/// A server and a connection to it.
+pub struct Broker {
+    /// The process.
+    pub server: NatsServer,
+    client: async_nats::Client,
+    jetstream: async_nats::jetstream::Context,
+}
+
+impl Broker {
+    /// Starts a server on a free port with a temporary store.
+    pub async fn start() -> Self {
+        let server = NatsServer::start(ServerOptions::default()).await.expect("a nats-server");
+        let client = async_nats::connect(server.url()).await.expect("it answers");
+        let jetstream = async_nats::jetstream::new(client.clone());
+        Self { server, client, jetstream }
+    }
+
+    /// A connection as the runtime makes it.
+    pub async fn connection(&self) -> Connection {
+        self.server.connect().await.expect("the server answers")
+    }
+
+    /// Creates a stream.
+    pub async fn stream(&self, name: &str, subjects: &[&str]) {
+        let subjects = subjects.iter().map(|s| (*s).to_owned()).collect();
+        let config = async_nats::jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
+        self.jetstream.create_stream(config).await.expect("the stream can be made");
+    }
+
+    /// Publishes each line, in order.
+    pub async fn publish_lines(&self, subject: &str, lines: &[u8]) {
+        let mut waiting = FuturesUnordered::new();
+        for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            let ack = self.jetstream.publish(subject.to_owned(), line.to_vec().into()).await.expect("it is sent");
+            waiting.push(ack.into_future());
+            if waiting.len() == IN_FLIGHT {
+                waiting.next().await.expect("one waits").expect("it is stored");
+            }
+        }
+        while let Some(ack) = waiting.next().await {
+            ack.expect("it is stored");
+        }
+    }
+
+    /// Reads the payloads of a stream from its beginning, one a line, until there are `count`.
+    pub async fn read(&self, stream: &str, count: usize) -> Vec<u8> {
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
+        let mut records = stream.create_consumer(config).await.expect("a consumer").messages().await.expect("messages");
+        let mut lines = Vec::new();
+        for _ in 0..count {
+            let record = records.next().await.expect("the stream does not end").expect("a record");
+            lines.extend_from_slice(&record.payload);
+            lines.push(b'\n');
+        }
+        lines
+    }
+
+    /// Records in a stream.
+    pub async fn count(&self, stream: &str) -> u64 {
+        let mut stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        stream.info().await.expect("it answers").state.messages
+    }
+
+    /// The client, for what is not here.
+    pub fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+}
