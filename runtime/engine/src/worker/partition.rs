@@ -39,11 +39,11 @@ pub enum Command {
     /// Compute nothing, or go on.
     Hold(bool),
     /// Use another module from the next commit boundary on.
-    Swap(Box<Swap>, oneshot::Sender<Result<Duration, String>>),
+    Swap(Box<Swap>, Swapped),
     /// Write an empty commit, so that the log can be trimmed.
     Anchor,
     /// Store a checkpoint if anything changed; answer with the newest.
-    Checkpoint(oneshot::Sender<Result<Option<CheckpointInfo>, String>>),
+    Checkpoint(Checkpointed),
     /// Look into the state.
     Inspect(Box<dyn FnOnce(&mut StageOperator) + Send>),
     /// Something a source met.
@@ -78,15 +78,27 @@ pub struct PartitionTask {
 /// A checkpoint being uploaded.
 type Upload = BoxFuture<'static, Result<(CheckpointInfo, Sequence), String>>;
 
+/// Answer to [`Command::Swap`]: how long the partition computed nothing.
+type Swapped = oneshot::Sender<Result<Duration, String>>;
+/// Answer to [`Command::Checkpoint`].
+type Checkpointed = oneshot::Sender<Result<Option<CheckpointInfo>, String>>;
+
+/// A swap that waits for a commit boundary.
+struct PendingSwap {
+    swap: Box<Swap>,
+    done: Swapped,
+    since: tokio::time::Instant,
+}
+
 struct Running {
     task: PartitionTask,
     answers: FuturesUnordered<BoxFuture<'static, Event>>,
     offers: Vec<mpsc::UnboundedSender<Offer>>,
     reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
-    swap: Option<(Box<Swap>, oneshot::Sender<Result<Duration, String>>, tokio::time::Instant)>,
+    swap: Option<PendingSwap>,
     held: bool,
     uploads: FuturesUnordered<Upload>,
-    waiting: Vec<oneshot::Sender<Result<Option<CheckpointInfo>, String>>>,
+    waiting: Vec<Checkpointed>,
     stored: Option<LogPoint>,
 }
 
@@ -201,7 +213,7 @@ impl Running {
             }
             Command::Swap(swap, done) => {
                 self.task.machine.hold(true);
-                self.swap = Some((swap, done, tokio::time::Instant::now()));
+                self.swap = Some(PendingSwap { swap, done, since: tokio::time::Instant::now() });
                 None
             }
             Command::Anchor => Some(Event::Anchor),
@@ -226,7 +238,7 @@ impl Running {
             && self.task.machine.is_running()
             && self.task.machine.is_at_boundary()
         {
-            let (swap, done, since) = self.swap.take().expect("checked above");
+            let PendingSwap { swap, done, since } = self.swap.take().expect("checked above");
             let module = swap.digest;
             let operator = self.task.machine.operator_mut();
             let result = operator.executor.swap(*swap).map_err(|e| e.to_string());
@@ -336,7 +348,7 @@ impl Running {
     }
 
     /// Takes a checkpoint and uploads it beside the work that goes on.
-    fn checkpoint(&mut self, done: oneshot::Sender<Result<Option<CheckpointInfo>, String>>) {
+    fn checkpoint(&mut self, done: Checkpointed) {
         let last = self.task.machine.last();
         if self.stored.is_some_and(|stored| stored.number == last.number)
             || !self.task.machine.is_running()
