@@ -12,7 +12,6 @@ const IN_FLIGHT: usize = 1_000;
 pub struct Broker {
     /// The process.
     pub server: NatsServer,
-    client: async_nats::Client,
     jetstream: async_nats::jetstream::Context,
 }
 
@@ -21,8 +20,7 @@ impl Broker {
     pub async fn start() -> Self {
         let server = NatsServer::start(ServerOptions::default()).await.expect("a nats-server");
         let client = async_nats::connect(server.url()).await.expect("it answers");
-        let jetstream = async_nats::jetstream::new(client.clone());
-        Self { server, client, jetstream }
+        Self { server, jetstream: async_nats::jetstream::new(client) }
     }
 
     /// A connection as the runtime makes it.
@@ -33,7 +31,11 @@ impl Broker {
     /// Creates a stream.
     pub async fn stream(&self, name: &str, subjects: &[&str]) {
         let subjects = subjects.iter().map(|s| (*s).to_owned()).collect();
-        let config = async_nats::jetstream::stream::Config { name: name.to_owned(), subjects, ..Default::default() };
+        let config = async_nats::jetstream::stream::Config {
+            name: name.to_owned(),
+            subjects,
+            ..Default::default()
+        };
         self.jetstream.create_stream(config).await.expect("the stream can be made");
     }
 
@@ -41,7 +43,11 @@ impl Broker {
     pub async fn publish_lines(&self, subject: &str, lines: &[u8]) {
         let mut waiting = FuturesUnordered::new();
         for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-            let ack = self.jetstream.publish(subject.to_owned(), line.to_vec().into()).await.expect("it is sent");
+            let ack = self
+                .jetstream
+                .publish(subject.to_owned(), line.to_vec().into())
+                .await
+                .expect("it is sent");
             waiting.push(ack.into_future());
             if waiting.len() == IN_FLIGHT {
                 waiting.next().await.expect("one waits").expect("it is stored");
@@ -56,7 +62,13 @@ impl Broker {
     pub async fn read(&self, stream: &str, count: usize) -> Vec<u8> {
         let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
         let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
-        let mut records = stream.create_consumer(config).await.expect("a consumer").messages().await.expect("messages");
+        let mut records = stream
+            .create_consumer(config)
+            .await
+            .expect("a consumer")
+            .messages()
+            .await
+            .expect("messages");
         let mut lines = Vec::new();
         for _ in 0..count {
             let record = records.next().await.expect("the stream does not end").expect("a record");
@@ -72,8 +84,11 @@ impl Broker {
         stream.info().await.expect("it answers").state.messages
     }
 
-    /// The client, for what is not here.
-    pub fn client(&self) -> &async_nats::Client {
-        &self.client
+    /// SIGKILL for the server, which then starts again on its store; the connection is made anew.
+    pub async fn restart(&mut self) {
+        self.server.kill9();
+        self.server.restart().await.expect("the server starts again");
+        let client = async_nats::connect(self.server.url()).await.expect("it answers");
+        self.jetstream = async_nats::jetstream::new(client);
     }
 }

@@ -1,6 +1,7 @@
 //! What the end-to-end tests and the demo share.
 
 pub mod broker;
+pub mod fraud;
 
 use std::path::{Path, PathBuf};
 

@@ -3,15 +3,10 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-use millstream_core::ids::Incarnation;
 use millstream_engine::local::{LocalOptions, run};
-use millstream_engine::spec::{
-    OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
-};
-use millstream_sandbox::codec::{KeySource, TimeSource};
-use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
-use millstream_tests::{golden, shipped_module, sorted_lines};
+use millstream_tests::fraud::fraud;
+use millstream_tests::{golden, sorted_lines};
 
 /// A writer that a test looks into afterwards.
 #[derive(Clone, Default)]
@@ -25,35 +20,6 @@ impl Write for Sink {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
-    let sandbox = Sandbox::new(Limits::default(), None).unwrap();
-    let module = Arc::new(sandbox.compile(&shipped_module("card-fraud")).unwrap());
-    PipelineSpec {
-        name: "fraud".into(),
-        incarnation: Incarnation(1),
-        sources: vec![SourceSpec {
-            name: "transactions".into(),
-            stream: "TRANSACTIONS".into(),
-            subject: None,
-            start: Start::Beginning,
-            event_time: TimeSource::Pointer("/ts".into()),
-            watermark_bound_ms: bound_ms,
-            on_gap: OnGap::Stop,
-        }],
-        stages: vec![StageSpec {
-            name: "fraud".into(),
-            partitions,
-            outputs: vec![Some(0); module.description().outputs.len()],
-            module,
-            config: "{}".into(),
-            inputs: vec![StageInput { source: 0, key: KeySource::Pointer("/account_id".into()) }],
-            on_error: OnError::DeadLetter,
-        }],
-        sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],
-        checkpoint_interval_ms: 10_000,
     }
 }
 

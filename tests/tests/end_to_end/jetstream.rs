@@ -6,15 +6,14 @@ use millstream_engine::status::Phase;
 use millstream_engine::worker::Worker;
 use millstream_state::{Budgets, Shared};
 use millstream_tests::broker::Broker;
+use millstream_tests::fraud::fraud;
 use millstream_tests::{golden, sorted_lines};
 
-use crate::goldens::fraud;
-
 /// A record far behind all others, so that everything pending fires as at the end of a file.
-const CLOSER: &str = r#"{"txn_id":"closer","account_id":"closer","customer_id":"c","amount":10.00,"currency":"EUR","merchant_category":"x","country":"DE","ts":1800000000000}"#;
+pub const CLOSER: &str = r#"{"txn_id":"closer","account_id":"closer","customer_id":"c","amount":10.00,"currency":"EUR","merchant_category":"x","country":"DE","ts":1800000000000}"#;
 
 /// What the closer itself gives.
-const CLOSER_SCORE: &str = r#"{"account_id":"closer","dt":-1,"n":1,"score":0.0,"ts":1800000000000,"txn_id":"closer","type":"score"}"#;
+pub const CLOSER_SCORE: &str = r#"{"account_id":"closer","dt":-1,"n":1,"score":0.0,"ts":1800000000000,"txn_id":"closer","type":"score"}"#;
 
 async fn check(input: &str, expected: &str, bound_ms: i64, partitions: u16) {
     let broker = Broker::start().await;
@@ -25,7 +24,10 @@ async fn check(input: &str, expected: &str, bound_ms: i64, partitions: u16) {
     broker.publish_lines("tx", &records).await;
 
     let data = tempfile::tempdir().unwrap();
-    let worker = Worker::start(broker.connection().await, data.path(), Shared::new(Budgets::default()), 1).await.unwrap();
+    let worker =
+        Worker::start(broker.connection().await, data.path(), Shared::new(Budgets::default()), 1)
+            .await
+            .unwrap();
     worker.apply(fraud(bound_ms, partitions)).await.unwrap();
     let mut expected = golden(expected);
     expected.extend_from_slice(CLOSER_SCORE.as_bytes());
@@ -59,14 +61,19 @@ async fn state_survives_a_worker_that_ends_and_an_empty_folder() {
     broker.stream("TRANSACTIONS", &["tx"]).await;
     broker.stream("RESULTS", &["fraud"]).await;
     let records = golden("input_inorder");
-    let half = records.len() / 2 + records[records.len() / 2..].iter().position(|b| *b == b'\n').unwrap() + 1;
+    let half = records.len() / 2
+        + records[records.len() / 2..].iter().position(|b| *b == b'\n').unwrap()
+        + 1;
     let mut expected = golden("fraud");
     expected.extend_from_slice(CLOSER_SCORE.as_bytes());
     let expected = sorted_lines(&expected);
 
     broker.publish_lines("tx", &records[..half]).await;
     let first = tempfile::tempdir().unwrap();
-    let worker = Worker::start(broker.connection().await, first.path(), Shared::new(Budgets::default()), 1).await.unwrap();
+    let worker =
+        Worker::start(broker.connection().await, first.path(), Shared::new(Budgets::default()), 1)
+            .await
+            .unwrap();
     worker.apply(fraud(0, 4)).await.unwrap();
     broker.read("RESULTS", 9_000).await;
     let stored = worker.checkpoint("fraud").await.unwrap();
@@ -78,7 +85,11 @@ async fn state_survives_a_worker_that_ends_and_an_empty_folder() {
     rest.extend_from_slice(CLOSER.as_bytes());
     broker.publish_lines("tx", &rest).await;
     let second = tempfile::tempdir().unwrap();
-    let worker = Arc::new(Worker::start(broker.connection().await, second.path(), Shared::new(Budgets::default()), 1).await.unwrap());
+    let worker = Arc::new(
+        Worker::start(broker.connection().await, second.path(), Shared::new(Budgets::default()), 1)
+            .await
+            .unwrap(),
+    );
     worker.apply(fraud(0, 4)).await.unwrap();
     let found = broker.read("RESULTS", expected.len()).await;
     worker.stop("fraud", true).await.unwrap();

@@ -1,5 +1,6 @@
 //! The whole of Millstream, from the outside: goldens of Apache Flink, and pipelines
 //! on a real nats-server that is killed, paused and purged.
 
+mod faults;
 mod goldens;
 mod jetstream;

@@ -1,0 +1,37 @@
+//! A process that runs the fraud pipeline until it is killed or the pipeline stops:
+//! `fraud-worker URL DATA PARTITIONS`. For tests that kill and pause an owner.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use millstream_engine::worker::Worker;
+use millstream_log::connect::{ConnectOptions, connect};
+use millstream_state::{Budgets, Shared};
+use millstream_tests::fraud::fraud;
+
+/// How often the pipeline is asked whether it still runs.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [url, data, partitions] = args.as_slice() else {
+        bail!("usage: fraud-worker URL DATA PARTITIONS")
+    };
+    let connection = connect(ConnectOptions::to(url)).await?;
+    let shared = Shared::new(Budgets::default());
+    let worker = Worker::start(connection, &PathBuf::from(data), shared, 1)
+        .await
+        .map_err(anyhow::Error::msg)?;
+    let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
+    // Often, so that kills meet checkpoints and trimming as well.
+    pipeline.checkpoint_interval_ms = 200;
+    worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        if let Some(reason) = worker.status("fraud").await.and_then(|status| status.reason) {
+            bail!("{reason}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The fraud job of the goldens as the engine runs it.
+
+use std::sync::Arc;
+
+use millstream_core::ids::Incarnation;
+use millstream_engine::spec::{
+    OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+};
+use millstream_sandbox::codec::{KeySource, TimeSource};
+use millstream_sandbox::{Limits, Sandbox};
+
+use crate::shipped_module;
+
+/// The pipeline `fraud`: stream `TRANSACTIONS` to subject `fraud`.
+pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
+    let sandbox = Sandbox::new(Limits::default(), None).unwrap();
+    let module = Arc::new(sandbox.compile(&shipped_module("card-fraud")).unwrap());
+    PipelineSpec {
+        name: "fraud".into(),
+        incarnation: Incarnation(1),
+        sources: vec![SourceSpec {
+            name: "transactions".into(),
+            stream: "TRANSACTIONS".into(),
+            subject: None,
+            start: Start::Beginning,
+            event_time: TimeSource::Pointer("/ts".into()),
+            watermark_bound_ms: bound_ms,
+            on_gap: OnGap::Stop,
+        }],
+        stages: vec![StageSpec {
+            name: "fraud".into(),
+            partitions,
+            outputs: vec![Some(0); module.description().outputs.len()],
+            module,
+            config: "{}".into(),
+            inputs: vec![StageInput { source: 0, key: KeySource::Pointer("/account_id".into()) }],
+            on_error: OnError::DeadLetter,
+        }],
+        sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],
+        checkpoint_interval_ms: 10_000,
+    }
+}
