@@ -8,6 +8,17 @@ use millstream_log::server::{NatsServer, ServerOptions};
 /// Publishes that wait for their acknowledgement at a time.
 const IN_FLIGHT: usize = 1_000;
 
+/// How often something without a notification is asked for.
+const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// A record as a test looks at it.
+pub struct Record {
+    /// First value of each header.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The payload.
+    pub payload: bytes::Bytes,
+}
+
 /// A server and a connection to it.
 pub struct Broker {
     /// The process.
@@ -60,22 +71,49 @@ impl Broker {
 
     /// Reads the payloads of a stream from its beginning, one a line, until there are `count`.
     pub async fn read(&self, stream: &str, count: usize) -> Vec<u8> {
-        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
-        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
-        let mut records = stream
-            .create_consumer(config)
-            .await
-            .expect("a consumer")
-            .messages()
-            .await
-            .expect("messages");
         let mut lines = Vec::new();
-        for _ in 0..count {
-            let record = records.next().await.expect("the stream does not end").expect("a record");
+        for record in self.read_records(stream, count).await {
             lines.extend_from_slice(&record.payload);
             lines.push(b'\n');
         }
         lines
+    }
+
+    /// Reads the first `count` records of a stream, and waits for those that are not there yet.
+    pub async fn read_records(&self, stream: &str, count: usize) -> Vec<Record> {
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
+        let consumer = stream.create_consumer(config).await.expect("a consumer");
+        let messages = consumer.messages().await.expect("messages");
+        let records = messages.take(count).map(|message| {
+            let message = message.expect("a record");
+            let headers = message.headers.clone().unwrap_or_default();
+            let header =
+                |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| {
+                    Some((name.to_string(), values.first()?.to_string()))
+                };
+            Record {
+                headers: headers.iter().filter_map(header).collect(),
+                payload: message.payload.clone(),
+            }
+        });
+        records.collect().await
+    }
+
+    /// Removes the records of a stream below `sequence`.
+    pub async fn purge(&self, stream: &str, sequence: u64) {
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        stream.purge().sequence(sequence).await.expect("it is purged");
+    }
+
+    /// Asks until there is an answer.
+    pub async fn until<T, F: Future<Output = Option<T>>>(&self, ask: impl Fn() -> F) -> T {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
     }
 
     /// Records in a stream.

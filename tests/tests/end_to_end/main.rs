@@ -4,3 +4,4 @@
 mod faults;
 mod goldens;
 mod jetstream;
+mod pipelines;

@@ -1,0 +1,175 @@
+//! What operators meet: swaps under load, poison, a damaged database, a source that lost records.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use millstream_engine::spec::{OnError, PipelineSpec};
+use millstream_engine::status::Phase;
+use millstream_engine::worker::Worker;
+use millstream_sandbox::{Limits, Sandbox};
+use millstream_state::{Budgets, Shared};
+use millstream_tests::broker::Broker;
+use millstream_tests::fraud::fraud;
+use millstream_tests::{golden, shipped_module, sorted_lines};
+
+use crate::jetstream::{CLOSER, CLOSER_SCORE};
+
+async fn worker(broker: &Broker, data: &Path) -> Worker {
+    let shared = Shared::new(Budgets::default());
+    Worker::start(broker.connection().await, data, shared, 1).await.unwrap()
+}
+
+async fn broker() -> Broker {
+    let broker = Broker::start().await;
+    broker.stream("TRANSACTIONS", &["tx"]).await;
+    broker.stream("RESULTS", &["fraud"]).await;
+    broker
+}
+
+/// The same module under another digest: with one more custom section.
+fn another_version(spec: &PipelineSpec, number: u8) -> PipelineSpec {
+    let mut bytes = shipped_module("card-fraud");
+    bytes.extend_from_slice(&[0, 3, 1, b'v', number]);
+    let sandbox = Sandbox::new(Limits::default(), None).unwrap();
+    let mut spec = spec.clone();
+    spec.stages[0].module = Arc::new(sandbox.compile(&bytes).unwrap());
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn modules_are_swapped_under_load_without_loss() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    let spec = fraud(0, 4);
+    worker.apply(spec.clone()).await.unwrap();
+    let mut records = golden("input_inorder");
+    records.extend_from_slice(CLOSER.as_bytes());
+    let load = broker.publish_lines("tx", &records);
+    let swaps = async {
+        for number in 0..5 {
+            let next = another_version(&spec, number);
+            let digest = next.stages[0].module.digest();
+            worker.apply(next).await.unwrap();
+            let status = worker.status("fraud").await.unwrap();
+            let expected: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(status.stages[0].partitions.iter().all(|p| p.module == expected));
+        }
+    };
+    tokio::join!(load, swaps);
+    let mut expected = golden("fraud");
+    expected.extend_from_slice(CLOSER_SCORE.as_bytes());
+    let expected = sorted_lines(&expected);
+    let found = broker.read("RESULTS", expected.len()).await;
+    assert_eq!(sorted_lines(&found), expected);
+    worker.stop("fraud", true).await.unwrap();
+    assert_eq!(broker.count("RESULTS").await, expected.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_becomes_a_dead_letter_and_the_rest_goes_on() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    worker.apply(fraud(0, 4)).await.unwrap();
+    broker
+        .publish_lines(
+            "tx",
+            format!("{CLOSER}\nnot json\n{{\"account_id\":\"a\",\"ts\":1}}").as_bytes(),
+        )
+        .await;
+    let letters = broker.read_records("MILLSTREAM_DLQ", 2).await;
+    let causes: Vec<_> = letters.iter().map(|l| l.headers["Millstream-Cause"].as_str()).collect();
+    assert!(causes.iter().any(|c| c.starts_with("undecodable: ")), "{causes:?}");
+    let mut payloads: Vec<_> =
+        letters.iter().map(|l| String::from_utf8_lossy(&l.payload)).collect();
+    payloads.sort();
+    assert_eq!(payloads, ["not json", "{\"account_id\":\"a\",\"ts\":1}"]);
+    let first = letters.iter().find(|l| l.payload == "not json").unwrap();
+    assert_eq!(first.headers["Millstream-Sequence"], "2");
+    assert_eq!(first.headers["Millstream-Source"], "TRANSACTIONS");
+    assert_eq!(first.headers["Millstream-Attempts"], "1");
+    assert_eq!(sorted_lines(&broker.read("RESULTS", 1).await), [CLOSER_SCORE]);
+    worker.stop("fraud", true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_that_must_not_skip_stops_before_poison_and_says_where() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    let mut spec = fraud(0, 1);
+    spec.stages[0].on_error = OnError::Stop;
+    worker.apply(spec).await.unwrap();
+    broker.publish_lines("tx", format!("{CLOSER}\nnot json").as_bytes()).await;
+    let reason = broker.until(|| async { worker.status("fraud").await.unwrap().reason }).await;
+    assert!(reason.contains("record 2 of `transactions`"), "{reason}");
+    assert_eq!(broker.count("RESULTS").await, 1, "what came before it is published");
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_local_database_is_rebuilt() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let first = worker(&broker, data.path()).await;
+    first.apply(fraud(0, 2)).await.unwrap();
+    let records = golden("input_inorder");
+    let half = records.len() / 2
+        + records[records.len() / 2..].iter().position(|b| *b == b'\n').unwrap()
+        + 1;
+    broker.publish_lines("tx", &records[..half]).await;
+    broker.read("RESULTS", 9_000).await;
+    first.checkpoint("fraud").await.unwrap();
+    first.stop("fraud", true).await.unwrap();
+    drop(first);
+    let mut damaged = 0;
+    for path in files_below(data.path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "CURRENT" || name.ends_with(".sst") || name.starts_with("MANIFEST") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes.iter_mut().for_each(|b| *b ^= 0x5a);
+            std::fs::write(&path, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged >= 4, "there were databases to damage: {damaged}");
+    let second = worker(&broker, data.path()).await;
+    second.apply(fraud(0, 2)).await.unwrap();
+    broker.publish_lines("tx", &records[half..]).await;
+    broker.publish_lines("tx", CLOSER.as_bytes()).await;
+    let mut expected = golden("fraud");
+    expected.extend_from_slice(CLOSER_SCORE.as_bytes());
+    let expected = sorted_lines(&expected);
+    let found = broker.read("RESULTS", expected.len()).await;
+    assert_eq!(sorted_lines(&found), expected);
+    second.stop("fraud", true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_lost_records_stops_the_pipeline() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    worker.apply(fraud(0, 2)).await.unwrap();
+    broker.publish_lines("tx", CLOSER.as_bytes()).await;
+    broker.read("RESULTS", 1).await;
+    worker.stop("fraud", true).await.unwrap();
+    for _ in 0..9 {
+        broker.publish_lines("tx", CLOSER.as_bytes()).await;
+    }
+    broker.purge("TRANSACTIONS", 8).await;
+    worker.apply(fraud(0, 2)).await.unwrap();
+    let reason = broker.until(|| async { worker.status("fraud").await.unwrap().reason }).await;
+    assert!(reason.contains("lost sequences 2 to 7"), "{reason}");
+    assert_eq!(worker.status("fraud").await.unwrap().phase, Phase::Failed);
+    assert_eq!(broker.count("RESULTS").await, 1, "nothing behind the gap was processed");
+}
