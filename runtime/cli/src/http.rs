@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ pub trait Vitals: Send + Sync + 'static {
     /// Why the runtime is not ready; none when it is.
     fn unready(&self) -> Option<String>;
     /// All metrics as Prometheus text.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> BoxFuture<'_, String>;
 }
 
 /// The content type of the text format that `/metrics` answers with.
@@ -82,7 +83,7 @@ async fn ready(State(vitals): State<Arc<dyn Vitals>>) -> Response {
 }
 
 async fn metrics(State(vitals): State<Arc<dyn Vitals>>) -> Response {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], vitals.metrics()).into_response()
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], vitals.metrics().await).into_response()
 }
 
 #[cfg(test)]
@@ -99,8 +100,8 @@ mod tests {
             self.0.clone()
         }
 
-        fn metrics(&self) -> String {
-            "records_total 7\n".to_owned()
+        fn metrics(&self) -> BoxFuture<'_, String> {
+            Box::pin(async { "records_total 7\n".to_owned() })
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use millstream_control::lease::LeaseOptions;
 use millstream_control::node::{Node, NodeOptions};
 use millstream_log::connect::Connection;
@@ -68,8 +70,9 @@ impl Runtime {
     ) -> Result<Self, Failure> {
         let endpoint = Endpoint::bind(args.http).await?;
         let sandbox = Arc::new(sandbox()?);
-        let worker =
-            Arc::new(EngineWorker::start(connection.clone(), data, usize::from(args.replicas))?);
+        let worker = Arc::new(
+            EngineWorker::start(connection.clone(), data, usize::from(args.replicas)).await?,
+        );
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let options = NodeOptions {
@@ -110,8 +113,8 @@ impl Vitals for NodeVitals {
         }
     }
 
-    fn metrics(&self) -> String {
-        self.worker.metrics_text()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        self.worker.metrics_text().boxed()
     }
 }
 

@@ -15,6 +15,7 @@ mod get;
 mod info;
 mod lag;
 mod lifecycle;
+mod logs;
 mod module;
 mod new;
 mod pause;
@@ -49,6 +50,7 @@ pub enum Command {
     Pause(pause::Pause),
     Resume(resume::Resume),
     Stop(stop::Stop),
+    Logs(logs::Logs),
     Tail(tail::Tail),
     Publish(publish::Publish),
     Lag(lag::Lag),
@@ -79,6 +81,7 @@ impl Command {
             Command::Pause(command) => command.run(app),
             Command::Resume(command) => command.run(app),
             Command::Stop(command) => command.run(app),
+            Command::Logs(command) => command.run(app),
             Command::Tail(command) => command.run(app),
             Command::Publish(command) => command.run(app),
             Command::Lag(command) => command.run(app),

@@ -2,7 +2,7 @@
 
 use crate::millstream::Millstream;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "dev",
     "run",
     "new",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 24] = [
     "pause",
     "resume",
     "stop",
+    "logs",
     "tail",
     "publish",
     "lag",

@@ -1,0 +1,138 @@
+//! The engine's worker as the control plane knows it: `millstream_control` says what is wanted, `millstream_engine` does it,
+//! and neither knows the other.
+
+mod translate;
+
+use std::path::Path;
+
+use millstream_control::api::Data;
+use millstream_control::api::checkpoints::CheckpointInfo;
+use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
+use millstream_control::api::status::PipelineStatus;
+use millstream_control::worker::{Worker, WorkerError};
+use millstream_engine::spec::PipelineSpec;
+use millstream_engine::worker::Worker as Engine;
+use millstream_log::connect::Connection;
+use millstream_state::{Budgets, Shared};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// The pipelines that run in this process.
+pub struct EngineWorker {
+    engine: Engine,
+}
+
+impl EngineWorker {
+    /// Starts it. `data` is the folder for keyed state, `replicas` how many copies of logs and checkpoints to keep.
+    pub async fn start(
+        connection: Connection,
+        data: &Path,
+        replicas: usize,
+    ) -> Result<Self, Failure> {
+        let shared = Shared::new(Budgets::default());
+        let engine = Engine::start(connection, data, shared, replicas).await.map_err(|reason| {
+            Failure::new(Exit::Failure, format!("the engine cannot start: {reason}"))
+                .help("`millstream doctor` checks JetStream")
+        })?;
+        Ok(EngineWorker { engine })
+    }
+
+    /// All metrics as Prometheus text.
+    pub async fn metrics_text(&self) -> String {
+        self.engine.metrics_text().await
+    }
+
+    async fn runs(&self, pipeline: &str) -> bool {
+        self.engine.status(pipeline).await.is_some()
+    }
+
+    /// What the engine could not do. A pipeline that is not there is told apart from one that cannot.
+    async fn failed(&self, pipeline: &str, reason: String) -> WorkerError {
+        match self.runs(pipeline).await {
+            true => WorkerError::Failed(reason),
+            false => WorkerError::NotRunning,
+        }
+    }
+
+    async fn hold(&self, pipeline: &str, held: bool) -> Result<(), WorkerError> {
+        match self.engine.hold(pipeline, held).await {
+            true => Ok(()),
+            false => Err(WorkerError::NotRunning),
+        }
+    }
+}
+
+impl Worker for EngineWorker {
+    async fn apply(&self, spec: PipelineSpec) -> Result<(), WorkerError> {
+        self.engine.apply(spec).await.map_err(WorkerError::Failed)
+    }
+
+    async fn pause(&self, pipeline: &str) -> Result<(), WorkerError> {
+        self.hold(pipeline, true).await
+    }
+
+    async fn resume(&self, pipeline: &str) -> Result<(), WorkerError> {
+        self.hold(pipeline, false).await
+    }
+
+    async fn stop(&self, pipeline: &str, drain: bool) -> Result<(), WorkerError> {
+        self.engine.stop(pipeline, drain).await.map_err(WorkerError::Failed)
+    }
+
+    async fn delete(&self, pipeline: &str, _stages: &[String]) -> Result<(), WorkerError> {
+        self.engine.delete(pipeline).await.map_err(WorkerError::Failed)
+    }
+
+    async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {
+        self.engine.status(pipeline).await.map(translate::pipeline)
+    }
+
+    async fn state_get(
+        &self,
+        pipeline: &str,
+        stage: &str,
+        key: &[u8],
+    ) -> Result<KeyState, WorkerError> {
+        let found = self.engine.state_of(pipeline, stage, key, ELEMENTS_MAX).await;
+        let (partition, states) = match found {
+            Ok(found) => found,
+            Err(reason) => return Err(self.failed(pipeline, reason).await),
+        };
+        let states = states.into_iter().map(translate::state).collect();
+        Ok(KeyState { key: Data(key.to_vec()), partition, states, timers: Vec::new() })
+    }
+
+    async fn state_keys(
+        &self,
+        pipeline: &str,
+        stage: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> Result<Keys, WorkerError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let found = self.engine.keys(pipeline, stage, prefix, after, limit.saturating_add(1)).await;
+        let mut keys = match found {
+            Ok(keys) => keys,
+            Err(reason) => return Err(self.failed(pipeline, reason).await),
+        };
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        Ok(Keys { keys: keys.into_iter().map(Data).collect(), more })
+    }
+
+    async fn checkpoint(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
+        match self.engine.checkpoint(pipeline).await {
+            Ok(stored) => Ok(stored.into_iter().map(translate::checkpoint).collect()),
+            Err(reason) => Err(self.failed(pipeline, reason).await),
+        }
+    }
+
+    async fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
+        match self.engine.checkpoints(pipeline).await {
+            Ok(stored) => Ok(stored.into_iter().map(translate::checkpoint).collect()),
+            Err(reason) => Err(self.failed(pipeline, reason).await),
+        }
+    }
+}
