@@ -1,3 +1,5 @@
+//! The guest SDK: what a UDF is written with, and the harness it is tested with.
+//!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]

@@ -1,3 +1,5 @@
+//! Commit records: round trips, damage, the first format as it was written.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Egress: order, recovery, and what a stall may not do.
+
 use super::*;
 use crate::outputs::OutputWriter;
 

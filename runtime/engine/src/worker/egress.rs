@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_core::egress::{Egress, EgressConfig, MessageId, Publication};
-use millstream_core::ids::{CommitNumber, LogPoint};
+use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::outputs::{DEAD_LETTER, Outputs};
 use millstream_core::partition::EgressReport;
 use millstream_core::slice::EgressCursor;
 use millstream_log::connect::Connection;
 use millstream_log::egress::{
-    JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkMessage, SinkOutcome, SinkReader,
-    SinkWindow,
+    JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkIds, SinkMessage, SinkOutcome,
+    SinkReader, SinkWindow,
 };
 use tokio::sync::mpsc;
 
@@ -85,7 +85,7 @@ async fn serve(
     let mut acks = Vec::new();
     loop {
         if let Some(after) = egress.wants_sink_read(clock::now_ms()) {
-            let held = reader.ids_after(after).await?;
+            let held = read_sink(spec, &reader, after).await;
             for (sequence, id) in held.ids {
                 if let Some(id) =
                     str::from_utf8(&id).ok().and_then(|id| id.parse::<MessageId>().ok())
@@ -137,6 +137,24 @@ async fn serve(
             },
             // A sink read that has become due is not announced by anything else.
             () = tokio::time::sleep(AGAIN_AFTER), if !egress.is_settled() => {}
+        }
+    }
+}
+
+/// What the sink holds behind `after`. Asks until there is an answer: without one nothing may be published.
+async fn read_sink(spec: &EgressSpec, reader: &JetStreamSinkReader, after: Sequence) -> SinkIds {
+    loop {
+        match reader.ids_after(after).await {
+            Ok(held) => {
+                if let Some((from, through)) = held.gap {
+                    tracing::error!(subject = %spec.subject, from = from.0, through = through.0, "sink dropped records behind the cursor; outputs among them may be published again");
+                }
+                return held;
+            }
+            Err(error) => {
+                tracing::warn!(subject = %spec.subject, %error, "sink cannot be read; trying again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
         }
     }
 }

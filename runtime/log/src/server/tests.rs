@@ -1,3 +1,5 @@
+//! A private server: starts, is killed, comes back on its store.
+
 use super::*;
 
 #[tokio::test]
