@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_core::commit::Compression;
@@ -28,7 +28,7 @@ use super::checkpoint::{CheckpointStore, KEPT};
 use super::egress::EgressSpec;
 use super::operator::StageOperator;
 use super::partition::{Command, Notice, PartitionTask, reason};
-use super::report::Board;
+use super::report::{Board, Heads};
 use super::source::{self, ReaderError, ReaderSpec};
 use crate::executor::{ExecutorOptions, OperatorSource, Swap};
 use crate::input::Chunk;
@@ -113,11 +113,14 @@ impl Pipeline {
         let (notices, noticed) = mpsc::unbounded_channel();
         let mut lanes = Vec::new();
         let mut feeds = Vec::new();
+        let mut stage_heads = Vec::new();
         for (stage_index, stage) in spec.stages.iter().enumerate() {
             let stage_name = Name::new(&stage.name).map_err(text)?;
             let subject = format!("{}.{}.{}", DEAD_LETTERS.1, spec.name, stage.name);
             let mut stage_sinks = sinks.clone();
             stage_sinks.push((subject.clone(), facts_of(context, &subject).await?));
+            let heads: Heads =
+                Arc::new((0..=stage.inputs.len()).map(|_| AtomicU64::new(0)).collect());
             let mut stage_lanes = Vec::new();
             let mut stage_feeds = Vec::new();
             for partition in 0..stage.partitions {
@@ -129,7 +132,12 @@ impl Pipeline {
                     .map(|i| spec.sources[i.source].name.clone())
                     .chain(["redrive".to_owned()])
                     .collect();
-                let board = Arc::new(Board::new(partition, instance::digest_hex(stage), sources));
+                let board = Arc::new(Board::new(
+                    partition,
+                    instance::digest_hex(stage),
+                    sources,
+                    Arc::clone(&heads),
+                ));
                 for (info, redo_from) in store.list().await? {
                     board.stored(info, redo_from, KEPT);
                 }
@@ -202,6 +210,7 @@ impl Pipeline {
             }
             lanes.push(stage_lanes);
             feeds.push(stage_feeds);
+            stage_heads.push(heads);
         }
         let failed = Arc::new(Mutex::new(None));
         let supervisor = Supervisor {
@@ -210,6 +219,7 @@ impl Pipeline {
             log,
             lanes: lanes.clone(),
             feeds,
+            heads: stage_heads,
             positions: spec.stages.iter().map(|s| vec![None; usize::from(s.partitions)]).collect(),
             cancel: cancel.clone(),
             failed: Arc::clone(&failed),
@@ -487,6 +497,7 @@ struct Supervisor {
     log: Arc<dyn CommitLog>,
     lanes: Vec<Vec<Lane>>,
     feeds: Vec<Vec<mpsc::Sender<Chunk>>>,
+    heads: Vec<Heads>,
     /// Per stage and partition, once it runs.
     positions: Vec<Vec<Option<Vec<SourcePosition>>>>,
     cancel: CancellationToken,
@@ -585,6 +596,7 @@ impl Supervisor {
                 input: input as u32,
                 partitions: stage.partitions,
                 lanes: self.feeds[stage_index].clone(),
+                heads: Arc::clone(&self.heads[stage_index]),
                 positions: of(source as u16),
             };
             // Pointers were checked when the manifest was resolved.

@@ -1,7 +1,8 @@
 //! What a partition says of itself, for whoever asks.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use millstream_core::ids::{LogPoint, Sequence, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_core::slice::SourcePosition;
@@ -13,10 +14,14 @@ use crate::status::{CheckpointInfo, CheckpointStatus, PartitionStatus, Phase, Po
 /// Rates are over this long, milliseconds.
 const RATE_MS: i64 = 5_000;
 
+/// Per source of a stage the last sequence that its reader knows of; shared by the stage's partitions.
+pub type Heads = Arc<Vec<AtomicU64>>;
+
 /// The latest facts of one partition.
 pub struct Board {
     inner: Mutex<Inner>,
     sources: Vec<String>,
+    heads: Heads,
     changed: tokio::sync::Notify,
 }
 
@@ -42,11 +47,12 @@ pub struct LogNeeds {
 }
 
 impl Board {
-    pub fn new(partition: u16, module: String, sources: Vec<String>) -> Self {
+    pub fn new(partition: u16, module: String, sources: Vec<String>, heads: Heads) -> Self {
         let status = PartitionStatus { partition, module, ..PartitionStatus::default() };
         Self {
             inner: Mutex::new(Inner { status, ..Inner::default() }),
             sources,
+            heads,
             changed: tokio::sync::Notify::new(),
         }
     }
@@ -158,6 +164,10 @@ impl Board {
         let now = clock::now_ms();
         self.with(|inner| {
             let mut status = inner.status.clone();
+            for (position, head) in status.positions.iter_mut().zip(self.heads.iter()) {
+                position.last = head.load(Ordering::Relaxed).max(position.position);
+                position.lag = position.last - position.position;
+            }
             if let (Some(first), Some(last)) = (inner.rates.front(), inner.rates.back())
                 && now - last.0 <= RATE_MS
                 && last.0 > first.0

@@ -1,5 +1,6 @@
 //! Reads one source for all partitions of one stage.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use millstream_sandbox::codec::{Decoder, HeaderSource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::report::Heads;
 use crate::input::Chunk;
 use crate::router::{Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
@@ -33,6 +35,8 @@ pub struct ReaderSpec {
     pub partitions: u16,
     /// One per partition.
     pub lanes: Vec<mpsc::Sender<Chunk>>,
+    /// Where the reader says how far the stream reaches.
+    pub heads: Heads,
     /// What each partition has committed of this source; none: never read.
     pub positions: Vec<Option<SourcePosition>>,
 }
@@ -121,12 +125,20 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
         max_event_time,
         facts.created_ns,
     );
+    let head = &reader.heads[usize::from(reader.source.0)];
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
         batch.clear();
         let through = match source.next(&mut batch).await.map_err(failed)? {
-            SourceEvent::Records { .. } => route(&mut router, &mut batch),
-            SourceEvent::CaughtUp { through } => through.0,
+            SourceEvent::Records { pending } => {
+                let through = route(&mut router, &mut batch);
+                head.store(through + pending, Ordering::Relaxed);
+                through
+            }
+            SourceEvent::CaughtUp { through } => {
+                head.store(through.0, Ordering::Relaxed);
+                through.0
+            }
             SourceEvent::Gap { from, through } => {
                 if reader.spec.on_gap == OnGap::Stop {
                     return Err(Incident::SourceGap {
