@@ -1,7 +1,8 @@
 //! Runs a process to its end and says what it took.
 
 use std::io;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -25,8 +26,8 @@ pub fn run(command: &mut Command) -> Result<Usage> {
     let pid = libc::pid_t::try_from(child.id()).context("a process id is an int")?;
     let (status, usage) = wait(pid).with_context(|| format!("failed to wait for {name}"))?;
     let wall = started.elapsed();
-    if status != 0 {
-        bail!("{name} failed with wait status {status}");
+    if !status.success() {
+        bail!("{name} ended with {status}");
     }
     Ok(Usage {
         wall,
@@ -37,14 +38,14 @@ pub fn run(command: &mut Command) -> Result<Usage> {
 }
 
 /// Waits for the end of one child, which the standard library does without telling what it took.
-fn wait(pid: libc::pid_t) -> io::Result<(libc::c_int, libc::rusage)> {
+fn wait(pid: libc::pid_t) -> io::Result<(ExitStatus, libc::rusage)> {
     let mut status = 0;
     // SAFETY: `rusage` is plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
         // SAFETY: both pointers are to values that live longer than the call.
         if unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } == pid {
-            return Ok((status, usage));
+            return Ok((ExitStatus::from_raw(status), usage));
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
