@@ -15,6 +15,10 @@ pub struct Instance<U>(OnceLock<U>);
 
 impl<U: Udf> Instance<U> {
     /// No instance yet.
+    #[allow(
+        clippy::new_without_default,
+        reason = "made in a static by the generated export, never by hand"
+    )]
     pub const fn new() -> Self {
         Self(OnceLock::new())
     }
