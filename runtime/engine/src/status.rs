@@ -124,7 +124,7 @@ pub struct CheckpointInfo {
 pub struct CheckpointFile {
     /// Its name in the database.
     pub name: String,
-    /// BLAKE3 of its content, hexadecimal: its name in the store.
+    /// SHA-256 of its content, hexadecimal: its name in the store.
     pub hash: String,
     /// Bytes.
     pub size: u64,

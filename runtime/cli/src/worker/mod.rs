@@ -85,7 +85,7 @@ impl Worker for EngineWorker {
     }
 
     async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {
-        self.engine.status(pipeline).await.map(translate::pipeline)
+        self.engine.status(pipeline).await
     }
 
     async fn state_get(
@@ -124,14 +124,14 @@ impl Worker for EngineWorker {
 
     async fn checkpoint(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
         match self.engine.checkpoint(pipeline).await {
-            Ok(stored) => Ok(stored.into_iter().map(translate::checkpoint).collect()),
+            Ok(stored) => Ok(stored),
             Err(reason) => Err(self.failed(pipeline, reason).await),
         }
     }
 
     async fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, WorkerError> {
         match self.engine.checkpoints(pipeline).await {
-            Ok(stored) => Ok(stored.into_iter().map(translate::checkpoint).collect()),
+            Ok(stored) => Ok(stored),
             Err(reason) => Err(self.failed(pipeline, reason).await),
         }
     }

@@ -1,5 +1,6 @@
 //! `checkpoint.*`: checkpoints of a pipeline.
 
+pub use millstream_engine::status::{CheckpointFile, CheckpointInfo};
 use serde::{Deserialize, Serialize};
 
 use super::operations;
@@ -35,35 +36,6 @@ pub struct Show {
 pub struct Checkpoints {
     /// The checkpoints.
     pub checkpoints: Vec<CheckpointInfo>,
-}
-
-/// A stored checkpoint of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointInfo {
-    /// The stage.
-    pub stage: String,
-    /// The partition.
-    pub partition: u16,
-    /// Commit up to which it holds the state.
-    pub commit: u64,
-    /// When it was stored, milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// Bytes it refers to.
-    pub size: u64,
-    /// Its files; only from `checkpoint.show`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<CheckpointFile>,
-}
-
-/// A file of a checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointFile {
-    /// Its name in the database.
-    pub name: String,
-    /// BLAKE3 of its content, hexadecimal: its name in the store.
-    pub hash: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 operations! {
