@@ -38,5 +38,6 @@ pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
         }],
         sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],
         checkpoint_interval_ms: 10_000,
+        checkpoint_store: None,
     }
 }

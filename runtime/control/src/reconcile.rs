@@ -230,8 +230,11 @@ impl<W: Worker> Reconciler<W> {
             }
             Desired::Deleted => {
                 *running = None;
-                let stages: Vec<String> = record.modules.keys().cloned().collect();
-                self.worker.delete(name, &stages).await.map_err(|error| error.to_string())?;
+                let store = checkpoint_store(record);
+                self.worker
+                    .delete(name, record.incarnation(), store.as_deref())
+                    .await
+                    .map_err(|error| error.to_string())?;
                 self.removed(recorded).await
             }
         }
@@ -269,6 +272,18 @@ impl<W: Worker> Reconciler<W> {
 
     async fn removed(&self, recorded: &Recorded) -> Result<(), String> {
         superseded_or(self.pipelines.remove(&recorded.record.name, recorded.at).await)
+    }
+}
+
+/// The store that the manifest names. A manifest that cannot be read any more must not keep its pipeline from being
+/// deleted.
+fn checkpoint_store(record: &PipelineRecord) -> Option<String> {
+    match Document::parse(&record.file, &record.manifest) {
+        Ok(document) => document.manifest.checkpoints.store,
+        Err(problems) => {
+            tracing::warn!(pipeline = %record.name, %problems, "checkpoints outside JetStream, if any, stay");
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 
 use crate::api::checkpoints::CheckpointInfo;
@@ -44,12 +45,13 @@ pub trait Worker: Send + Sync + 'static {
         drain: bool,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
-    /// Stops the pipeline and removes its log, state and checkpoints. `stages` are its stages' names, also
-    /// when it never ran here.
+    /// Stops the pipeline if it runs, and removes this life's log, state and checkpoints, whether or not it ran here.
+    /// `checkpoint_store` is the URL of the manifest; none: the worker's own store.
     fn delete(
         &self,
         pipeline: &str,
-        stages: &[String],
+        incarnation: Incarnation,
+        checkpoint_store: Option<&str>,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// How the pipeline is; none if it does not run here.

@@ -22,6 +22,8 @@ pub struct PipelineSpec {
     pub sinks: Vec<SinkSpec>,
     /// Milliseconds between checkpoints of a changed partition.
     pub checkpoint_interval_ms: u64,
+    /// URL of the store of its checkpoints, such as `file:///...`; none: the worker's own store.
+    pub checkpoint_store: Option<String>,
 }
 
 /// Where a reader begins when the log holds no position yet.

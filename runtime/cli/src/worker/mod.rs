@@ -10,6 +10,7 @@ use millstream_control::api::checkpoints::CheckpointInfo;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
 use millstream_control::worker::{Worker, WorkerError};
+use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
 use millstream_log::connect::Connection;
@@ -80,8 +81,14 @@ impl Worker for EngineWorker {
         self.engine.stop(pipeline, drain).await.map_err(WorkerError::Failed)
     }
 
-    async fn delete(&self, pipeline: &str, _stages: &[String]) -> Result<(), WorkerError> {
-        self.engine.delete(pipeline).await.map_err(WorkerError::Failed)
+    async fn delete(
+        &self,
+        pipeline: &str,
+        incarnation: Incarnation,
+        checkpoint_store: Option<&str>,
+    ) -> Result<(), WorkerError> {
+        let deleted = self.engine.delete(pipeline, incarnation, checkpoint_store).await;
+        deleted.map_err(WorkerError::Failed)
     }
 
     async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {

@@ -19,6 +19,9 @@ super::catalogue! {
     INPUTS_CHANGED = 1206, "a stage's inputs cannot be changed",
         "A partition's commits hold positions per input, in the order in which the module declares them.",
         "Apply the manifest under a new `name`, or keep the inputs and their order in the new version of the module.";
+    CHECKPOINT_STORE_CHANGED = 1207, "the checkpoint store cannot be changed",
+        "The log is trimmed below what the stored checkpoints hold. Until a new store held checkpoints of all partitions, a lost folder could not be restored.",
+        "Keep the store, or apply the manifest under a new `name`.";
     STATE_REMOVED = 1210, "the new module lacks a state",
         "The running module keeps a state that the new one does not declare. What is stored there would be lost.",
         "Keep declaring the state, or apply the manifest under a new `name`.";

@@ -55,4 +55,7 @@ super::catalogue! {
     INVALID_HEADER = 1018, "invalid header name",
         "A NATS header's name consists of printable characters without spaces and colons.",
         "Write `header: Event-Time`.";
+    INVALID_STORE = 1019, "invalid store",
+        "`checkpoints.store` is no URL, or one of a kind that this build cannot open. `file:///` is always there; the folder must be one that every node sees, such as a network file system.",
+        "Write `checkpoints: { store: file:///mnt/checkpoints }`, or leave it out: checkpoints then go to the JetStream object store.";
 }

@@ -30,6 +30,7 @@ pub struct Version<'a> {
 pub fn check(old: &Version<'_>, new: &Version<'_>) -> Result<(), Problems> {
     let mut problems = Vec::new();
     let judge = Judge { document: new.document, old: old.document };
+    judge.checkpoints(&mut problems);
     judge.sources(&mut problems);
     judge.stages(&mut problems);
     for (name, old_stage) in &old.document.manifest.stages {
@@ -70,6 +71,22 @@ impl Judge<'_> {
         let name = &self.document.manifest.name;
         let help = format!("keep it as it is, or create a new pipeline: `name: {name}-2`");
         self.document.problem_at_name(code, field, message, help)
+    }
+
+    fn checkpoints(&self, problems: &mut Vec<Problem>) {
+        let shown = |store: &Option<String>| {
+            store.clone().unwrap_or_else(|| "the JetStream object store".to_owned())
+        };
+        let (old, new) = (&self.old.manifest.checkpoints, &self.document.manifest.checkpoints);
+        if old.store != new.store {
+            let message = format!(
+                "the checkpoints of the running pipeline are in {}, not in {}",
+                shown(&old.store),
+                shown(&new.store)
+            );
+            let code = errors::CHECKPOINT_STORE_CHANGED;
+            problems.push(self.refusal(code, "checkpoints.store", message));
+        }
     }
 
     fn sources(&self, problems: &mut Vec<Problem>) {

@@ -41,6 +41,9 @@ pub struct Manifest {
     #[serde(default = "checkpoint_interval")]
     #[schemars(with = "String", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
     pub checkpoint_interval: Duration,
+    /// Where checkpoints are stored.
+    #[serde(default)]
+    pub checkpoints: Checkpoints,
     /// What the pipeline reads, by name.
     pub sources: BTreeMap<String, Source>,
     /// What it computes, by name.
@@ -48,6 +51,17 @@ pub struct Manifest {
     /// What it writes, by name.
     #[serde(default)]
     pub sinks: BTreeMap<String, Sink>,
+}
+
+/// Where checkpoints are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Checkpoints {
+    /// URL of the store, such as `file:///mnt/checkpoints`; cannot be changed later. A folder must be one that every node
+    /// sees. Default: the JetStream object store `millstream-checkpoints`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "uri"))]
+    pub store: Option<String>,
 }
 
 /// An existing JetStream stream.

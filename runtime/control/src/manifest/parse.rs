@@ -25,7 +25,7 @@ pub fn manifest(root: &Field<'_>) -> Option<Manifest> {
         return None;
     }
     let fields = root.fields(
-        &["name", "checkpoint-interval", "sources", "stages", "sinks"],
+        &["name", "checkpoint-interval", "checkpoints", "sources", "stages", "sinks"],
         "a mapping with `name`, `sources`, `stages` and `sinks`",
     )?;
     let name = fields.require("name", "name: my-pipeline").and_then(|field| {
@@ -36,6 +36,8 @@ pub fn manifest(root: &Field<'_>) -> Option<Manifest> {
         or_default(&fields, "checkpoint-interval", CHECKPOINT_INTERVAL, |field| {
             field.duration(CHECKPOINT_INTERVAL_MIN..=CHECKPOINT_INTERVAL_MAX)
         });
+    let checkpoints =
+        or_default(&fields, "checkpoints", Checkpoints::default(), |field| checkpoints(&field));
     let sources = fields
         .require("sources", "sources: { orders: { stream: ORDERS } }")
         .and_then(|field| section(&field, 1, "`orders: { stream: ORDERS }`", source));
@@ -51,6 +53,7 @@ pub fn manifest(root: &Field<'_>) -> Option<Manifest> {
     Some(Manifest {
         name: name?,
         checkpoint_interval: checkpoint_interval?,
+        checkpoints: checkpoints?,
         sources: sources?,
         stages: stages?,
         sinks: sinks?,
@@ -113,6 +116,17 @@ fn named(name: &str, refuse: impl FnOnce(String, String)) -> Option<String> {
             None
         }
     }
+}
+
+fn checkpoints(field: &Field<'_>) -> Option<Checkpoints> {
+    let fields = field.fields(&["store"], "`{ store: file:///mnt/checkpoints }`")?;
+    let store = or_default(&fields, "store", None, |field| {
+        let url = field.text("`store: file:///mnt/checkpoints`")?;
+        let help = "write `file:///mnt/checkpoints`, or leave `checkpoints` out for the JetStream object store";
+        checked(&field, errors::INVALID_STORE, text::check_store(url), help)?;
+        Some(Some(url.to_owned()))
+    })?;
+    Some(Checkpoints { store })
 }
 
 fn source(field: &Field<'_>) -> Option<Source> {

@@ -67,6 +67,7 @@ pub fn resolve(
             .map(|(name, sink)| SinkSpec { name: name.clone(), subject: sink.subject.clone() })
             .collect(),
         checkpoint_interval_ms: manifest.checkpoint_interval.ms,
+        checkpoint_store: manifest.checkpoints.store.clone(),
     })
 }
 

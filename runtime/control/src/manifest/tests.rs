@@ -278,13 +278,36 @@ fn the_schema_knows_every_field_and_refuses_others() {
     let schema = json_schema();
     assert_eq!(schema["additionalProperties"], false);
     let fields: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["checkpoint-interval", "name", "sinks", "sources", "stages"]);
+    assert_eq!(
+        fields,
+        ["checkpoint-interval", "checkpoints", "name", "sinks", "sources", "stages"]
+    );
     assert_eq!(schema["required"], serde_json::json!(["name", "sources", "stages"]));
     let stage = &schema["$defs"]["Stage"];
     assert_eq!(stage["required"], serde_json::json!(["module", "inputs"]));
     assert_eq!(stage["properties"]["module"]["$ref"], "#/$defs/ModuleForms");
     assert_eq!(schema["$defs"]["ModuleForms"]["anyOf"].as_array().unwrap().len(), 4);
     assert_eq!(schema["$defs"]["Start"]["oneOf"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn checkpoints_have_a_store_of_a_known_kind() {
+    let stored = |url: &str| format!("{MINIMAL}checkpoints: {{ store: {url} }}\n");
+    assert_eq!(parse(MINIMAL).manifest.checkpoints.store, None);
+    let manifest = parse(&stored("file:///mnt/checkpoints")).manifest;
+    assert_eq!(manifest.checkpoints.store.as_deref(), Some("file:///mnt/checkpoints"));
+    for url in ["/mnt/checkpoints", "ftp://host/folder", "s3://bucket/folder"] {
+        let found = refused(&stored(url));
+        let place = "p.yaml:5:23: MS1019: checkpoints.store: storage URL ";
+        assert!(found.starts_with(place) && found.contains(url), "{found}");
+    }
+    assert!(refused(&stored("42")).contains("MS1005"));
+    let module = description(&["in"], &["out"]);
+    let moved = evolve((MINIMAL, &module), (&stored("file:///elsewhere"), &module));
+    assert!(
+        moved.starts_with("p.yaml:5:16: MS1207: checkpoints.store: the checkpoints of the running pipeline are in the JetStream object store, not in file:///elsewhere"),
+        "{moved}"
+    );
 }
 
 fn description(inputs: &[&str], outputs: &[&str]) -> Description {

@@ -1,6 +1,8 @@
 //! Rules for single texts: names, subjects, pointers, headers, module references.
 //! Each returns what is wrong, without a place.
 
+use millstream_log::blobs::UrlBlobs;
+
 use super::model::{ModuleRef, NAME_LENGTH_MAX};
 
 /// A name of a pipeline, source, stage or sink: it becomes a token of subjects.
@@ -30,6 +32,11 @@ pub fn allowed_name(name: &str) -> Option<String> {
         .collect();
     let allowed = allowed.trim_matches('-');
     (!allowed.is_empty()).then(|| allowed.to_owned())
+}
+
+/// URL of a store that this build can open.
+pub fn check_store(url: &str) -> Result<(), String> {
+    UrlBlobs::open(url).map(drop).map_err(|error| error.to_string())
 }
 
 /// A subject with or without wildcards.

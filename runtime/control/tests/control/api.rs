@@ -115,7 +115,7 @@ async fn a_module_that_runs_is_not_removed() {
     );
     assert_eq!(cluster.ask(&Show { module: reference.clone() }).await.used_by, ["p/work"]);
     cluster.ask(&pipelines::Delete { pipeline: "p".into(), by: String::new() }).await;
-    cluster.node.worker.called("delete p work").await;
+    cluster.node.worker.called("delete p millstream").await;
     // The record goes when the deletion is done.
     while !cluster.ask(&pipelines::List {}).await.pipelines.is_empty() {
         tokio::task::yield_now().await;

@@ -129,7 +129,7 @@ async fn redriven_letters_reach_their_stage_once() {
     let delete =
         millstream_control::api::pipelines::Delete { pipeline: "p".into(), by: String::new() };
     cluster.ask(&delete).await;
-    cluster.node.worker.called("delete p work").await;
+    cluster.node.worker.called("delete p millstream").await;
     let module = cluster.push(guest(), false).await.unwrap().module;
     let text = manifest("p", &format!("sha256:{}", module.digest));
     while cluster.apply(&text).await.is_err() {

@@ -213,7 +213,7 @@ async fn pause_resume_stop_and_delete_reach_the_worker() {
     cluster.until("p", |info| info.status.as_ref().unwrap().phase == Phase::Running).await;
 
     cluster.ask(&delete("p")).await;
-    worker.called("delete p work").await;
+    worker.called("delete p millstream").await;
     while !cluster.ask(&List {}).await.pipelines.is_empty() {
         tokio::task::yield_now().await;
     }

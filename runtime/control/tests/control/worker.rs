@@ -10,6 +10,7 @@ use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
 };
 use millstream_control::worker::{Worker, WorkerError};
+use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use tokio::sync::watch;
 
@@ -147,9 +148,14 @@ impl Worker for RecordingWorker {
         Ok(())
     }
 
-    async fn delete(&self, pipeline: &str, stages: &[String]) -> Result<(), WorkerError> {
+    async fn delete(
+        &self,
+        pipeline: &str,
+        _incarnation: Incarnation,
+        checkpoint_store: Option<&str>,
+    ) -> Result<(), WorkerError> {
         self.running.lock().unwrap().remove(pipeline);
-        self.note(format!("delete {pipeline} {}", stages.join(",")));
+        self.note(format!("delete {pipeline} {}", checkpoint_store.unwrap_or("millstream")));
         Ok(())
     }
 

@@ -1,6 +1,11 @@
-//! Stored checkpoints: files by content, then a document that names them, written
-//! last and read back.
+//! Stored checkpoints: tables by content, small files as documents of the checkpoint's own, then the
+//! document that names them all, written last and read back.
+//!
+//! Only a table (`.sst`) is named by its content: its database and session are part of it, so that no other
+//! partition has the same. A file such as `CURRENT` is the same in many databases, and forgetting one's
+//! would take the others'.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,14 +41,14 @@ struct Document {
     redo_from: u64,
     /// The state's own manifest.
     manifest: String,
-    /// Digest of each of its files in the store, in its order.
-    blobs: Vec<String>,
+    /// In the manifest's order the digest of each file that is a blob; none for those that are documents.
+    blobs: Vec<Option<String>>,
 }
 
 impl CheckpointStore {
     fn folder(&self) -> String {
         format!(
-            "checkpoints/{}/{:032x}/{}/{}/",
+            "{CHECKPOINTS}{}/{:032x}/{}/{}/",
             self.pipeline, self.incarnation.0, self.stage, self.partition
         )
     }
@@ -64,13 +69,7 @@ impl CheckpointStore {
     }
 
     async fn document(&self, name: &str) -> Result<Option<Document>, String> {
-        let bytes = self.blobs.get_document(name).await.map_err(text)?;
-        bytes
-            .map(|bytes| {
-                serde_json::from_slice(&bytes)
-                    .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
-            })
-            .transpose()
+        read(&*self.blobs, name).await
     }
 
     /// Hashes and stores a checkpoint, and forgets the oldest beyond [`KEPT`].
@@ -82,15 +81,31 @@ impl CheckpointStore {
     ) -> Result<(CheckpointInfo, Sequence), String> {
         let files =
             tokio::task::spawn_blocking(move || taken.hash()).await.map_err(text)?.map_err(text)?;
+        // Ordered by where redo begins: the last document is the newest checkpoint.
+        let name = format!(
+            "{}{:020}-{:020}.json",
+            self.folder(),
+            files.redo_from.number.0,
+            files.newest.number.0
+        );
         let mut blobs = Vec::new();
         let mut manifest_files = Vec::new();
         let mut listed = Vec::new();
         for file in &files.files {
-            let stored = self.blobs.put_file(&file.path).await.map_err(text)?;
-            blobs.push(stored.digest.to_string());
+            let digest = match file.name.ends_with(TABLE) {
+                true => self.blobs.put_file(&file.path).await.map_err(text)?.digest,
+                false => {
+                    let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
+                    let digest = Digest::of(&bytes);
+                    let own = format!("{}{}", own_files(&name), file.name);
+                    self.blobs.put_document(&own, bytes).await.map_err(text)?;
+                    digest
+                }
+            };
+            blobs.push(file.name.ends_with(TABLE).then(|| digest.to_string()));
             listed.push(CheckpointFile {
                 name: file.name.clone(),
-                hash: stored.digest.to_string(),
+                hash: digest.to_string(),
                 size: file.length,
             });
             manifest_files.push(ManifestFile {
@@ -123,13 +138,6 @@ impl CheckpointStore {
             blobs,
         };
         let bytes = Bytes::from(serde_json::to_vec(&document).map_err(text)?);
-        // Ordered by where redo begins: the last document is the newest checkpoint.
-        let name = format!(
-            "{}{:020}-{:020}.json",
-            self.folder(),
-            files.redo_from.number.0,
-            files.newest.number.0
-        );
         self.blobs.put_document(&name, bytes.clone()).await.map_err(text)?;
         if self.blobs.get_document(&name).await.map_err(text)? != Some(bytes) {
             return Err(format!(
@@ -148,17 +156,12 @@ impl CheckpointStore {
     async fn forget_old(&self) -> Result<(), String> {
         let names = self.blobs.list_documents(&self.folder()).await.map_err(text)?;
         let Some(old) = names.len().checked_sub(KEPT).filter(|old| *old > 0) else { return Ok(()) };
-        let mut kept = std::collections::HashSet::new();
+        let mut kept = HashSet::new();
         for name in &names[old..] {
-            kept.extend(self.document(name).await?.into_iter().flat_map(|d| d.blobs));
+            kept.extend(self.document(name).await?.into_iter().flat_map(|d| d.blobs).flatten());
         }
         for name in &names[..old] {
-            let blobs = self.document(name).await?.map(|d| d.blobs).unwrap_or_default();
-            self.blobs.delete_document(name).await.map_err(text)?;
-            for blob in blobs.into_iter().filter(|blob| !kept.contains(blob)) {
-                let digest: Digest = blob.parse().map_err(|e| format!("{e}"))?;
-                self.blobs.delete(&digest).await.map_err(text)?;
-            }
+            forget(&*self.blobs, name, &kept).await?;
         }
         Ok(())
     }
@@ -190,8 +193,19 @@ impl CheckpointStore {
         millstream_state::wipe(target).map_err(text)?;
         tokio::fs::create_dir_all(target).await.map_err(text)?;
         for (file, blob) in manifest.files.iter().zip(&document.blobs) {
-            let digest: Digest = blob.parse().map_err(|e| format!("{e}"))?;
-            self.blobs.get_file(&digest, &target.join(&file.name)).await.map_err(text)?;
+            let path = target.join(&file.name);
+            match blob {
+                Some(digest) => {
+                    let digest: Digest = digest.parse().map_err(|e| format!("{e}"))?;
+                    self.blobs.get_file(&digest, &path).await.map_err(text)?;
+                }
+                None => {
+                    let own = format!("{}{}", own_files(name), file.name);
+                    let bytes = self.blobs.get_document(&own).await.map_err(text)?;
+                    let bytes = bytes.ok_or_else(|| format!("its file {} is gone", file.name))?;
+                    tokio::fs::write(&path, bytes).await.map_err(text)?;
+                }
+            }
         }
         let (target, files) = (target.to_owned(), manifest.files);
         tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
@@ -199,20 +213,137 @@ impl CheckpointStore {
             .map_err(text)?
             .map_err(text)
     }
+}
 
-    /// Removes all checkpoints of the partition.
-    pub async fn delete_all(&self) -> Result<(), String> {
-        for name in self.blobs.list_documents(&self.folder()).await.map_err(text)? {
-            for blob in self.document(&name).await?.map(|d| d.blobs).unwrap_or_default() {
-                let digest: Digest = blob.parse().map_err(|e| format!("{e}"))?;
-                self.blobs.delete(&digest).await.map_err(text)?;
-            }
-            self.blobs.delete_document(&name).await.map_err(text)?;
+/// End of the name of a table.
+const TABLE: &str = ".sst";
+/// Folder of the documents that are checkpoints.
+const CHECKPOINTS: &str = "checkpoints/";
+/// Folder of the files that belong to one checkpoint only.
+const OWN_FILES: &str = "checkpoint-files/";
+
+/// Where the own files of the checkpoint with this document are.
+fn own_files(document: &str) -> String {
+    let place = document.trim_start_matches(CHECKPOINTS).trim_end_matches(".json");
+    format!("{OWN_FILES}{place}/")
+}
+
+async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, String> {
+    let bytes = blobs.get_document(name).await.map_err(text)?;
+    bytes
+        .map(|bytes| {
+            serde_json::from_slice(&bytes)
+                .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
+        })
+        .transpose()
+}
+
+/// Removes a checkpoint with all its files except those blobs.
+async fn forget(blobs: &dyn Blobs, name: &str, kept: &HashSet<String>) -> Result<(), String> {
+    let tables = match read(blobs, name).await {
+        Ok(document) => document.map(|d| d.blobs).unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(%error, "its tables stay in the store");
+            Vec::new()
         }
-        Ok(())
+    };
+    blobs.delete_document(name).await.map_err(text)?;
+    for own in blobs.list_documents(&own_files(name)).await.map_err(text)? {
+        blobs.delete_document(&own).await.map_err(text)?;
     }
+    for table in tables.into_iter().flatten().filter(|table| !kept.contains(table)) {
+        let digest: Digest = table.parse().map_err(|e| format!("{e}"))?;
+        blobs.delete(&digest).await.map_err(text)?;
+    }
+    Ok(())
+}
+
+/// Removes all checkpoints of one life of a pipeline, whether or not it runs.
+pub async fn delete_all(
+    blobs: &dyn Blobs,
+    pipeline: &str,
+    incarnation: Incarnation,
+) -> Result<(), String> {
+    let life = format!("{pipeline}/{:032x}/", incarnation.0);
+    for name in blobs.list_documents(&format!("{CHECKPOINTS}{life}")).await.map_err(text)? {
+        forget(blobs, &name, &HashSet::new()).await?;
+    }
+    // What an upload left that was cut off before its document.
+    for own in blobs.list_documents(&format!("{OWN_FILES}{life}")).await.map_err(text)? {
+        blobs.delete_document(&own).await.map_err(text)?;
+    }
+    Ok(())
 }
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::description::{StateKind, StateSpec};
+    use millstream_core::ids::{CommitHash, CommitNumber, LogPoint, key_hash};
+    use millstream_log::blobs::MemoryBlobs;
+    use millstream_state::{Budgets, KeyedState, Shared};
+
+    use super::*;
+
+    fn states() -> Vec<StateSpec> {
+        let name = "count".to_owned();
+        vec![StateSpec { name, kind: StateKind::Value, ttl_ms: None, schema_version: 1 }]
+    }
+
+    fn store(blobs: &Arc<dyn Blobs>, partition: u16) -> CheckpointStore {
+        CheckpointStore {
+            blobs: Arc::clone(blobs),
+            pipeline: "p".into(),
+            incarnation: Incarnation(7),
+            stage: "s".into(),
+            partition,
+            schemas: vec![("count".into(), 1)],
+        }
+    }
+
+    /// Commits one value and stores a checkpoint.
+    async fn commit(state: &mut KeyedState, number: u64, folder: &Path, store: &CheckpointStore) {
+        state.begin(CommitNumber(number), 0);
+        let mut slots = Vec::new();
+        state.slots([(key_hash(b"k"), &b"k"[..])], &mut slots).unwrap();
+        state.begin_call();
+        state.set_value(slots[0], 0, Some(&number.to_le_bytes()));
+        state.keep_call();
+        let hash = CommitHash([number as u8; 32]);
+        let (number, sequence) = (CommitNumber(number), Sequence(number));
+        state.acknowledged(LogPoint { number, hash, sequence });
+        let target = folder.join(format!("{}-checkpoint", store.partition));
+        let taken = state.checkpoint(&target).unwrap();
+        store.upload(taken, &target, "ab").await.unwrap();
+    }
+
+    /// Many databases have files with the same content, `CURRENT` above all.
+    #[tokio::test]
+    async fn forgetting_a_partitions_checkpoints_takes_nothing_of_anothers() {
+        let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Shared::new(Budgets::default());
+        let open = |partition: u16| {
+            let dir = folder.path().join(partition.to_string());
+            KeyedState::open(&dir, &states(), &[], &shared).unwrap().0
+        };
+        let (mut quiet, mut busy) = (open(0), open(1));
+        commit(&mut quiet, 1, folder.path(), &store(&blobs, 0)).await;
+        for number in 1..=6 {
+            commit(&mut busy, number, folder.path(), &store(&blobs, 1)).await;
+        }
+        assert_eq!(store(&blobs, 1).list().await.unwrap().len(), KEPT);
+        for partition in [0, 1] {
+            let target = folder.path().join(format!("restored-{partition}"));
+            assert!(store(&blobs, partition).restore(&target).await.unwrap(), "{partition}");
+        }
+        delete_all(&*blobs, "p", Incarnation(8)).await.unwrap();
+        assert_eq!(store(&blobs, 0).list().await.unwrap().len(), 1, "another life's");
+        delete_all(&*blobs, "p", Incarnation(7)).await.unwrap();
+        assert!(blobs.list().await.unwrap().is_empty());
+        assert!(blobs.list_documents("").await.unwrap().is_empty());
+    }
 }

@@ -19,16 +19,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millstream_core::ids::{key_hash, partition_of};
+use millstream_core::ids::{Incarnation, key_hash, partition_of};
 use millstream_log::Name;
-use millstream_log::blobs::{Blobs, JetStreamBlobs};
+use millstream_log::blobs::{Blobs, JetStreamBlobs, UrlBlobs};
 use millstream_log::commit_log::JetStreamLog;
 use millstream_log::connect::Connection;
 use millstream_sandbox::{GuestObserver, LogLevel};
 use millstream_state::{Inspected, Shared};
 use tokio::sync::Mutex;
 
-use self::pipeline::{Pipeline, partition_dir, store};
+use self::pipeline::{Pipeline, pipeline_dir};
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointInfo, PipelineStatus};
 
@@ -45,6 +45,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// Where a pipeline's checkpoints are: at the URL of its specification, or in the worker's own store.
+    fn checkpoints_of(&self, url: Option<&str>) -> Result<Arc<dyn Blobs>, String> {
+        match url {
+            Some(url) => {
+                let store = UrlBlobs::open(url).map_err(|error| error.to_string())?;
+                Ok(Arc::new(store))
+            }
+            None => Ok(Arc::clone(&self.blobs)),
+        }
+    }
+
     /// A number nobody else has: an ownership is told from all others by it.
     fn random(&self) -> u128 {
         #[expect(
@@ -150,36 +161,39 @@ impl Worker {
         pipelines.get(name).map(|pipeline| pipeline.hold(held)).is_some()
     }
 
-    /// Stops a pipeline after its last commit. With `drain` it first processes what its sources hold now.
+    /// Stops a pipeline after its last commit. With `drain` it first processes what its sources hold now; to drop the
+    /// future before that is done leaves the pipeline as it was.
     pub async fn stop(&self, name: &str, drain: bool) -> Result<(), String> {
-        let mut pipelines = self.pipelines.lock().await;
-        if let Some(pipeline) = pipelines.get(name)
-            && drain
-        {
-            pipeline.catch_up(&self.context).await?;
+        let running = self.pipelines.lock().await;
+        let caught_up = running.get(name).filter(|_| drain).map(|p| p.catch_up(&self.context));
+        // A drain takes as long as it takes; nobody waits for it who does not ask to.
+        drop(running);
+        if let Some(caught_up) = caught_up {
+            caught_up.await?;
         }
+        let mut pipelines = self.pipelines.lock().await;
         if let Some(pipeline) = pipelines.remove(name) {
             pipeline.stop().await;
         }
         Ok(())
     }
 
-    /// Stops a pipeline and removes its log, state and checkpoints.
-    pub async fn delete(&self, name: &str) -> Result<(), String> {
+    /// Stops a pipeline if it runs, and removes this life's log, checkpoints and, on this node, state.
+    /// `checkpoint_store` is as in its specification.
+    pub async fn delete(
+        &self,
+        name: &str,
+        incarnation: Incarnation,
+        checkpoint_store: Option<&str>,
+    ) -> Result<(), String> {
         let mut pipelines = self.pipelines.lock().await;
         if let Some(pipeline) = pipelines.remove(name) {
-            let spec = pipeline.spec.clone();
             pipeline.stop().await;
-            for stage in &spec.stages {
-                for partition in 0..stage.partitions {
-                    store(&self.context, name, spec.incarnation, stage, partition)
-                        .delete_all()
-                        .await?;
-                    let dir = partition_dir(&self.context.data, &spec, &stage.name, partition);
-                    millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
-                }
-            }
         }
+        let blobs = self.context.checkpoints_of(checkpoint_store)?;
+        checkpoint::delete_all(&*blobs, name, incarnation).await?;
+        let dir = pipeline_dir(&self.context.data, name, incarnation);
+        millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
         let pipeline = Name::new(name).map_err(|e| e.to_string())?;
         JetStreamLog::delete(&self.context.connection, &pipeline).await.map_err(|e| e.to_string())
     }

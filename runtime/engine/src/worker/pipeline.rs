@@ -14,6 +14,7 @@ use millstream_core::partition::{Partition, PartitionConfig, SinkConfig, Stopped
 use millstream_core::slice::SourcePosition;
 use millstream_core::trim::{self, Needs};
 use millstream_log::Name;
+use millstream_log::blobs::Blobs;
 use millstream_log::commit_log::{CommitLog, JetStreamLog, LogOptions, PartitionSubject};
 use millstream_log::egress::{
     JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, stream_of_subject,
@@ -107,6 +108,7 @@ impl Pipeline {
                 .map_err(|e| format!("sink `{}`: {e}", sink.name))?;
             sinks.push((sink.subject.clone(), facts));
         }
+        let blobs = context.checkpoints_of(spec.checkpoint_store.as_deref())?;
         let streams: Vec<_> =
             spec.sources.iter().map(|s| (s.name.clone(), s.stream.clone())).collect();
         let cancel = CancellationToken::new();
@@ -125,7 +127,7 @@ impl Pipeline {
             let mut stage_feeds = Vec::new();
             for partition in 0..stage.partitions {
                 let dir = partition_dir(&context.data, &spec, &stage.name, partition);
-                let store = store(context, &spec.name, spec.incarnation, stage, partition);
+                let store = store(&blobs, &spec, stage, partition);
                 let sources = stage
                     .inputs
                     .iter()
@@ -260,6 +262,8 @@ impl Pipeline {
         let sources =
             |s: &PipelineSpec| s.sources.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>();
         self.spec.incarnation == spec.incarnation
+            && self.spec.checkpoint_store == spec.checkpoint_store
+            && self.spec.checkpoint_interval_ms == spec.checkpoint_interval_ms
             && self.spec.stages.len() == spec.stages.len()
             && self.spec.stages.iter().zip(&spec.stages).all(same_stage)
             && sinks(&self.spec) == sinks(spec)
@@ -300,24 +304,27 @@ impl Pipeline {
         Ok(pause)
     }
 
-    /// Waits until all that the sources hold now is committed.
-    pub async fn catch_up(&self, context: &Context) -> Result<(), String> {
+    /// Waits until all that the sources hold now is computed. The future is of its own, so that others can be asked
+    /// and the pipeline changed meanwhile.
+    pub fn catch_up(&self, context: &Context) -> impl Future<Output = Result<(), String>> + use<> {
+        let jetstream = context.connection.jetstream().clone();
+        let mut inputs = Vec::new();
         for (stage, lanes) in self.spec.stages.iter().zip(&self.lanes) {
             for (index, input) in stage.inputs.iter().enumerate() {
-                let source = &self.spec.sources[input.source];
-                let mut stream = context
-                    .connection
-                    .jetstream()
-                    .get_stream(&source.stream)
-                    .await
-                    .map_err(text)?;
-                let last = stream.info().await.map_err(text)?.state.last_sequence;
-                for lane in lanes {
-                    lane.board.until_scanned(index, Sequence(last)).await;
-                }
+                let boards: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.board)).collect();
+                inputs.push((self.spec.sources[input.source].stream.clone(), index, boards));
             }
         }
-        Ok(())
+        async move {
+            for (stream, index, boards) in inputs {
+                let mut stream = jetstream.get_stream(&stream).await.map_err(text)?;
+                let last = stream.info().await.map_err(text)?.state.last_sequence;
+                for board in boards {
+                    board.until_scanned(index, Sequence(last)).await;
+                }
+            }
+            Ok(())
+        }
     }
 
     /// Stops after the last commit, once the sinks have everything.
@@ -420,30 +427,32 @@ impl Pipeline {
     }
 }
 
+/// The folder of all that this node keeps of one life of a pipeline.
+pub fn pipeline_dir(data: &Path, pipeline: &str, incarnation: Incarnation) -> std::path::PathBuf {
+    data.join(format!("{pipeline}-{:032x}", incarnation.0))
+}
+
 /// The folder of a partition's database.
-pub fn partition_dir(
+fn partition_dir(
     data: &Path,
     spec: &PipelineSpec,
     stage: &str,
     partition: u16,
 ) -> std::path::PathBuf {
-    data.join(format!("{}-{:032x}", spec.name, spec.incarnation.0))
-        .join(stage)
-        .join(partition.to_string())
+    pipeline_dir(data, &spec.name, spec.incarnation).join(stage).join(partition.to_string())
 }
 
 /// Where a partition's checkpoints are.
-pub fn store(
-    context: &Context,
-    pipeline: &str,
-    incarnation: Incarnation,
+fn store(
+    blobs: &Arc<dyn Blobs>,
+    spec: &PipelineSpec,
     stage: &StageSpec,
     partition: u16,
 ) -> CheckpointStore {
     CheckpointStore {
-        blobs: Arc::clone(&context.blobs),
-        pipeline: pipeline.to_owned(),
-        incarnation,
+        blobs: Arc::clone(blobs),
+        pipeline: spec.name.clone(),
+        incarnation: spec.incarnation,
         stage: stage.name.clone(),
         partition,
         schemas: stage
