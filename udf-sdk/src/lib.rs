@@ -13,7 +13,9 @@ mod context;
 mod decimal;
 #[doc(hidden)]
 pub mod describe;
+pub mod duration;
 mod error;
+mod fires;
 mod frame;
 mod host;
 mod input;
@@ -25,6 +27,7 @@ mod random;
 mod read;
 mod state;
 mod timer;
+pub mod window;
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -42,6 +45,7 @@ pub use call::Udf;
 pub use context::{Context, TimerContext};
 pub use decimal::Decimal;
 pub use error::{Error, Result};
+pub use fires::FiredContext;
 pub use input::Payload;
 pub use json::{Json, RawJson};
 pub use metrics::Metrics;
@@ -49,6 +53,7 @@ pub use output::Emit;
 pub use random::Random;
 pub use state::{List, Map, MapKey, Value};
 pub use timer::{Clock, EventTime, ProcessingTime, Timer};
+pub use window::{Aggregate, Elements, Fired, Window, Windows};
 
 /// The plain data of the contract, for tests that work below the typed level.
 pub mod contract {
@@ -59,8 +64,9 @@ pub mod contract {
 /// All that a UDF usually needs.
 pub mod prelude {
     pub use crate::{
-        Context, Decimal, Emit, Error, Input, Json, List, Map, Metrics, Output, Outputs, Payload,
-        Random, RawJson, Result, States, TimerContext, Value, bail, ensure, log, udf,
+        Aggregate, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Json, List,
+        Map, Metrics, Output, Outputs, Payload, Random, RawJson, Result, States, TimerContext, Value,
+        Window, Windows, bail, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -76,6 +82,7 @@ pub mod __private {
         TimeDomain,
     };
     pub use crate::error::Outcome;
+    pub use crate::fires::{Driver, Fires, FiresBy, prepare};
     pub use crate::frame::{Batch, Column, Effects, Emitted, Failure, TimerBatch, Written};
     pub use crate::input::Input;
     pub use crate::output::{Output, Outputs};

@@ -32,6 +32,9 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let closed = field(
         |name, ty| quote_spanned!(ty.span()=> ::millstream_udf::__private::StateField::close(self.#name, written);),
     );
+    let firing = field(
+        |_, ty| quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::StateField>::FIRING),
+    );
     let mut declared = Vec::new();
     for field in &parsed.fields {
         let Settings { name, ttl_ms, version } = settings(field)?;
@@ -41,19 +44,24 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             None => quote!(::core::option::Option::None),
         };
         declared.push(quote_spanned! {ty.span()=>
-            ::millstream_udf::__private::describe::State {
-                name: #name.into(),
-                kind: <#ty as ::millstream_udf::__private::StateField>::KIND,
-                ttl_ms: #ttl_ms,
-                schema_version: #version,
-            }
+            <#ty as ::millstream_udf::__private::StateField>::declare(
+                ::millstream_udf::__private::describe::State {
+                    name: #name.into(),
+                    kind: <#ty as ::millstream_udf::__private::StateField>::KIND,
+                    ttl_ms: #ttl_ms,
+                    schema_version: #version,
+                },
+                states,
+            );
         });
     }
     Ok(quote! {
         #[automatically_derived]
         impl ::millstream_udf::__private::States for #ident {
+            const FIRING: usize = 0 #(+ #firing)*;
+
             fn declare(states: &mut ::std::vec::Vec<::millstream_udf::__private::describe::State>) {
-                states.extend([#(#declared),*]);
+                #(#declared)*
             }
 
             fn open(opening: &mut ::millstream_udf::__private::Opening) -> Self {

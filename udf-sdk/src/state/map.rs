@@ -48,13 +48,19 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
         host::map_clear(self.state, self.key);
     }
 
+    /// The entry whose key comes first.
+    pub fn first(&self) -> Option<(K, V)> {
+        let page = host::map_scan(self.state, self.key, None, 1);
+        page.first().map(|(entry, value)| (K::decode(entry), decode(value)))
+    }
+
     /// The entries in the order of their keys, fetched by the hundred.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> {
         self.pages(None)
     }
 
     /// The entries behind `entry`, in the order of their keys.
-    pub fn iter_after(&self, entry: &K::Borrowed) -> impl Iterator<Item = (K, V)> {
+    pub fn iter_after(&self, entry: &K::Borrowed) -> impl Iterator<Item = (K, V)> + use<K, V> {
         self.pages(Some(K::encode(entry)))
     }
 

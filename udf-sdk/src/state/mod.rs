@@ -26,6 +26,8 @@ use crate::frame::{Stored, Written};
     note = "put `#[derive(States)]` on a struct whose fields are `Value<T>`, `List<T>` and `Map<K, V>`"
 )]
 pub trait States: Sized {
+    /// Number of fields that fire: each needs a handler of its own.
+    const FIRING: usize;
     /// Adds the declarations.
     fn declare(states: &mut Vec<describe::State>);
     /// Opens the states for a call.
@@ -38,6 +40,8 @@ pub trait States: Sized {
 
 /// The states of a UDF that has none.
 impl States for () {
+    const FIRING: usize = 0;
+
     fn declare(_: &mut Vec<describe::State>) {}
 
     fn open(_: &mut Opening) -> Self {}
@@ -52,11 +56,17 @@ impl States for () {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a kind of state",
     label = "not a kind of state",
-    note = "use `Value<T>`, `List<T>` or `Map<K, V>`; a plain field would be lost between batches"
+    note = "use `Value<T>`, `List<T>`, `Map<K, V>` or `Windows<A>`; a plain field would be lost between batches"
 )]
 pub trait StateField: Sized {
-    /// Its kind.
+    /// Its kind; of a field that is kept in several states, that of the first.
     const KIND: StateKind;
+    /// 1 if it implements [`Fires`](crate::fires::Fires).
+    const FIRING: usize = 0;
+    /// Adds the declarations of the states that it is kept in. The first is `named`.
+    fn declare(named: describe::State, states: &mut Vec<describe::State>) {
+        states.push(named);
+    }
     /// Opens the state.
     fn open(opening: &mut Opening) -> Self;
     /// Makes `key` the key that the state belongs to.

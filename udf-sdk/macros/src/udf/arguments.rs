@@ -13,6 +13,7 @@ pub enum Role {
     State,
     Outputs,
     Context,
+    FiredContext,
     Random,
     Metrics,
     Config,
@@ -30,6 +31,18 @@ pub struct Argument {
 pub enum Place {
     Record,
     Timer,
+    Window,
+}
+
+impl Place {
+    /// The context of a handler in this place, as it is taken.
+    fn context(self) -> &'static str {
+        match self {
+            Self::Record => "&mut Context",
+            Self::Timer => "&mut TimerContext",
+            Self::Window => "&FiredContext",
+        }
+    }
 }
 
 /// The last name of a type's path.
@@ -72,14 +85,14 @@ pub fn classify(
     let is =
         |declared: &Option<Type>| declared.as_ref().is_some_and(|declared| same_name(declared, ty));
     let role = match &name[..] {
-        "Context" | "TimerContext" => {
-            let wanted = if place == Place::Record { "Context" } else { "TimerContext" };
-            if name != wanted {
+        "Context" | "TimerContext" | "FiredContext" => {
+            let wanted = place.context();
+            if !wanted.ends_with(&format!(" {name}")) && !wanted.ends_with(&format!("&{name}")) {
                 return error(format!(
-                    "this handler takes `&mut {wanted}`, which grants what is allowed here"
+                    "this handler takes `{wanted}`, which grants what is allowed here"
                 ));
             }
-            Role::Context
+            if place == Place::Window { Role::FiredContext } else { Role::Context }
         }
         "Random" => Role::Random,
         "Metrics" => Role::Metrics,
@@ -94,7 +107,7 @@ pub fn classify(
             ));
         }
     };
-    let mutable = !matches!(role, Role::Metrics | Role::Config);
+    let mutable = !matches!(role, Role::Metrics | Role::Config | Role::FiredContext);
     if reference.mutability.is_some() != mutable {
         return error(format!("take it as `&{}{name}`", if mutable { "mut " } else { "" }));
     }
@@ -106,8 +119,7 @@ fn known(settings: &Settings, place: Place, config: bool) -> String {
         |ty: &Option<Type>| ty.as_ref().and_then(last_name).map(|name| format!("`&mut {name}`"));
     let mut known: Vec<String> =
         [named(&settings.state), named(&settings.outputs)].into_iter().flatten().collect();
-    known
-        .push(if place == Place::Record { "`&mut Context`" } else { "`&mut TimerContext`" }.into());
+    known.push(format!("`{}`", place.context()));
     known.push("`&mut Random`".into());
     if config {
         known.push("its configuration as `&C`".into());
@@ -123,6 +135,7 @@ impl Argument {
             Role::State => quote_spanned!(span=> state),
             Role::Outputs => quote_spanned!(span=> outputs),
             Role::Context => quote_spanned!(span=> context),
+            Role::FiredContext => quote_spanned!(span=> &fired),
             Role::Random => quote_spanned!(span=> &mut context.random()),
             Role::Metrics => quote_spanned!(span=> &::millstream_udf::Metrics::granted()),
             Role::Config => quote_spanned!(span=> &self.config),

@@ -8,6 +8,7 @@ use syn::{FnArg, ImplItem, ItemImpl, Type};
 use super::arguments::{Role, typed};
 use super::handler::{Handler, Returned, Trigger};
 use super::settings::Settings;
+use super::window;
 use crate::fields::to_static;
 use crate::names;
 
@@ -108,7 +109,7 @@ fn config_type(signature: &syn::Signature) -> syn::Result<Type> {
 fn timer_constants(handlers: &[Handler]) -> Vec<TokenStream> {
     let timers = handlers.iter().filter_map(|handler| match &handler.trigger {
         Trigger::Timer { name, event_time } => Some((name, *event_time, handler.ident.span())),
-        Trigger::Input { .. } => None,
+        Trigger::Input { .. } | Trigger::Window { .. } => None,
     });
     timers
         .enumerate()
@@ -133,7 +134,10 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
     };
     let outputs = outputs_type(&plan)?;
     let (ty, create, configured) = (&plan.ty, &plan.create, plan.configured);
+    window::check(&plan.handlers)?;
     let description = description(&plan, ident)?;
+    let all_handled = window::all_handled(&plan.handlers, &plan.settings);
+    let prepare = window::prepare(&plan.handlers);
     let (inputs, timers) = arms(&plan);
     let use_timers = if timers.is_empty() { quote!(let _ = (&state, &outputs);) } else { quote!() };
     Ok(quote! {
@@ -175,6 +179,7 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
                     values,
                     |state, outputs, context| {
                         #use_timers
+                        #prepare
                         match context.timer() {
                             #(#timers)*
                             other => ::millstream_udf::__private::undeclared("timer", other),
@@ -183,6 +188,8 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
                 )
             }
         }
+
+        #all_handled
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -271,8 +278,10 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
                 declared
                     .push(quote!(.timer(#name, ::millstream_udf::__private::TimeDomain::#domain)));
             }
+            Trigger::Window { .. } => {}
         }
     }
+    declared.extend(window::timers(&plan.handlers));
     if seen.is_empty() {
         return Err(syn::Error::new(
             ident.span(),
@@ -300,8 +309,9 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
 /// The arms that call the handlers: of inputs and of timers, each in the order of declaration.
 fn arms(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
     let (mut inputs, mut timers) = (Vec::new(), Vec::new());
+    let prepare = window::prepare(&plan.handlers);
     for handler in &plan.handlers {
-        let call = handler.call(&plan.owner);
+        let call = window::drive(&plan.handlers, &plan.owner, handler.call(&plan.owner));
         match &handler.trigger {
             Trigger::Input { record, .. } => {
                 let index = inputs.len() as u32;
@@ -314,6 +324,7 @@ fn arms(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
                             &records,
                             values,
                             |i, state, outputs, context| {
+                                #prepare
                                 let record = #read;
                                 #call
                             },
@@ -325,7 +336,9 @@ fn arms(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
                 let index = timers.len() as u32;
                 timers.push(quote!(#index => #call,));
             }
+            Trigger::Window { .. } => {}
         }
     }
+    timers.extend(window::arms(&plan.handlers, &plan.owner));
     (inputs, timers)
 }

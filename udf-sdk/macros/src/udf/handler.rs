@@ -7,6 +7,7 @@ use syn::{Attribute, FnArg, GenericArgument, LitStr, PathArguments, ReturnType, 
 
 use super::arguments::{Argument, Place, Role, classify, typed};
 use super::settings::Settings;
+use super::window;
 use crate::names::{item_name, plain};
 
 /// What reaches a handler.
@@ -15,6 +16,8 @@ pub enum Trigger {
     Input { name: String, record: Box<Type> },
     /// The timer of this name.
     Timer { name: String, event_time: bool },
+    /// Windows of a field of the state, which fire under this name.
+    Window { name: String, fired: Box<Type>, field: Box<window::Field> },
 }
 
 /// What a handler gives back.
@@ -57,6 +60,9 @@ impl Handler {
         signature: &Signature,
         settings: &Settings,
     ) -> syn::Result<Option<Self>> {
+        if let Some(attribute) = take(attributes, "window") {
+            return Self::window(signature, &attribute, settings).map(Some);
+        }
         let (input, timer) = (take(attributes, "input"), take(attributes, "timer"));
         match (input, timer) {
             (Some(_), Some(timer)) => Err(syn::Error::new_spanned(
@@ -118,6 +124,35 @@ impl Handler {
         Ok(handler)
     }
 
+    fn window(
+        signature: &Signature,
+        attribute: &Attribute,
+        settings: &Settings,
+    ) -> syn::Result<Self> {
+        let field = Box::new(window::field(attribute, settings)?);
+        let (method, arguments) = receiver(signature)?;
+        let fired = match arguments.split_first() {
+            Some((fired, rest)) => Some((typed(fired)?.ty.clone(), rest))
+                .filter(|(fired, _)| !matches!(**fired, Type::Reference(_))),
+            None => None,
+        };
+        let Some((fired, rest)) = fired else {
+            return Err(syn::Error::new(
+                signature.ident.span(),
+                "a handler of windows takes the window that fires first and by value, like `window: Fired<Totals>`",
+            ));
+        };
+        let trigger = Trigger::Window { name: plain(&signature.ident), fired, field };
+        let handler = Self::checked(signature, trigger, rest, settings, method, false)?;
+        if let Returned::Items { .. } = handler.returned {
+            return Err(syn::Error::new(
+                handler.return_span,
+                "a handler of windows returns `Result<()>`; it emits through the outputs",
+            ));
+        }
+        Ok(handler)
+    }
+
     fn checked(
         signature: &Signature,
         trigger: Trigger,
@@ -129,6 +164,7 @@ impl Handler {
         let place = match trigger {
             Trigger::Input { .. } => Place::Record,
             Trigger::Timer { .. } => Place::Timer,
+            Trigger::Window { .. } => Place::Window,
         };
         if let Some(token) = &signature.asyncness {
             return Err(syn::Error::new_spanned(
@@ -181,6 +217,10 @@ impl Handler {
                 quote!(#path(#record, #(#passed),*))
             }
             Trigger::Timer { .. } => quote!(#path(#(#passed),*)),
+            Trigger::Window { fired, .. } => {
+                let record = quote_spanned!(fired.span()=> record);
+                quote!(#path(#record, #(#passed),*))
+            }
         };
         let Returned::Items { shape, fallible, .. } = &self.returned else {
             return quote_spanned!(self.return_span=> ::millstream_udf::__private::Outcome::outcome(#call));

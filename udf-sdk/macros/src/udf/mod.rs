@@ -6,6 +6,7 @@ mod expand;
 mod function;
 mod handler;
 mod settings;
+mod window;
 
 use proc_macro2::TokenStream;
 use syn::Item;

@@ -1,0 +1,171 @@
+//! States that work by themselves: they take what a handler gives them, set timers of their own, and
+//! give what they fire to a handler of its own. `#[udf]` drives them through [`Fires`].
+
+use crate::context::{Context, TimerContext};
+use crate::error::Result;
+use crate::timer::{EventTime, ProcessingTime, Timer};
+
+/// The times at which a handler is called, in milliseconds since 1970 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Event time of the record, or the time of the timer.
+    pub event_time: i64,
+    /// The operator's watermark.
+    pub watermark: i64,
+    /// Processing time.
+    pub processing_time: i64,
+}
+
+/// The clock of a field's own timer: it has one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FiresBy {
+    /// The watermark.
+    EventTime,
+    /// Processing time.
+    ProcessingTime,
+}
+
+/// A field of a [`States`](crate::States) struct that fires.
+///
+/// The generated code sets it up once per call, tells it the moment before each handler, and behind each
+/// handler passes on what it fired and sets its timers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` fires nothing, so it needs no handler of its own",
+    label = "not `Windows<A>`",
+    note = "`#[window(field = ...)]` names a field of the state whose type is `Windows<A>`"
+)]
+pub trait Fires {
+    /// How it works: what the handler's attribute says.
+    type Setup;
+    /// What its handler takes.
+    type Fired;
+    /// Whether it was set up in this call.
+    fn is_set_up(&self) -> bool;
+    /// Sets it up.
+    fn set_up(&mut self, setup: Self::Setup);
+    /// The handler that is called next is called at this moment.
+    fn at(&mut self, moment: Moment);
+    /// Its own timer, set for this time, fires.
+    fn on_timer(&mut self, clock: FiresBy, time: i64);
+    /// Takes what was fired first and not taken yet.
+    fn next_fired(&mut self) -> Option<Self::Fired>;
+    /// Takes the timers to set, in milliseconds since 1970 UTC.
+    fn new_timers(&mut self) -> std::vec::Drain<'_, (FiresBy, i64)>;
+}
+
+/// Before each handler.
+#[inline]
+pub fn prepare<F: Fires>(field: &mut F, setup: impl FnOnce() -> F::Setup, moment: Moment) {
+    if !field.is_set_up() {
+        field.set_up(setup());
+    }
+    field.at(moment);
+}
+
+/// The key and the times at which something fires: by a record that came, or by a timer. All times are
+/// milliseconds since 1970 UTC.
+#[derive(Clone, Copy)]
+pub struct FiredContext<'c> {
+    cause: Cause<'c>,
+}
+
+#[derive(Clone, Copy)]
+enum Cause<'c> {
+    Record(&'c Context<'c>),
+    Timer(&'c TimerContext<'c>),
+}
+
+impl<'c> FiredContext<'c> {
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &'c [u8] {
+        match self.cause {
+            Cause::Record(context) => context.key(),
+            Cause::Timer(context) => context.key(),
+        }
+    }
+
+    /// The key as text; an error if it is not UTF-8.
+    #[inline]
+    pub fn key_text(&self) -> Result<&'c str> {
+        match self.cause {
+            Cause::Record(context) => context.key_text(),
+            Cause::Timer(context) => context.key_text(),
+        }
+    }
+
+    /// The operator's watermark.
+    #[inline]
+    pub fn watermark(&self) -> i64 {
+        match self.cause {
+            Cause::Record(context) => context.watermark(),
+            Cause::Timer(context) => context.watermark(),
+        }
+    }
+
+    /// Processing time of the whole batch; the same at a replay.
+    #[inline]
+    pub fn processing_time(&self) -> i64 {
+        match self.cause {
+            Cause::Record(context) => context.processing_time(),
+            Cause::Timer(context) => context.processing_time(),
+        }
+    }
+}
+
+/// What generated code needs of a handler's context.
+pub trait Driver {
+    /// The moment of the handler.
+    fn moment(&self) -> Moment;
+    /// The context for what fires now.
+    fn fired(&self) -> FiredContext<'_>;
+    /// Sets timers of a field, which are declared with these indexes.
+    fn set_timers(
+        &mut self,
+        event_time: u32,
+        processing_time: u32,
+        timers: std::vec::Drain<'_, (FiresBy, i64)>,
+    );
+}
+
+macro_rules! driver {
+    ($context:ident, $cause:ident, $event_time:ident) => {
+        impl Driver for $context<'_> {
+            #[inline]
+            fn moment(&self) -> Moment {
+                Moment {
+                    event_time: self.$event_time(),
+                    watermark: self.watermark(),
+                    processing_time: self.processing_time(),
+                }
+            }
+
+            #[inline]
+            fn fired(&self) -> FiredContext<'_> {
+                FiredContext { cause: Cause::$cause(self) }
+            }
+
+            #[inline]
+            fn set_timers(
+                &mut self,
+                event_time: u32,
+                processing_time: u32,
+                timers: std::vec::Drain<'_, (FiresBy, i64)>,
+            ) {
+                for (clock, time) in timers {
+                    match clock {
+                        FiresBy::EventTime => {
+                            self.set_timer(Timer::<EventTime>::declared(event_time), time)
+                        }
+                        FiresBy::ProcessingTime => {
+                            self.set_timer(Timer::<ProcessingTime>::declared(processing_time), time)
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+driver!(Context, Record, event_time);
+driver!(TimerContext, Timer, time);
