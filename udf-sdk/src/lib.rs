@@ -23,6 +23,7 @@ mod json;
 pub mod log;
 mod metrics;
 mod output;
+pub mod pattern;
 mod random;
 mod read;
 mod state;

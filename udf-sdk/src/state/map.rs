@@ -10,8 +10,11 @@ use crate::describe::StateKind;
 use crate::frame::Written;
 use crate::host;
 
-/// Entries fetched by one call to the host.
-const PAGE: u32 = 100;
+/// Entries fetched by the first call to the host. Often only the first few are wanted; each further call fetches
+/// twice as many.
+const PAGE: u32 = 8;
+/// Entries fetched by one call to the host, at most.
+const PAGE_MAX: u32 = 128;
 
 /// Entries from `K` to `V` per key of the stream, in the order of `K`. Each entry is an element of its own,
 /// of at most 1 MiB with an entry key of at most 1 KiB. Nothing is cached; every method calls the
@@ -54,7 +57,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
         page.first().map(|(entry, value)| (K::decode(entry), decode(value)))
     }
 
-    /// The entries in the order of their keys, fetched by the hundred.
+    /// The entries in the order of their keys, fetched page by page.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> {
         self.pages(None)
     }
@@ -67,11 +70,13 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
     fn pages(&self, after: Option<Vec<u8>>) -> impl Iterator<Item = (K, V)> + use<K, V> {
         let (state, key) = (self.state, self.key);
         let mut next = Some(after);
+        let mut wanted = PAGE;
         std::iter::from_fn(move || {
             let after = next.take()?;
-            let page = host::map_scan(state, key, after.as_deref(), PAGE);
-            if page.len() == PAGE as usize {
+            let page = host::map_scan(state, key, after.as_deref(), wanted);
+            if page.len() == wanted as usize {
                 next = page.last().map(|(entry, _)| Some(entry.clone()));
+                wanted = (2 * wanted).min(PAGE_MAX);
             }
             Some(page)
         })

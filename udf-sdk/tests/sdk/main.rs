@@ -9,4 +9,5 @@ mod fields;
 mod functions;
 mod inputs;
 mod mistakes;
+mod patterns;
 mod timers;
