@@ -1,8 +1,9 @@
-//! Runs a process to its end and says what it took.
+//! Other processes: run to their end or beside this one, and what they take.
 
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -57,4 +58,83 @@ fn wait(pid: libc::pid_t) -> io::Result<(ExitStatus, libc::rusage)> {
 fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs())
         + Duration::from_micros(time.tv_usec.unsigned_abs())
+}
+
+/// A process that runs beside this one until it is told to end. Killed when dropped.
+pub struct Background {
+    name: String,
+    process: Child,
+    started: Instant,
+}
+
+impl Background {
+    /// Starts a command. It must end when its standard input does.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().display().to_string();
+        let started = Instant::now();
+        let process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("failed to start {name}"))?;
+        Ok(Background { name, process, started })
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Fails if it has ended with a failure.
+    pub fn check(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            Some(status) if !status.success() => bail!("{} ended with {status}", self.name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells it to end, and waits for that. Fails if it fails.
+    pub fn finish(mut self) -> Result<()> {
+        drop(self.process.stdin.take());
+        let status = self.process.wait()?;
+        if !status.success() {
+            bail!("{} ended with {status}", self.name);
+        }
+        Ok(())
+    }
+
+    /// SIGKILL. Returns when it is gone.
+    pub fn kill9(mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Processor time that a running process has taken so far: all its threads, in user and in kernel mode.
+pub fn cpu_of(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
+    // The second field, the name, may hold anything; `utime` and `stime` are the fields 14 and 15.
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: Vec<u64> =
+        behind_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+    let [user, system] = ticks[..] else { bail!("{path} is not as expected") };
+    // SAFETY: it takes and returns numbers.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
+    Ok(Duration::from_micros((user + system) * 1_000_000 / per_second))
 }

@@ -2,11 +2,19 @@
 //!
 //! What exists and what it gave is in `benches/README.md`.
 
+mod broker;
 mod child;
+mod copy;
+mod jetstream;
+mod latency;
+mod lines;
 mod local;
+mod open_loop;
+mod publisher;
 mod random;
 mod report;
 mod transactions;
+mod worker;
 
 use anyhow::Result;
 use clap::Parser;
@@ -21,14 +29,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Benchmark {
     /// The fraud job from file to file, against the same function as plain Rust
     Local(local::Args),
+    /// Records through a server with exactly-once, against a bare loop that copies them
+    Jetstream(jetstream::Args),
+    /// From a record's due time to its output at the sink, against the server's own two hops
+    Latency(latency::Args),
     /// The baseline of `local`, in a process of its own
     #[command(hide = true)]
     NativeFraud(local::native::Args),
+    /// The job of the benchmarks on a server, in a process of its own
+    #[command(hide = true)]
+    Worker(worker::Args),
+    /// The bare copying loop, in a process of its own
+    #[command(hide = true)]
+    Copy(copy::Args),
 }
 
 fn main() -> Result<()> {
     match Benchmark::parse() {
         Benchmark::Local(args) => local::run(&args),
+        Benchmark::Jetstream(args) => jetstream::run(&args),
+        Benchmark::Latency(args) => latency::run(&args),
         Benchmark::NativeFraud(args) => local::native::run(&args),
+        Benchmark::Worker(args) => worker::run(&args),
+        Benchmark::Copy(args) => copy::run(&args),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub struct Figure {
     /// `BENCHMARK/WHAT`.
-    pub name: &'static str,
+    pub name: String,
     /// Millstream's.
     pub value: f64,
     /// Of `value` and `baseline`.
@@ -19,13 +19,14 @@ pub struct Figure {
 
 impl Figure {
     /// A figure with a baseline.
-    pub fn against(name: &'static str, unit: &'static str, value: f64, baseline: f64) -> Self {
+    pub fn against(name: impl Into<String>, unit: &'static str, value: f64, baseline: f64) -> Self {
+        let name = name.into();
         Figure { name, value, unit, baseline: Some(baseline), ratio: Some(value / baseline) }
     }
 
     /// A figure without one.
-    pub fn alone(name: &'static str, unit: &'static str, value: f64) -> Self {
-        Figure { name, value, unit, baseline: None, ratio: None }
+    pub fn alone(name: impl Into<String>, unit: &'static str, value: f64) -> Self {
+        Figure { name: name.into(), value, unit, baseline: None, ratio: None }
     }
 }
 
@@ -37,11 +38,11 @@ pub fn print(figures: &[Figure], json: bool) -> serde_json::Result<()> {
         }
         return Ok(());
     }
-    println!("{:<24} {:>14} {:>14} {:>8}  unit", "", "millstream", "baseline", "ratio");
+    println!("{:<30} {:>14} {:>14} {:>8}  unit", "", "millstream", "baseline", "ratio");
     for Figure { name, value, unit, baseline, ratio } in figures {
         let (value, baseline) = (number(Some(*value)), number(*baseline));
         let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        println!("{name:<24} {value:>14} {baseline:>14} {ratio:>8}  {unit}");
+        println!("{name:<30} {value:>14} {baseline:>14} {ratio:>8}  {unit}");
     }
     Ok(())
 }

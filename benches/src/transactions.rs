@@ -4,9 +4,16 @@
 //! order of event time and in one file. A few accounts make most of the transactions (Zipf).
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use crate::random::Random;
+
+/// Bytes gathered before they are written.
+const WRITE_BYTES: usize = 1 << 20;
 
 const CURRENCIES: [&str; 8] = ["EUR", "USD", "GBP", "PLN", "SEK", "CHF", "JPY", "BRL"];
 const CATEGORIES: [&str; 8] = [
@@ -30,6 +37,10 @@ const SMALL_SHARE: f64 = 0.02;
 /// Share of small amounts that a large one of the same account follows.
 const FOLLOWED_SHARE: f64 = 0.005;
 
+/// A transaction far behind all others: the watermark that it brings fires all that is pending, which on a stream, unlike
+/// in a file, no end does.
+pub const CLOSER: &str = r#"{"txn_id":"closer","account_id":"closer","customer_id":"c","amount":10.00,"currency":"EUR","merchant_category":"5411_grocery_stores","country":"DE","ts":1900000000000}"#;
+
 /// What to write.
 #[derive(Clone, Copy)]
 pub struct Plan {
@@ -41,6 +52,16 @@ pub struct Plan {
     pub zipf: f64,
     /// Of the generator.
     pub seed: u32,
+}
+
+/// Writes the transactions of a plan and then `last` to a file.
+pub fn write_file(plan: Plan, last: &str, path: &Path) -> Result<()> {
+    let failed = || format!("failed to write {}", path.display());
+    let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(path).with_context(failed)?);
+    write(plan, &mut file)
+        .and_then(|()| file.write_all(last.as_bytes()))
+        .and_then(|()| file.flush())
+        .with_context(failed)
 }
 
 /// Writes the transactions of a plan, one a line.

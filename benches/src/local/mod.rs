@@ -4,27 +4,23 @@
 //! the system's account of the process, start and end included. The outputs are compared as
 //! multisets of lines, so that a figure for a wrong result cannot be.
 
-mod lines;
 pub mod native;
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use self::lines::Lines;
 use crate::child::{self, Usage};
+use crate::lines::Lines;
 use crate::report::{self, Figure};
 use crate::transactions::{self, Plan};
 
 /// Names the program under test.
 const PROGRAM_VARIABLE: &str = "MILLSTREAM_BIN";
-/// Bytes that generated input is gathered to before it is written.
-const WRITE_BYTES: usize = 1 << 20;
 const MILLION: f64 = 1e6;
 
 /// Arguments of the subcommand.
@@ -125,10 +121,7 @@ fn generate(args: &Args, path: &Path) -> Result<PathBuf> {
         zipf: args.zipf,
         seed: args.seed,
     };
-    let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(path)?);
-    transactions::write(plan, &mut file)
-        .and_then(|()| file.flush())
-        .with_context(|| format!("failed to write {}", path.display()))?;
+    transactions::write_file(plan, "", path)?;
     Ok(path.to_owned())
 }
 
@@ -148,7 +141,7 @@ fn millstream(args: &Args, program: &OsStr, input: &Path, output: &Path) -> Comm
 }
 
 /// The job as plain Rust.
-fn baseline(input: &Path, output: &Path) -> Result<Command> {
+pub fn baseline(input: &Path, output: &Path) -> Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("native-fraud").arg("--input").arg(input).arg("--output").arg(output);
     Ok(command)

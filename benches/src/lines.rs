@@ -1,4 +1,4 @@
-//! A file of lines, told from others whatever the order of its lines.
+//! A multiset of lines, told from others whatever their order.
 
 use std::fs::File;
 use std::hash::BuildHasher;
@@ -36,7 +36,8 @@ impl Lines {
         Ok(lines)
     }
 
-    fn add(&mut self, line: &[u8]) {
+    /// Adds a line without its end. An empty one is none.
+    pub fn add(&mut self, line: &[u8]) {
         if line.is_empty() {
             return;
         }
