@@ -5,12 +5,11 @@ pub mod fraud;
 
 use std::path::{Path, PathBuf};
 
-/// The folder of the workspace.
+/// The folder of the workspace: that of the run, since the build cache may come from another checkout.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the package lies in the workspace")
-        .to_owned()
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().expect("the package lies in the workspace").to_owned()
 }
 
 /// A shipped module, as `cargo xtask build` left it. Panics if it was not built.

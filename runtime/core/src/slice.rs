@@ -2,7 +2,7 @@
 
 use crate::commit::{HEADER_BYTES, SECTION_OVERHEAD_MAX, SECTIONS};
 use crate::delta::DeltaWriter;
-use crate::ids::{Sequence, SourceId};
+use crate::ids::{Sequence, SourceId, WATERMARK_MIN};
 use crate::outputs::OutputWriter;
 
 /// How far a source was read, with what proves later that it still is the same stream.
@@ -22,6 +22,21 @@ pub struct SourcePosition {
     pub max_event_time: i64,
     /// Whether the source was idle, so that it does not hold the watermark back.
     pub idle: bool,
+}
+
+impl SourcePosition {
+    /// Nothing was read yet.
+    pub fn unread(source: SourceId) -> Self {
+        Self {
+            source,
+            sequence: Sequence(0),
+            last_sequence: Sequence(0),
+            last_time_ns: 0,
+            stream_created_ns: 0,
+            max_event_time: WATERMARK_MIN,
+            idle: false,
+        }
+    }
 }
 
 /// Encoded size of a [`SourcePosition`], at most.

@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
-use millstream_core::ids::{CommitHash, CommitNumber, LogPoint, Sequence, SourceId, WATERMARK_MIN};
+use millstream_core::ids::{CommitHash, CommitNumber, LogPoint, Sequence, SourceId};
 use millstream_core::outputs::DEAD_LETTER;
 use millstream_core::partition::Computed;
-use millstream_core::slice::Slice;
+use millstream_core::slice::{Slice, SourcePosition};
 use millstream_sandbox::Unobserved;
 use millstream_sandbox::codec::{Decoder, NoHeaders};
 use millstream_state::{KeyedState, Shared};
@@ -92,12 +92,10 @@ pub fn run(
             routers.push((
                 lanes.len(),
                 Router::new(
-                    SourceId(input as u16),
                     input as u32,
                     decoder,
                     stage.partitions,
-                    WATERMARK_MIN,
-                    0,
+                    SourcePosition::unread(SourceId(input as u16)),
                 ),
             ));
         }

@@ -4,19 +4,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_core::ids::{SourceId, key_hash, partition_of};
+use millstream_core::ids::{Sequence, key_hash, partition_of};
+use millstream_core::slice::SourcePosition;
 use millstream_sandbox::codec::{Columns, Decoder, HeaderSource};
 
 use crate::input::{Chunk, Origin, Scan, Undecodable};
 
 /// Decodes and distributes. One per source and stage.
 pub struct Router {
-    source: SourceId,
     input: u32,
     decoder: Decoder,
-    stream_created_ns: i64,
-    max_event_time: i64,
-    last: (u64, i64),
+    position: SourcePosition,
     scan: Scan,
     parts: Vec<Part>,
 }
@@ -45,27 +43,16 @@ pub struct Raw<'a> {
 }
 
 impl Router {
-    /// A router that goes on behind a position with this highest event time.
-    pub fn new(
-        source: SourceId,
-        input: u32,
-        decoder: Decoder,
-        partitions: u16,
-        max_event_time: i64,
-        stream_created_ns: i64,
-    ) -> Self {
+    /// A router that goes on behind `position`.
+    pub fn new(input: u32, decoder: Decoder, partitions: u16, position: SourcePosition) -> Self {
         let parts = (0..partitions).map(|_| Part::new(&decoder)).collect();
-        let scan = Scan { event_time_before: max_event_time, ..Scan::default() };
-        Self {
-            source,
-            input,
-            decoder,
-            stream_created_ns,
-            max_event_time,
-            last: (0, 0),
-            scan,
-            parts,
-        }
+        let scan = Scan { event_time_before: position.max_event_time, ..Scan::default() };
+        Self { input, decoder, position, scan, parts }
+    }
+
+    /// The end of the last finished stretch.
+    pub fn position(&self) -> SourcePosition {
+        self.position
     }
 
     /// Adds the next record of the source.
@@ -73,7 +60,8 @@ impl Router {
         let subject = raw.subject.clone();
         let subject = str::from_utf8(&subject).unwrap_or_default();
         let payload = raw.payload.clone();
-        self.last = (raw.sequence, raw.time_ns);
+        (self.position.last_sequence, self.position.last_time_ns) =
+            (Sequence(raw.sequence), raw.time_ns);
         let origin = Origin {
             sequence: raw.sequence,
             time_ns: raw.time_ns,
@@ -94,8 +82,8 @@ impl Router {
                     }
                     Err(error) => part.reject(origin, error.to_string()),
                 }
-                if event_time > self.max_event_time {
-                    self.max_event_time = event_time;
+                if event_time > self.position.max_event_time {
+                    self.position.max_event_time = event_time;
                     self.scan.advances.push((raw.sequence, event_time));
                 }
             }
@@ -106,15 +94,18 @@ impl Router {
 
     /// Ends the stretch at the sequence `through` and gives each partition its chunk.
     pub fn finish(&mut self, through: u64, end_of_input: bool) -> Vec<Chunk> {
-        let next = Scan { event_time_before: self.max_event_time, ..Scan::default() };
+        self.position.sequence = Sequence(through);
+        let position = self.position;
+        let next = Scan { event_time_before: position.max_event_time, ..Scan::default() };
         let mut scan = std::mem::replace(&mut self.scan, next);
         scan.through = through;
-        (scan.last_sequence, scan.last_time_ns) = self.last;
-        scan.stream_created_ns = self.stream_created_ns;
+        scan.last_sequence = position.last_sequence.0;
+        scan.last_time_ns = position.last_time_ns;
+        scan.stream_created_ns = position.stream_created_ns;
         scan.end_of_input = end_of_input;
         let scan = Arc::new(scan);
         let decoder = &self.decoder;
-        let (source, input) = (self.source, self.input);
+        let (source, input) = (position.source, self.input);
         let parts = self.parts.iter_mut().map(|part| {
             let Part { records, hashes, origins, undecodable } =
                 std::mem::replace(part, Part::new(decoder));

@@ -1,10 +1,11 @@
 //! A process that runs the fraud pipeline until it is killed or the pipeline stops:
 //! `fraud-worker URL DATA PARTITIONS`. For tests that kill and pause an owner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_state::{Budgets, Shared};
@@ -19,19 +20,29 @@ async fn main() -> Result<()> {
     let [url, data, partitions] = args.as_slice() else {
         bail!("usage: fraud-worker URL DATA PARTITIONS")
     };
-    let connection = connect(ConnectOptions::to(url)).await?;
-    let shared = Shared::new(Budgets::default());
-    let worker = Worker::start(connection, &PathBuf::from(data), shared, 1)
-        .await
-        .map_err(anyhow::Error::msg)?;
     let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
     // Often, so that kills meet checkpoints and trimming as well.
     pipeline.checkpoint_interval_ms = 200;
-    worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
+    // As a node does: what cannot be started now, because the server is away, is started later.
+    let worker = loop {
+        match start(url, &PathBuf::from(data), pipeline.clone()).await {
+            Ok(worker) => break worker,
+            Err(error) => eprintln!("pipeline does not start yet: {error}"),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    };
     loop {
         tokio::time::sleep(ASK_EVERY).await;
         if let Some(reason) = worker.status("fraud").await.and_then(|status| status.reason) {
             bail!("{reason}");
         }
     }
+}
+
+async fn start(url: &str, data: &Path, pipeline: PipelineSpec) -> Result<Worker> {
+    let connection = connect(ConnectOptions::to(url)).await?;
+    let shared = Shared::new(Budgets::default());
+    let worker = Worker::start(connection, data, shared, 1).await.map_err(anyhow::Error::msg)?;
+    worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
+    Ok(worker)
 }

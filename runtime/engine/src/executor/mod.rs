@@ -550,16 +550,7 @@ impl Executor {
 }
 
 fn start_positions(sources: usize) -> Vec<SourcePosition> {
-    let start = |source| SourcePosition {
-        source: SourceId(source as u16),
-        sequence: Default::default(),
-        last_sequence: Default::default(),
-        last_time_ns: 0,
-        stream_created_ns: 0,
-        max_event_time: WATERMARK_MIN,
-        idle: false,
-    };
-    (0..sources).map(start).collect()
+    (0..sources).map(|source| SourcePosition::unread(SourceId(source as u16))).collect()
 }
 
 fn add_run(slice: &mut Slice, source: SourceId, count: u32) {

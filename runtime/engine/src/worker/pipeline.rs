@@ -116,6 +116,8 @@ impl Pipeline {
         let mut lanes = Vec::new();
         let mut feeds = Vec::new();
         let mut stage_heads = Vec::new();
+        // Nothing runs before everything is there: a start that fails leaves nothing behind.
+        let mut tasks = Vec::new();
         for (stage_index, stage) in spec.stages.iter().enumerate() {
             let stage_name = Name::new(&stage.name).map_err(text)?;
             let subject = format!("{}.{}.{}", DEAD_LETTERS.1, spec.name, stage.name);
@@ -193,7 +195,7 @@ impl Pipeline {
                 };
                 let (commands, commanded) = mpsc::unbounded_channel();
                 let (feed, chunks) = mpsc::channel(CHUNKS_WAITING);
-                let task = PartitionTask {
+                tasks.push(PartitionTask {
                     stage: stage_index,
                     partition,
                     machine: Partition::new(config, operator),
@@ -205,14 +207,16 @@ impl Pipeline {
                     commands: commanded,
                     notices: notices.clone(),
                     board: Arc::clone(&board),
-                };
-                tokio::spawn(task.run());
+                });
                 stage_lanes.push(Lane { commands, board, store });
                 stage_feeds.push(feed);
             }
             lanes.push(stage_lanes);
             feeds.push(stage_feeds);
             stage_heads.push(heads);
+        }
+        for task in tasks {
+            tokio::spawn(task.run());
         }
         let failed = Arc::new(Mutex::new(None));
         let supervisor = Supervisor {
@@ -607,6 +611,7 @@ impl Supervisor {
                 lanes: self.feeds[stage_index].clone(),
                 heads: Arc::clone(&self.heads[stage_index]),
                 positions: of(source as u16),
+                handed_over: None,
             };
             // Pointers were checked when the manifest was resolved.
             if let Err(error) = decoder(&fields, &key, &event_time) {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_core::ids::{Sequence, SourceId, WATERMARK_MIN};
+use millstream_core::ids::{Sequence, SourceId};
 use millstream_core::incident::Incident;
 use millstream_core::slice::SourcePosition;
 use millstream_log::HeaderMap;
@@ -39,6 +39,8 @@ pub struct ReaderSpec {
     pub heads: Heads,
     /// What each partition has committed of this source; none: never read.
     pub positions: Vec<Option<SourcePosition>>,
+    /// How far this reader has handed over; a reader that opens its source again goes on from here.
+    pub handed_over: Option<SourcePosition>,
 }
 
 /// Why a reader ended.
@@ -88,12 +90,9 @@ pub async fn run(
 async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderError> {
     let failed = |error| ReaderError::Source { name: reader.spec.name.clone(), error };
     // The reader serves the partition that is furthest behind; the others skip what they know.
-    let behind = reader
-        .positions
-        .iter()
-        .min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence))
-        .copied()
-        .flatten();
+    let furthest_behind =
+        || reader.positions.iter().min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence)).copied();
+    let behind = reader.handed_over.or_else(|| furthest_behind().flatten());
     let start = match (behind, reader.spec.start) {
         (Some(position), _) => StartAt::After(position.sequence),
         (None, Start::Beginning) => StartAt::Beginning,
@@ -110,21 +109,17 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     };
     let mut source = SourceReader::open(&reader.connection, options).await.map_err(failed)?;
     let facts = source.facts().await.map_err(failed)?;
-    for position in reader.positions.iter().flatten() {
+    let known: Vec<SourcePosition> =
+        reader.positions.iter().chain([&reader.handed_over]).flatten().copied().collect();
+    for position in &known {
         check_identity(&source, position, facts.created_ns).await.map_err(|e| match e {
             Ok(incident) => ReaderError::Incident(incident),
             Err(error) => failed(error),
         })?;
     }
-    let max_event_time = behind.map_or(WATERMARK_MIN, |p| p.max_event_time);
-    let mut router = Router::new(
-        reader.source,
-        reader.input,
-        decoder,
-        reader.partitions,
-        max_event_time,
-        facts.created_ns,
-    );
+    let unread = SourcePosition::unread(reader.source);
+    let start = SourcePosition { stream_created_ns: facts.created_ns, ..behind.unwrap_or(unread) };
+    let mut router = Router::new(reader.input, decoder, reader.partitions, start);
     let head = &reader.heads[usize::from(reader.source.0)];
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
@@ -157,6 +152,7 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
                 return Ok(());
             }
         }
+        reader.handed_over = Some(router.position());
     }
 }
 
