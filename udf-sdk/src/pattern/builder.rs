@@ -216,9 +216,10 @@ impl<E, L> Stages<E, L> {
         Ok(())
     }
 
-    /// A hash (FNV-1a) of all that the meaning of kept partial matches depends on.
+    /// A hash (FNV-1a) of all that the meaning of kept partial matches depends on: the stages, not their
+    /// conditions, nor what may be said of the whole.
     fn shape(&self) -> u32 {
-        let mut text = format!("{} {:?} {:?}", super::FORMAT, self.within, self.after_match);
+        let mut text = super::FORMAT.to_string();
         for stage in &self.stages {
             write!(text, " {:?}", stage.shape()).expect("a string takes all that is written");
         }

@@ -23,7 +23,8 @@ use crate::timer::{EventTime, Timer};
 /// The state of a [`Pattern`] over records of type `E`: a field of a [`States`](macro@crate::States) struct.
 ///
 /// It is kept in three states: the records under the field's own name, `NAME_schedule` and `NAME_matches`. With
-/// a changed pattern the partial matches mean something else: raise `#[state(version = 2)]` with it. A record
+/// other stages the partial matches mean something else, and with another `E` the records: raise
+/// `#[state(version = 2)]` with either. Conditions, `within` and what comes after a match may change freely. A record
 /// is at most 1 MiB.
 pub struct PatternState<E> {
     /// By event time and order of arrival.

@@ -1,0 +1,161 @@
+//! The rules one by one, and that neither batches nor the order of arrival show.
+
+use millstream_udf::testing::Harness;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::AccountTakeover;
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn harness() -> Harness<AccountTakeover> {
+    Harness::new().key_from("/account_id").event_time_from("/ts").with_bound(60_000)
+}
+
+/// An event of the account `a`; `what` is its type, then its device and its amount in cents if it has them.
+fn event(what: &str, ts: i64) -> Value {
+    let mut words = what.split(' ');
+    let mut event =
+        json!({"account_id": "a", "event_id": format!("e{ts}"), "type": words.next(), "ts": ts});
+    if let Some(device) = words.next() {
+        event["device"] = device.into();
+    }
+    if let Some(cents) = words.next() {
+        let cents: f64 = cents.parse().expect("an amount in cents");
+        event["amount"] = (cents / 100.0).into();
+    }
+    event
+}
+
+/// What is found, as `takeover e1 e2 e3` and `near_miss e1`.
+fn found(events: &[(&str, i64)]) -> Vec<String> {
+    let mut harness = harness();
+    let events = events.iter().map(|&(what, ts)| event(what, ts));
+    assert_eq!(harness.send_all(events), []);
+    harness.end_of_input();
+    assert_eq!(harness.pending_timers(), []);
+    assert_eq!(harness.take_lines("late"), [""; 0]);
+    let items = ["takeover", "near_miss"].map(|output| harness.take(output));
+    let brief = |item: &Value| {
+        let ids = ["type", "reset_id", "transfer_id"].iter().filter_map(|id| item[id].as_str());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    items.iter().flatten().map(brief).collect()
+}
+
+#[test]
+fn reset_then_new_device_then_large_transfer_is_a_takeover() {
+    let mut harness = harness();
+    for (what, ts) in
+        [("password_reset", 1), ("login d2", 2), ("device_added d2", 3), ("transfer d2 100000", 4)]
+    {
+        harness.send(event(what, ts)).unwrap();
+    }
+    harness.end_of_input();
+    let expected = r#"{"account_id":"a","amount":1000.00,"device":"d2","device_ts":3,"reset_id":"e1","reset_ts":1,"transfer_id":"e4","transfer_ts":4,"type":"takeover"}"#;
+    assert_eq!(harness.take_lines("takeover"), [expected]);
+    assert_eq!(harness.take_lines("near_miss"), [""; 0]);
+}
+
+#[test]
+fn neither_a_small_transfer_nor_one_from_a_known_device_is() {
+    let events = [
+        ("password_reset", 1),
+        ("device_added d2", 2),
+        ("transfer d2 99999", 3),
+        ("transfer d1 500000", 4),
+    ];
+    assert_eq!(found(&events), ["near_miss e1"]);
+}
+
+#[test]
+fn a_verified_identity_ends_the_watch() {
+    let events = [
+        ("password_reset", 1),
+        ("device_added d2", 2),
+        ("identity_verified", 3),
+        ("transfer d2 500000", 4),
+    ];
+    assert_eq!(found(&events), [""; 0]);
+}
+
+#[test]
+fn an_hour_after_the_reset_it_is_a_near_miss() {
+    let events = |ts| [("password_reset", 1), ("device_added d2", 2), ("transfer d2 500000", ts)];
+    assert_eq!(found(&events(HOUR_MS)), ["takeover e1 e3600000"]);
+    assert_eq!(found(&events(HOUR_MS + 1)), ["near_miss e1"]);
+}
+
+#[test]
+fn a_reset_alone_is_not_reported() {
+    assert_eq!(found(&[("password_reset", 1), ("transfer d2 500000", 2)]), [""; 0]);
+}
+
+#[test]
+fn one_takeover_is_reported_once() {
+    let events = [
+        ("password_reset", 1),
+        ("password_reset", 2),
+        ("device_added d2", 3),
+        ("transfer d2 500000", 4),
+        ("transfer d2 500000", 5),
+    ];
+    assert_eq!(found(&events), ["takeover e1 e4"]);
+}
+
+#[test]
+fn late_events_are_named() {
+    let mut harness = harness();
+    harness.send(event("login d1", 100_000)).unwrap();
+    harness.send(event("password_reset", 39_999)).unwrap();
+    harness.send(event("password_reset", 40_000)).unwrap();
+    let expected = r#"{"account_id":"a","event_id":"e39999","ts":39999,"type":"late"}"#;
+    assert_eq!(harness.take_lines("late"), [expected]);
+}
+
+#[test]
+fn settings_are_checked() {
+    use millstream_udf::Udf;
+    let refused = |config| {
+        AccountTakeover::create(Some(config)).err().map(|error| error.message().to_owned())
+    };
+    assert_eq!(refused(r#"{"large_cents": 5000, "within": "2h"}"#), None);
+    assert_eq!(
+        refused(r#"{"large_cents": 0}"#).as_deref(),
+        Some("`large_cents` is 0: it must be above 0")
+    );
+    assert_eq!(refused(r#"{"within": "0"}"#).as_deref(), Some("`within` must be above 0"));
+    assert!(refused(r#"{"large": 1}"#).is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Within the bound the order of arrival does not show, and batches never do.
+    #[test]
+    fn neither_batches_nor_disorder_show(
+        drawn in prop::collection::vec((0..7_usize, 0..3_i64, 0..59_999_i64), 1..40),
+        batch in 2..64_usize,
+    ) {
+        const KINDS: [&str; 7] = [
+            "password_reset", "device_added d1", "device_added d2", "identity_verified",
+            "transfer d1 200000", "transfer d2 200000", "transfer d2 100",
+        ];
+        let mut now = 0;
+        let events: Vec<_> = drawn.iter().map(|&(kind, step, delay)| {
+            now += step * 700_000 + 1;
+            (event(KINDS[kind], now), now + delay)
+        }).collect();
+        let mut delayed = events.clone();
+        delayed.sort_by_key(|(_, at)| *at);
+        let run = |events: Vec<(Value, i64)>, batch| {
+            let mut harness = harness().batches_of(batch);
+            assert_eq!(harness.send_all(events.into_iter().map(|(event, _)| event)), []);
+            harness.end_of_input();
+            ["takeover", "near_miss", "late"].map(|output| harness.take_lines(output))
+        };
+        let in_order = run(events, 1);
+        prop_assert_eq!(&run(delayed.clone(), 1), &in_order);
+        prop_assert_eq!(&run(delayed, batch), &in_order);
+    }
+}
