@@ -114,6 +114,22 @@ pub fn value_of(json: &str) -> Result<Boxed<'_>, serde_json::Error> {
     deserializer.end().map(|()| value)
 }
 
+/// A JSON value that outlives records: a row of a table.
+pub struct Constant(Boxed<'static>);
+
+impl Constant {
+    pub(crate) fn value(&self) -> &(dyn Val + 'static) {
+        self.0.as_ref()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Constant {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let json = serde_json::Value::deserialize(json)?;
+        Value.deserialize(json).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 /// Reads a record by a plan.
 struct Reader<'a>(&'a Plan);
 

@@ -8,7 +8,8 @@ use cel::context::VariableResolver;
 use millstream_udf::Context;
 use millstream_udf::prelude::*;
 
-use crate::document::{Boxed, Document, value_of};
+use crate::document::{Boxed, Constant, Document, value_of};
+use crate::value::Owned;
 
 /// The name of the record as a whole.
 pub const RECORD: &str = "record";
@@ -63,7 +64,7 @@ impl<'a> Meta<'a> {
 pub struct Scope<'s> {
     document: Option<&'s Document<'s>>,
     meta: Option<CelMap<'s>>,
-    variables: Vec<(&'s str, Boxed<'s>)>,
+    variables: Vec<(&'s str, CowVal<'s, 's>)>,
 }
 
 impl<'s> Scope<'s> {
@@ -81,13 +82,19 @@ impl<'s> Scope<'s> {
     /// Adds a variable with the value of a JSON text.
     pub fn with_json(mut self, name: &'s str, json: &'s str) -> Result<Self> {
         let value = value_of(json).map_err(|e| Error::from(e).context(format_args!("`{name}`")))?;
-        self.variables.push((name, value));
+        self.variables.push((name, CowVal::Owned(value)));
         Ok(self)
     }
 
-    /// Adds a variable.
-    pub fn with(mut self, name: &'s str, value: Box<dyn Val + 's>) -> Self {
-        self.variables.push((name, value));
+    /// Adds a variable with a constant.
+    pub fn with_constant(mut self, name: &'s str, constant: &'s Constant) -> Self {
+        self.variables.push((name, CowVal::Borrowed(constant.value())));
+        self
+    }
+
+    /// Adds a variable with a scalar.
+    pub fn with_scalar(mut self, name: &'s str, scalar: &'s Owned) -> Self {
+        self.variables.push((name, CowVal::Owned(scalar.to_value())));
         self
     }
 }
