@@ -88,6 +88,16 @@ impl<U: Udf> Harness<U> {
         }
     }
 
+    /// The same with another `config`, as after a change of the manifest: state, timers and clocks stay. Panics if the
+    /// UDF refuses it.
+    pub fn reconfigured(self, config: Value) -> Self {
+        let udf = match U::create(Some(&config.to_string())) {
+            Ok(udf) => udf,
+            Err(error) => panic!("{error}"),
+        };
+        Self { udf, ..self }
+    }
+
     /// Takes the key of records that have none from this JSON pointer. Otherwise it is empty.
     pub fn key_from(self, pointer: &str) -> Self {
         Self { key_from: Some(pointer.into()), ..self }
@@ -403,6 +413,11 @@ impl<U: Udf> Harness<U> {
         });
         self.double.store.commit(&written);
         looked
+    }
+
+    /// How many elements are stored for a key: values, list items and map entries, in the states of all names.
+    pub fn stored_elements(&self, key: impl AsRef<[u8]>) -> usize {
+        self.double.store.count(key.as_ref())
     }
 
     /// Pending timers as (key, name, time), in the order of their times.

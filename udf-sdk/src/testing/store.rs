@@ -103,6 +103,13 @@ impl Store {
         })
     }
 
+    /// Elements of a key.
+    pub fn count(&self, key: &[u8]) -> usize {
+        let values = self.values.keys().filter(|(_, of)| of == key).count();
+        let collections = self.collections.iter().filter(|((_, of), _)| of == key);
+        values + collections.map(|(_, c)| c.items.len() + c.entries.len()).sum::<usize>()
+    }
+
     /// Processing time of the running call.
     pub fn now(&self) -> i64 {
         self.now

@@ -92,8 +92,7 @@
 //! ```
 //!
 //! The layout is an expression that may use `self`, so it may come from the stage's configuration: [`Window`] is
-//! `Deserialize`. A UDF may have several windows, beside other states and timers, and the handler of one may add to
-//! another: minutes to hours.
+//! `Deserialize`. A UDF may have windows of several kinds, beside other states and timers.
 //!
 //! # Semantics
 //!

@@ -34,6 +34,9 @@ impl<C: Contents> Windows<C> {
     /// Adds a record to the windows that its event time belongs to. A window that fires by it reaches its handler
     /// when the handler of the record has returned.
     ///
+    /// In a handler of a timer or a window the event time is that timer's, and windows that end at or before the watermark
+    /// are past. So to add up windows to longer ones is for a stage of its own.
+    ///
     /// Panics in a state that no UDF drives, such as in a test's `with_state`.
     pub fn add(&mut self, input: &C::Input<'_>) -> Added {
         let Some(window) = self.setup else {
@@ -233,7 +236,8 @@ impl<C: Contents> Windows<C> {
         let ends = |slot: &Slot<C>| slot.span != Span::GLOBAL && slot.timer() == time;
         let early = |slot: &Slot<C>| slot.early.is_some_and(|early| early.event_time == Some(time));
         let due = |slot: &Slot<C>| ends(slot) || early(slot);
-        if self.open.get().is_some_and(|open| open.slots.iter().any(due)) {
+        let any_due = self.open.get().is_some_and(|open| open.slots.iter().any(due));
+        if any_due {
             let mut slots = std::mem::take(&mut self.open.get_or_default().slots);
             let mut at = 0;
             while let Some(slot) = slots.get_mut(at) {
@@ -262,7 +266,8 @@ impl<C: Contents> Windows<C> {
                 self.open.get_or_default().slots = slots;
             }
         }
-        if window.allowed_lateness_ms > 0 {
+        // A timer of no open window: some may be kept by a UDF that allowed more lateness.
+        if window.allowed_lateness_ms > 0 || !any_due {
             self.drop_past(window);
         }
     }

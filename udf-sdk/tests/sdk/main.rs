@@ -11,3 +11,4 @@ mod inputs;
 mod mistakes;
 mod patterns;
 mod timers;
+mod windows;
