@@ -29,6 +29,7 @@
 use bytes::Bytes;
 
 use crate::delta::DeltaWriter;
+use crate::exchange::{Exchange, put_upstream, upstream};
 use crate::ids::{CommitHash, CommitNumber, Generation, Incarnation, Sequence, SourceId};
 use crate::outputs::OutputWriter;
 use crate::slice::{
@@ -47,7 +48,7 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// Bodies below this are not worth compressing.
 pub const COMPRESS_BYTES_MIN: usize = 512;
 /// Kinds of sections.
-pub const SECTIONS: usize = 8;
+pub const SECTIONS: usize = 10;
 /// Bytes of a section besides its content, at most.
 pub const SECTION_OVERHEAD_MAX: usize = 1 + 5;
 /// LZ4 cannot shrink further than this, so a claim of more is a lie.
@@ -67,6 +68,8 @@ mod tag {
     pub const DELTA: u8 = 6;
     pub const OUTPUTS: u8 = 7;
     pub const EGRESS: u8 = 8;
+    pub const EXCHANGE: u8 = 9;
+    pub const UPSTREAM: u8 = 10;
 }
 
 /// What a record is for.
@@ -361,6 +364,18 @@ fn put_body(out: &mut Vec<u8>, slice: &Slice, egress: &[EgressCursor]) {
         out.push(tag::EGRESS);
         put_bytes(out, &scratch);
     }
+    if let Some(exchange) = &slice.exchange {
+        scratch.clear();
+        exchange.put(&mut scratch);
+        out.push(tag::EXCHANGE);
+        put_bytes(out, &scratch);
+    }
+    if !slice.upstream.is_empty() {
+        scratch.clear();
+        put_list(&mut scratch, &slice.upstream, put_upstream);
+        out.push(tag::UPSTREAM);
+        put_bytes(out, &scratch);
+    }
 }
 
 fn decode_body(body: &[u8]) -> Result<(Slice, Vec<EgressCursor>), CommitError> {
@@ -400,6 +415,8 @@ fn decode_section(
         tag::DELTA => DeltaWriter::from_wire(content).map(|delta| slice.delta = delta),
         tag::OUTPUTS => OutputWriter::from_wire(content).map(|outputs| slice.outputs = outputs),
         tag::EGRESS => read_list(content, 5, cursor).map(|list| *egress = list),
+        tag::EXCHANGE => Exchange::read(content).map(|exchange| slice.exchange = Some(exchange)),
+        tag::UPSTREAM => read_list(content, 6, upstream).map(|list| slice.upstream = list),
         TAG_OPTIONAL.. => Ok(()),
         found => {
             return Err(CommitError::Unknown { what: "section", found });

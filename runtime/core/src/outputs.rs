@@ -172,6 +172,11 @@ impl Outputs {
         Some((item, offset + reader.at()))
     }
 
+    /// A part of the buffer. Panics when `range` is of no item of these outputs.
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
     /// A part of the buffer without copying it. Panics when `range` is of no item of these outputs.
     pub fn slice(&self, range: Range<usize>) -> Bytes {
         self.bytes.slice(range)

@@ -44,6 +44,7 @@ use bytes::Bytes;
 
 use crate::append::{AppendReply, Attempt};
 use crate::commit::{CommitRecord, Compression};
+use crate::exchange::UpstreamPosition;
 use crate::ids::{CommitNumber, Generation, Incarnation, LogPoint, Sequence, WATERMARK_MIN};
 use crate::incident::Incident;
 use crate::outputs::Outputs;
@@ -234,6 +235,8 @@ pub enum Action {
     Running {
         /// One per source; none before the first commit.
         positions: Vec<SourcePosition>,
+        /// One per partition of each upstream stage; none before the first commit.
+        upstream: Vec<UpstreamPosition>,
     },
     /// A commit is in the log: its outputs go to the sinks and downstream.
     Committed {
@@ -324,6 +327,9 @@ struct Frontier {
     processing_time: i64,
     watermark: i64,
     positions: Vec<SourcePosition>,
+    upstream: Vec<UpstreamPosition>,
+    /// [`Exchange::frontier`], if other stages read this one.
+    exchange: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -355,6 +361,8 @@ impl<O: Operator> Partition<O> {
             processing_time: 0,
             watermark: WATERMARK_MIN,
             positions: Vec::new(),
+            upstream: Vec::new(),
+            exchange: None,
         };
         Self {
             config,
@@ -459,6 +467,11 @@ impl<O: Operator> Partition<O> {
     /// The positions of the last record known to be in the log.
     pub fn positions(&self) -> &[SourcePosition] {
         &self.last.positions
+    }
+
+    /// The places in upstream stages of the last record known to be in the log.
+    pub fn upstream(&self) -> &[UpstreamPosition] {
+        &self.last.upstream
     }
 
     /// How far the sinks are.

@@ -2,10 +2,15 @@
 
 use crate::commit::{HEADER_BYTES, SECTION_OVERHEAD_MAX, SECTIONS};
 use crate::delta::DeltaWriter;
+use crate::exchange::{Exchange, UPSTREAM_BYTES_MAX, UpstreamPosition};
 use crate::ids::{Sequence, SourceId, WATERMARK_MIN};
 use crate::outputs::OutputWriter;
 
 /// How far a source was read, with what proves later that it still is the same stream.
+///
+/// If the source is another stage of the pipeline, `sequence` is the number of the last element of the merged input,
+/// `last_sequence` and `last_time_ns` are the number and the order of its anchor ([`crate::exchange::merge::Anchor`]),
+/// `max_event_time` is the watermark, and [`Slice::upstream`] says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourcePosition {
     /// Which source.
@@ -124,6 +129,10 @@ pub struct Slice {
     pub delta: DeltaWriter,
     /// What was emitted.
     pub outputs: OutputWriter,
+    /// What stages that read this one must know of it; none if there are none.
+    pub exchange: Option<Exchange>,
+    /// How far the outputs of other stages are applied; one per partition of each upstream stage.
+    pub upstream: Vec<UpstreamPosition>,
 }
 
 impl Slice {
@@ -141,6 +150,8 @@ impl Slice {
             + failures
             + self.delta.len()
             + self.outputs.len()
+            + self.exchange.as_ref().map_or(0, Exchange::encoded_bytes_max)
+            + self.upstream.len() * UPSTREAM_BYTES_MAX
     }
 
     /// Removes everything and keeps the buffers.
@@ -153,6 +164,8 @@ impl Slice {
         self.failures.clear();
         self.delta.clear();
         self.outputs.clear();
+        self.exchange = None;
+        self.upstream.clear();
     }
 
     /// The position in `source`.

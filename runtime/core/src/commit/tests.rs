@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::delta::DeltaOp;
 use crate::delta::tests::any_op;
+use crate::exchange::{Cause, Place, UpstreamPosition};
 
 fn any_position() -> impl Strategy<Value = SourcePosition> {
     (any::<(u16, u64, u64)>(), any::<(i64, i64, i64, bool)>()).prop_map(
@@ -33,9 +34,19 @@ fn any_slice() -> impl Strategy<Value = Slice> {
         failures,
         vec(any_op(), 0..12),
         outputs,
+        (any::<Option<(i64, i64)>>(), vec(any::<(u16, u16, u64, u32)>(), 0..4)),
     )
         .prop_map(
-            |((processing_time, watermark), positions, runs, calls, failures, ops, items)| {
+            |(
+                (processing_time, watermark),
+                positions,
+                runs,
+                calls,
+                failures,
+                ops,
+                items,
+                (frontier, places),
+            )| {
                 let mut delta = DeltaWriter::default();
                 ops.iter().for_each(|op| delta.push(&op.borrow()));
                 let mut outputs = OutputWriter::default();
@@ -67,6 +78,20 @@ fn any_slice() -> impl Strategy<Value = Slice> {
                         .collect(),
                     delta,
                     outputs,
+                    exchange: frontier.map(|(frontier, order)| Exchange {
+                        causes: vec![Cause::Record { order }],
+                        advances: vec![(order, frontier)],
+                        frontier,
+                    }),
+                    upstream: places
+                        .into_iter()
+                        .map(|(source, partition, commit, outputs)| UpstreamPosition {
+                            source: SourceId(source),
+                            partition,
+                            done: Place { commit: Sequence(commit), outputs },
+                            anchor: Place::default(),
+                        })
+                        .collect(),
                 }
             },
         )
@@ -156,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn a_newer_writers_other_section_is_refused(record in any_record(), tag in 9u8..128, content in vec(any::<u8>(), 0..40)) {
+    fn a_newer_writers_other_section_is_refused(record in any_record(), tag in 11u8..128, content in vec(any::<u8>(), 0..40)) {
         let mut message = Vec::new();
         record.encode(Compression::Off, &mut message);
         append_section(&mut message, tag, &content);

@@ -3,6 +3,7 @@
 use super::{Action, EMPTY_READS_MAX, Operator, Partition, Phase, Replay, Stopped, retry_ms};
 use crate::append::{AfterRefusal, LastRecord, after_refusal};
 use crate::commit::{CommitKind, hash_of};
+use crate::exchange::Exchange;
 use crate::ids::{CommitNumber, Generation, LogPoint, Sequence};
 use crate::incident::Incident;
 use crate::recovery::{BEFORE_FIRST, Chain, LocalState, StoredRecord, decode, is_point, read_from};
@@ -45,11 +46,15 @@ impl<O: Operator> Partition<O> {
             self.last.processing_time = record.slice.processing_time;
             self.last.watermark = record.slice.watermark;
             self.last.positions = record.slice.positions;
+            self.last.upstream = record.slice.upstream;
+            self.last.exchange = record.slice.exchange.map(|e| e.frontier);
         }
         let slice = Slice {
             processing_time: self.last.processing_time,
             watermark: self.last.watermark,
             positions: self.last.positions.clone(),
+            upstream: self.last.upstream.clone(),
+            exchange: self.last.exchange.map(Exchange::reached),
             ..Slice::default()
         };
         self.phase = Phase::TakingOver;
@@ -270,7 +275,10 @@ impl<O: Operator> Partition<O> {
         self.phase = Phase::Running;
         self.begin_next();
         self.input = true;
-        out.push(Action::Running { positions: self.last.positions.clone() });
+        out.push(Action::Running {
+            positions: self.last.positions.clone(),
+            upstream: self.last.upstream.clone(),
+        });
         Ok(false)
     }
 

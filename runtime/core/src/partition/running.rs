@@ -7,6 +7,7 @@ use super::{
 };
 use crate::append::{AppendReply, Attempt};
 use crate::commit::{CommitHeader, CommitKind, encode};
+use crate::exchange::Exchange;
 use crate::ids::{CommitNumber, LogPoint, Sequence};
 use crate::incident::Incident;
 use crate::outputs::Outputs;
@@ -92,6 +93,8 @@ impl<O: Operator> Partition<O> {
         following.processing_time = computed.processing_time;
         following.watermark = computed.watermark;
         following.positions.clone_from(&computed.positions);
+        following.upstream.clone_from(&computed.upstream);
+        following.exchange = computed.exchange.as_ref().map(|e| Exchange::reached(e.frontier));
         let next = Next { slice: following, ..Next::default() };
         let slice = std::mem::replace(&mut self.next, next).slice;
         self.send(now_ms, CommitKind::Commit, slice, out)
@@ -185,6 +188,8 @@ impl<O: Operator> Partition<O> {
         self.last.processing_time = slice.processing_time;
         self.last.watermark = slice.watermark;
         self.last.positions.clone_from(&slice.positions);
+        self.last.upstream.clone_from(&slice.upstream);
+        self.last.exchange = slice.exchange.as_ref().map(|e| e.frontier);
         if attempt.kind == CommitKind::Takeover {
             return self.taken_over(out);
         }
@@ -207,6 +212,8 @@ impl<O: Operator> Partition<O> {
             processing_time: self.last.processing_time,
             watermark: self.last.watermark,
             positions: self.last.positions.clone(),
+            upstream: self.last.upstream.clone(),
+            exchange: self.last.exchange.map(Exchange::reached),
             ..Slice::default()
         };
         self.next = Next { slice, ..Next::default() };

@@ -329,7 +329,7 @@ impl World {
                 }
                 Action::Wiped { .. } => self.fire(Fault::Wiped),
                 Action::Restore => self.send(id, Request::Restore),
-                Action::Running { positions } => {
+                Action::Running { positions, .. } => {
                     if let Some(&position) = positions.first() {
                         self.owners[id].position = position;
                     }
