@@ -55,9 +55,8 @@ fn mistake<T>(message: impl Into<String>, word: Option<&str>) -> Result<T, Mista
 }
 
 /// Goes through an expression. `variables` are names that are no fields.
-pub fn analyse(ast: &mut Ast, variables: &[&str], needs: &mut Needs) -> Result<(), Mistake> {
-    let bound = variables.iter().map(|name| (*name).to_owned()).collect();
-    Analysis { needs, bound }.visit(ast, 0)
+pub fn analyse(ast: &mut Ast, variables: &[String], needs: &mut Needs) -> Result<(), Mistake> {
+    Analysis { needs, bound: variables.to_vec() }.visit(ast, 0)
 }
 
 struct Analysis<'n> {

@@ -10,7 +10,7 @@ use millstream_udf::prelude::*;
 
 use crate::analysis::{self, LEVELS_MAX, Needs};
 use crate::exact::Exact;
-use crate::scope::Scope;
+use crate::scope::{META, RECORD, Scope};
 use crate::value::Owned;
 use crate::{fault, functions, raw, value};
 
@@ -24,7 +24,7 @@ const BRACKETS_MAX: usize = 32;
 pub struct Compiler {
     env: Arc<Env>,
     /// Names of the module's own variables, which are no fields.
-    variables: Vec<&'static str>,
+    variables: Vec<String>,
     needs: Needs,
 }
 
@@ -47,9 +47,10 @@ pub struct Expression {
 
 impl Compiler {
     /// A compiler for expressions that also know these variables.
-    pub fn new(variables: &[&'static str]) -> Result<Self> {
+    pub fn new(variables: &[&str]) -> Result<Self> {
         let env = Arc::new(functions::environment()?);
-        Ok(Self { env, variables: variables.to_vec(), needs: Needs::default() })
+        let variables = variables.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { env, variables, needs: Needs::default() })
     }
 
     /// Compiles the expression of a setting. The error names the setting, and the line and column where there are any.
@@ -69,9 +70,7 @@ impl Compiler {
             .enable_optional_syntax(true)
             .enable_ident_escape_syntax(true);
         let mut ast = parser.parse(source).map_err(|errors| refused(setting, &errors))?;
-        let mut reserved = self.variables.clone();
-        reserved.push(crate::scope::META);
-        let path = raw::path_of(&ast, &reserved);
+        let path = raw::path_of(&ast, &self.variables);
         analysis::analyse(&mut ast, &self.variables, &mut self.needs).map_err(|mistake| {
             let place =
                 mistake.word.and_then(|word| source.find(&word)).map(|at| place(source, at));
@@ -82,6 +81,21 @@ impl Compiler {
             ))
         })?;
         Ok(Expression { setting: setting.into(), ast, env: self.env.clone(), path })
+    }
+
+    /// Refuses expressions that need more than the variables; `setting` is theirs.
+    pub fn variables_only(&self, setting: &str) -> Result<()> {
+        let unknown = match &self.needs {
+            needs if needs.whole => Some(RECORD),
+            needs if needs.meta => Some(META),
+            needs => needs.fields.first().map(String::as_str),
+        };
+        match unknown {
+            Some(name) => {
+                bail!("`{setting}` knows {}, and not `{name}`", self.variables.join(", "))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What all the expressions need.
@@ -176,13 +190,21 @@ impl Expression {
         self.with(scope, |value| value::write(value, out))
     }
 
+    /// The scalar that it gives; nothing for `null` and an empty optional.
+    pub fn optional(&self, scope: &Scope<'_>) -> Result<Option<Owned>> {
+        self.with(scope, |value| value::present(value).map(Owned::of).transpose())
+    }
+
+    /// The number that it gives, exactly; nothing for `null` and an empty optional.
+    pub fn optional_exact(&self, scope: &Scope<'_>, scale: u8) -> Result<Option<Exact>> {
+        self.with(scope, |value| match value::present(value) {
+            Some(value) => functions::exact(value, scale).map(Some).map_err(Error::new),
+            None => Ok(None),
+        })
+    }
+
     /// The scalar that it gives.
     pub fn scalar(&self, scope: &Scope<'_>) -> Result<Owned> {
         self.with(scope, Owned::of)
-    }
-
-    /// The number that it gives, exactly; an error if it has more digits behind the point.
-    pub fn exact(&self, scope: &Scope<'_>, scale: u8) -> Result<Exact> {
-        self.with(scope, |value| functions::exact(value, scale).map_err(Error::new))
     }
 }

@@ -49,7 +49,7 @@ impl<'a> RawFields<'a> {
 }
 
 /// The names of an expression that is only a path to a field: `order.id`, or `record.order.id`.
-pub fn path_of(ast: &Ast, reserved: &[&str]) -> Option<Vec<String>> {
+pub fn path_of(ast: &Ast, variables: &[String]) -> Option<Vec<String>> {
     let (mut path, mut at) = (Vec::new(), ast);
     loop {
         match &at.expr {
@@ -67,7 +67,7 @@ pub fn path_of(ast: &Ast, reserved: &[&str]) -> Option<Vec<String>> {
     path.reverse();
     if path[0] == crate::scope::RECORD {
         path.remove(0);
-    } else if reserved.contains(&path[0].as_str()) {
+    } else if path[0] == crate::scope::META || variables.contains(&path[0]) {
         return None;
     }
     (!path.is_empty()).then_some(path)

@@ -48,6 +48,11 @@ impl Owned {
         })
     }
 
+    /// Appends it as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<()> {
+        write(self.to_value().as_ref(), out).map(|_| ())
+    }
+
     /// The value for expressions.
     pub fn to_value(&self) -> Box<dyn Val + '_> {
         match self {
@@ -57,6 +62,14 @@ impl Owned {
             Self::Double(value) => Box::new(CelDouble::from(*value)),
             Self::Text(value) => Box::new(CelString::from(value.as_str())),
         }
+    }
+}
+
+/// The value, unless it is `null` or an empty optional.
+pub fn present(value: &dyn Val) -> Option<&dyn Val> {
+    match value.downcast_ref::<CelOptional>() {
+        Some(optional) => optional.option().and_then(present),
+        None => (value.get_type().kind() != Kind::NullType).then_some(value),
     }
 }
 
