@@ -196,6 +196,17 @@ impl<E, L> Stages<E, L> {
                 ));
             }
         }
+        for (i, stage) in self.stages.iter().enumerate().filter(|(_, s)| s.follows == Follows::Not)
+        {
+            let behind = &self.stages[i + 1..];
+            let takes = behind.iter().find(|next| next.follows != Follows::Not);
+            if !behind.is_empty() && takes.is_none_or(Stage::forbids) {
+                return Err(format!(
+                    "`{}` forbids records until the next stage takes one, and `{}` takes none: put it behind that one",
+                    stage.name, behind[0].name
+                ));
+            }
+        }
         let last = self.stages.last().expect("a pattern begins with a stage");
         if last.follows == Follows::Not && self.within.is_none() {
             return Err(format!(

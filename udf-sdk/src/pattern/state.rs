@@ -146,6 +146,11 @@ impl<E: Serialize + DeserializeOwned> PatternState<E> {
         Ok(found)
     }
 
+    /// Whether the key keeps nothing: no record waits, and no sequence is open.
+    pub fn is_empty(&mut self) -> bool {
+        !self.schedule.is_set() && !self.matches.is_set()
+    }
+
     fn remove<'i>(&mut self, ids: impl Iterator<Item = &'i RecordId>) {
         ids.for_each(|RecordId(time, number)| self.records.remove(&(*time, *number)));
     }

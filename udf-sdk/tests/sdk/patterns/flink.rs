@@ -50,11 +50,12 @@ fn patterns_find_what_flink_finds() {
             continue;
         }
         for batch in [1, 64] {
-            let mut harness = Harness::<Search>::with_config(json!({ "pattern": pattern }))
-                .key_from("/key")
-                .event_time_from("/ts")
-                .with_bound(3)
-                .batches_of(batch);
+            let mut harness =
+                Harness::<Search>::with_config(json!({ "pattern": pattern, "limit": 1_000_000 }))
+                    .key_from("/key")
+                    .event_time_from("/ts")
+                    .with_bound(3)
+                    .batches_of(batch);
             let found = found(&mut harness, &events);
             if found != expected {
                 let missing: Vec<_> =
