@@ -66,8 +66,8 @@ pub mod contract {
 pub mod prelude {
     pub use crate::{
         Aggregate, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Json, List,
-        Map, Metrics, Output, Outputs, Payload, Random, RawJson, Result, States, TimerContext, Value,
-        Window, Windows, bail, ensure, log, udf,
+        Map, Metrics, Output, Outputs, Payload, Random, RawJson, Result, States, TimerContext,
+        Value, Window, Windows, bail, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }
