@@ -35,12 +35,20 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let firing = field(
         |_, ty| quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::StateField>::FIRING),
     );
-    let mut declared = Vec::new();
+    let (mut declared, mut checks) = (Vec::new(), Vec::new());
     for field in &parsed.fields {
         let Settings { name, ttl_ms, version } = settings(field)?;
         let ty = &field.ty;
         let ttl_ms = match ttl_ms {
-            Some(ms) => quote!(::core::option::Option::Some(#ms)),
+            Some(ms) => {
+                checks.push(quote_spanned! {ty.span()=>
+                    const _: () = assert!(
+                        <#ty as ::millstream_udf::__private::StateField>::FIRING == 0,
+                        "windows live until the watermark has passed them, and have no `ttl`"
+                    );
+                });
+                quote!(::core::option::Option::Some(#ms))
+            }
             None => quote!(::core::option::Option::None),
         };
         declared.push(quote_spanned! {ty.span()=>
@@ -77,6 +85,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 #(#closed)*
             }
         }
+        #(#checks)*
     })
 }
 

@@ -86,14 +86,20 @@ impl Early {
         if trigger.records.is_some_and(|count| self.records >= count) {
             return true;
         }
-        if let (Some(interval), None) = (trigger.event_time_ms, self.event_time) {
+        // One that is past was refused by the handler.
+        let pending = |timer: Option<i64>, reached| timer.is_some_and(|time| time > reached);
+        if let Some(interval) = trigger.event_time_ms
+            && !pending(self.event_time, moment.watermark)
+        {
             let time = next_multiple(interval, moment.event_time.max(moment.watermark));
             if time < last {
                 self.event_time = Some(time);
                 timers.push((FiresBy::EventTime, time));
             }
         }
-        if let (Some(interval), None) = (trigger.processing_time_ms, self.processing_time) {
+        if let Some(interval) = trigger.processing_time_ms
+            && !pending(self.processing_time, moment.processing_time)
+        {
             let time = next_multiple(interval, moment.processing_time);
             self.processing_time = Some(time);
             timers.push((FiresBy::ProcessingTime, time));

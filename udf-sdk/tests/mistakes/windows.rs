@@ -69,6 +69,12 @@ impl OtherResult {
 }
 
 #[derive(States)]
+struct Expiring {
+    #[state(ttl = "1d")]
+    minutes: Windows<Total>,
+}
+
+#[derive(States)]
 struct Listed {
     minutes: Windows<i64>,
 }

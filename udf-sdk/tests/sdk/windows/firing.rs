@@ -139,6 +139,20 @@ fn a_refused_firing_drops_its_window_only() {
     assert_eq!(fired(&mut harness), [line("early", 0, 10, REFUSED + 1)]);
 }
 
+#[test]
+fn a_window_whose_end_is_refused_is_dropped() {
+    let mut harness = harness(json!({"tumbling": "10ms"}));
+    harness.send(tick("a", 5, REFUSED)).unwrap();
+    let refused = std::panic::AssertUnwindSafe(|| harness.advance_watermark(9));
+    // To the host it is a dead letter; the harness panics.
+    assert!(std::panic::catch_unwind(refused).is_err());
+    harness.send(tick("a", 15, 1)).unwrap();
+    harness.with_state("a", |key| assert_eq!(key.windows.open().count(), 1));
+    harness.end_of_input();
+    assert_eq!(fired(&mut harness), [line("on time", 10, 20, 1)]);
+    assert_eq!(harness.stored_elements("a"), 0);
+}
+
 /// Handlers of windows and of timers that add to other windows.
 #[derive(Default)]
 struct Rollup;
