@@ -5,3 +5,4 @@ mod faults;
 mod goldens;
 mod jetstream;
 mod pipelines;
+mod windows;
