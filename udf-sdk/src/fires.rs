@@ -14,6 +14,9 @@ pub struct Moment {
     pub watermark: i64,
     /// Processing time.
     pub processing_time: i64,
+    /// All event-time timers up to here have fired. A timer's handler does not know: others of the same advance
+    /// come behind it.
+    pub fired_through: i64,
 }
 
 /// The clock of a field's own timer: it has one of each.
@@ -129,7 +132,7 @@ pub trait Driver {
 }
 
 macro_rules! driver {
-    ($context:ident, $cause:ident, $event_time:ident) => {
+    ($context:ident, $cause:ident, $event_time:ident, $fired_through:expr) => {
         impl Driver for $context<'_> {
             #[inline]
             fn moment(&self) -> Moment {
@@ -137,6 +140,7 @@ macro_rules! driver {
                     event_time: self.$event_time(),
                     watermark: self.watermark(),
                     processing_time: self.processing_time(),
+                    fired_through: $fired_through(self),
                 }
             }
 
@@ -167,5 +171,5 @@ macro_rules! driver {
     };
 }
 
-driver!(Context, Record, event_time);
-driver!(TimerContext, Timer, time);
+driver!(Context, Record, event_time, Context::watermark);
+driver!(TimerContext, Timer, time, |_: &Self| i64::MIN);

@@ -134,6 +134,16 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// How many bytes an element is. Panics as [`encode_into`] does.
+pub(crate) fn encoded_len<T: Serialize>(value: &T) -> usize {
+    match postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            panic!("{} cannot be kept as state: {error}", std::any::type_name::<T>())
+        }
+    }
+}
+
 /// The element in these bytes. Panics when they are of another type: the state was written by a
 /// version of the UDF that is not compatible, and to go on would lose it.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {

@@ -194,7 +194,7 @@ impl Trigger {
     }
 }
 
-/// The windows of fixed length that an event time belongs to, the latest first. Those that do not fit into 64 bits
+/// The windows of fixed length that an event time belongs to, the earliest first. Those that do not fit into 64 bits
 /// are cut at the ends of time.
 pub(super) fn fixed(
     size_ms: i64,
@@ -203,11 +203,14 @@ pub(super) fn fixed(
     time: i64,
 ) -> impl Iterator<Item = Span> {
     let (time, size, slide) = (i128::from(time), i128::from(size_ms), i128::from(slide_ms));
-    let last = time - (time - i128::from(offset_ms)).rem_euclid(slide);
+    // How long before `time` the last one starts; the first starts less than the size before it.
+    let before = (time - i128::from(offset_ms)).rem_euclid(slide);
+    let (last, count) = (time - before, (size - before + slide - 1).div_euclid(slide));
     let clamp = |t: i128| t.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-    std::iter::successors(Some(last), move |start| Some(start - slide))
-        .take_while(move |start| *start > time - size)
-        .map(move |start| Span { start: clamp(start), end: clamp(start + size) })
+    (0..count).rev().map(move |i| {
+        let start = last - i * slide;
+        Span { start: clamp(start), end: clamp(start + size) }
+    })
 }
 
 /// The first multiple of an interval behind `time`.
@@ -230,10 +233,10 @@ mod tests {
         assert_eq!(starts(60, 60, 0, -1), [-60]);
         assert_eq!(starts(60, 60, 10, 9), [-50]);
         assert_eq!(starts(60, 60, 130, 9), [-50]);
-        assert_eq!(starts(60, 20, 0, 59), [40, 20, 0]);
-        assert_eq!(starts(60, 20, 0, 60), [60, 40, 20]);
-        assert_eq!(starts(50, 20, 0, 45), [40, 20, 0]);
-        assert_eq!(starts(50, 20, 0, 55), [40, 20]);
+        assert_eq!(starts(60, 20, 0, 59), [0, 20, 40]);
+        assert_eq!(starts(60, 20, 0, 60), [20, 40, 60]);
+        assert_eq!(starts(50, 20, 0, 45), [0, 20, 40]);
+        assert_eq!(starts(50, 20, 0, 55), [20, 40]);
     }
 
     #[test]

@@ -123,13 +123,15 @@
 
 mod aggregate;
 mod config;
+mod elements;
 mod fired;
 mod layout;
 mod open;
 mod span;
 mod windows;
 
-pub use self::aggregate::{Aggregate, Contents, Elements};
+pub use self::aggregate::{Aggregate, Contents};
+pub use self::elements::Elements;
 pub use self::fired::{Added, Fired, Timing};
 pub use self::layout::{Trigger, WINDOWS_PER_RECORD_MAX, Window};
 pub use self::windows::Windows;

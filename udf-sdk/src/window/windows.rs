@@ -46,6 +46,7 @@ impl<C: Contents> Windows<C> {
         let kept = match window.kind {
             Kind::Fixed { size_ms, slide_ms, offset_ms } => {
                 let mut kept = false;
+                self.drop_refused();
                 for span in fixed(size_ms, slide_ms, offset_ms, time) {
                     kept |= self.add_to_fixed(&window, span, input);
                 }
@@ -88,7 +89,6 @@ impl<C: Contents> Windows<C> {
 
     fn add_to_open(&mut self, window: &Window, span: Span, input: &C::Input<'_>) {
         let slots = &mut self.open.get_or_default().slots;
-        drop_refused(slots, &mut self.beside, self.moment.watermark);
         let at = slots.partition_point(|slot| slot.span.start < span.start);
         let found = slots[at..].iter().take_while(|s| s.span.start == span.start);
         let at = match found.into_iter().position(|slot| slot.span == span) {
@@ -104,12 +104,27 @@ impl<C: Contents> Windows<C> {
         self.add_to_slot(window, at, input);
     }
 
+    /// Drops windows whose timer has passed without them: their handler refused what they fired.
+    fn drop_refused(&mut self) {
+        let through = self.moment.fired_through;
+        let refused = |slot: &Slot<C>| slot.timer() <= through && slot.span != Span::GLOBAL;
+        if !self.open.get().is_some_and(|open| open.slots.iter().any(refused)) {
+            return;
+        }
+        let slots = &mut self.open.get_or_default().slots;
+        for slot in slots.extract_if(.., |slot| refused(slot)) {
+            if let Some(contents) = slot.contents {
+                contents.discard(&mut self.beside);
+            }
+        }
+    }
+
     /// Adds to an open window, which may fire early by it.
     fn add_to_slot(&mut self, window: &Window, at: usize, input: &C::Input<'_>) {
         let slot = &mut self.open.get_or_default().slots[at];
         let span = slot.span;
         let contents = slot.contents.get_or_insert_with(C::default);
-        contents.add(input, (span.start, span.end), &mut self.beside);
+        contents.add(input, span, &mut self.beside);
         let Some(trigger) = &window.early else { return };
         let early = slot.early.get_or_insert_default();
         let fires = early.record(trigger, span.last(), &self.moment, &mut self.timers);
@@ -137,7 +152,7 @@ impl<C: Contents> Windows<C> {
     ) {
         let mut contents = Some(contents.unwrap_or_default());
         if let Some(contents) = &mut contents {
-            contents.add(input, (span.start, span.end), &mut self.beside);
+            contents.add(input, span, &mut self.beside);
         }
         fire(&mut self.fired, window, span, Timing::Late, &mut contents, &mut self.beside);
         self.past.insert(&(span.end, span.start), &contents);
@@ -148,6 +163,7 @@ impl<C: Contents> Windows<C> {
 
     /// Whether a session takes the record: it is one with all that it touches.
     fn add_to_session(&mut self, window: &Window, own: Span, input: &C::Input<'_>) -> bool {
+        self.drop_refused();
         let watermark = self.moment.watermark;
         let opens = own.last() > watermark || self.touches_open(own);
         let past = self.touching_past(window, own);
@@ -160,7 +176,9 @@ impl<C: Contents> Windows<C> {
             self.past.remove(&(span.end, span.start));
             before = Some(match before {
                 None => (span, contents),
-                Some((earlier, first)) => (earlier.cover(span), merge(first, contents)),
+                Some((earlier, first)) => {
+                    (earlier.cover(span), merge(first, contents, &mut self.beside))
+                }
             });
         }
         if opens {
@@ -177,9 +195,7 @@ impl<C: Contents> Windows<C> {
     }
 
     fn touches_open(&mut self, own: Span) -> bool {
-        let watermark = self.moment.watermark;
-        let touches = |slot: &Slot<C>| slot.timer() > watermark && slot.span.touches(own);
-        self.open.get().is_some_and(|open| open.slots.iter().any(touches))
+        self.open.get().is_some_and(|open| open.slots.iter().any(|slot| slot.span.touches(own)))
     }
 
     /// The kept windows past their end that a session touches, in the order of time.
@@ -199,7 +215,6 @@ impl<C: Contents> Windows<C> {
     /// Merges a new session with the open ones that it touches, and with one from before; the index of the result.
     fn merge_open(&mut self, own: Span, before: Option<(Span, Option<C>)>) -> usize {
         let slots = &mut self.open.get_or_default().slots;
-        drop_refused(slots, &mut self.beside, self.moment.watermark);
         let own = before.as_ref().map_or(own, |(span, _)| span.cover(own));
         let Some(at) = slots.iter().position(|slot| slot.span.touches(own)) else {
             let at = slots.partition_point(|slot| slot.span.start < own.start);
@@ -217,7 +232,7 @@ impl<C: Contents> Windows<C> {
             timer = timer.min(later.timer());
             span = span.cover(later.span);
             let slot = &mut slots[at];
-            slot.contents = merge(slot.contents.take(), later.contents);
+            slot.contents = merge(slot.contents.take(), later.contents, &mut self.beside);
             slot.early = match (slot.early, later.early) {
                 (Some(one), Some(other)) => Some(one.merge(other)),
                 (one, other) => one.or(other),
@@ -226,7 +241,7 @@ impl<C: Contents> Windows<C> {
         let slot = &mut slots[at];
         slot.set_span(span, timer);
         if let Some((_, contents)) = before {
-            slot.contents = merge(contents, slot.contents.take());
+            slot.contents = merge(contents, slot.contents.take(), &mut self.beside);
         }
         at
     }
@@ -319,10 +334,10 @@ impl<C: Contents> Windows<C> {
     }
 }
 
-fn merge<C: Contents>(first: Option<C>, later: Option<C>) -> Option<C> {
+fn merge<C: Contents>(first: Option<C>, later: Option<C>, beside: &mut C::Beside) -> Option<C> {
     match (first, later) {
         (Some(mut first), Some(later)) => {
-            first.merge(later);
+            first.merge(later, beside);
             Some(first)
         }
         (first, later) => first.or(later),
@@ -345,19 +360,6 @@ fn fire<C: Contents>(
         && let Some(held) = contents.take()
     {
         held.discard(beside);
-    }
-}
-
-/// Drops windows whose timer has passed without them: their handler refused what it fired.
-fn drop_refused<C: Contents>(slots: &mut Vec<Slot<C>>, beside: &mut C::Beside, watermark: i64) {
-    if slots.iter().all(|slot| slot.timer() > watermark) {
-        return;
-    }
-    for slot in slots.extract_if(.., |slot| slot.timer() <= watermark && slot.span != Span::GLOBAL)
-    {
-        if let Some(contents) = slot.contents {
-            contents.discard(beside);
-        }
     }
 }
 

@@ -51,7 +51,6 @@ impl Model {
     pub fn record(&mut self, key: &str, time: i64, n: i64) {
         let spans: Vec<(i64, i64)> = match self.layout.kind {
             Kind::Fixed { size, slide, offset } => (time - size + 1..=time)
-                .rev()
                 .filter(|start| (start - offset).rem_euclid(slide) == 0)
                 .map(|start| (start, start + size))
                 .collect(),
