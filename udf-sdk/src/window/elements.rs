@@ -14,9 +14,9 @@ const BLOCK_ELEMENTS_MAX: usize = 32;
 const BLOCK_BYTES_MAX: usize = 1024;
 
 /// All elements of a window, for `Windows<Elements<T>>`: the handler gets a `Fired<Vec<T>>`. They are kept in blocks of
-/// up to 32, each a map entry of its own, so that adding one costs the same in a full window as in an empty one. All of them
-/// must fit the memory and the fuel of the firing, which some ten thousand small ones do. Where an [`Aggregate`](super::Aggregate) will do,
-/// it is far cheaper.
+/// up to 32, each a map entry of its own, so that adding one costs the same in a full window as in an empty one.
+/// All of them must fit the memory and the fuel of the firing, which tens of thousands of small ones do; an
+/// [`Aggregate`](super::Aggregate) has no such limit.
 ///
 /// They come in the order of arrival. Where sessions merged, those of the earlier one come first.
 #[derive(Serialize, Deserialize)]
