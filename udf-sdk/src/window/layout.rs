@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::span::Span;
 
-/// Windows that one record may belong to.
-pub const WINDOWS_PER_RECORD_MAX: i64 = 1_000;
+/// Windows that one record may belong to: the contract allows 100 outputs and as many changes of timers per record, and
+/// it may open or fire all of its windows.
+pub const WINDOWS_PER_RECORD_MAX: i64 = 96;
 
 /// How the windows of a key are laid out, when they fire, and how long they are kept. All of it is in
 /// event time unless it says otherwise.
@@ -91,7 +92,7 @@ impl Window {
         assert!(slide_ms <= size_ms, "windows slide by their size at most");
         assert!(
             (size_ms - 1) / slide_ms < WINDOWS_PER_RECORD_MAX,
-            "a record may belong to 1,000 windows at most"
+            "a record may belong to 96 windows at most"
         );
         Self::of(Kind::Fixed { size_ms, slide_ms, offset_ms: 0 })
     }
@@ -257,15 +258,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "1,000 windows")]
+    #[should_panic(expected = "96 windows")]
     fn too_many() {
-        Window::sliding(Duration::from_secs(1_001), Duration::from_secs(1));
+        Window::sliding(Duration::from_secs(97), Duration::from_secs(1));
     }
 
     #[test]
     fn the_most() {
-        let window = Window::sliding(Duration::from_secs(1_000), Duration::from_secs(1));
+        let window = Window::sliding(Duration::from_secs(96), Duration::from_secs(1));
         let Kind::Fixed { size_ms, slide_ms, offset_ms } = window.kind else { panic!() };
-        assert_eq!(fixed(size_ms, slide_ms, offset_ms, 5_000_000).count(), 1_000);
+        assert_eq!(fixed(size_ms, slide_ms, offset_ms, 5_000_000).count(), 96);
     }
 }

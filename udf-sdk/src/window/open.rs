@@ -94,7 +94,7 @@ impl Early {
             let time = next_multiple(interval, moment.event_time.max(moment.watermark));
             if time < last {
                 self.event_time = Some(time);
-                timers.push((FiresBy::EventTime, time));
+                push_once(timers, (FiresBy::EventTime, time));
             }
         }
         if let Some(interval) = trigger.processing_time_ms
@@ -102,8 +102,15 @@ impl Early {
         {
             let time = next_multiple(interval, moment.processing_time);
             self.processing_time = Some(time);
-            timers.push((FiresBy::ProcessingTime, time));
+            push_once(timers, (FiresBy::ProcessingTime, time));
         }
         false
+    }
+}
+
+/// All windows of a record share the timers of their trigger.
+fn push_once(timers: &mut Vec<(FiresBy, i64)>, timer: (FiresBy, i64)) {
+    if !timers.contains(&timer) {
+        timers.push(timer);
     }
 }
