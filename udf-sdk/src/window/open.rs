@@ -1,5 +1,5 @@
 //! The open windows of a key: those that the watermark has not reached the end of. They are one `value`
-//! state, which comes along with the batch.
+//! state, which comes along with the batch, and says whether there are others at all.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,13 @@ use crate::fires::{FiresBy, Moment};
 #[serde(bound = "C: Contents")]
 pub struct Open<C> {
     pub slots: Vec<Slot<C>>,
+    /// Whether windows past their end may be kept.
+    pub past: bool,
 }
 
 impl<C> Default for Open<C> {
     fn default() -> Self {
-        Self { slots: Vec::new() }
+        Self { slots: Vec::new(), past: false }
     }
 }
 

@@ -80,8 +80,8 @@ impl<C: Contents> Windows<C> {
         if span.last() > self.moment.watermark {
             self.add_to_open(window, span, input);
         } else {
-            let key = (span.end, span.start);
-            let kept = self.past.get(&key);
+            let kept =
+                if self.keeps_past() { self.past.get(&(span.end, span.start)) } else { None };
             self.add_to_past(window, span, kept.is_none(), kept.flatten(), input);
         }
         true
@@ -117,6 +117,7 @@ impl<C: Contents> Windows<C> {
                 contents.discard(&mut self.beside);
             }
         }
+        self.clear_if_empty();
     }
 
     /// Adds to an open window, which may fire early by it.
@@ -155,7 +156,7 @@ impl<C: Contents> Windows<C> {
             contents.add(input, span, &mut self.beside);
         }
         fire(&mut self.fired, window, span, Timing::Late, &mut contents, &mut self.beside);
-        self.past.insert(&(span.end, span.start), &contents);
+        self.keep(span, &contents);
         if new {
             self.timers.push((FiresBy::EventTime, window.cleanup(span)));
         }
@@ -199,9 +200,9 @@ impl<C: Contents> Windows<C> {
     }
 
     /// The kept windows past their end that a session touches, in the order of time.
-    fn touching_past(&self, window: &Window, own: Span) -> Vec<(Span, Option<C>)> {
+    fn touching_past(&mut self, window: &Window, own: Span) -> Vec<(Span, Option<C>)> {
         // They end at one behind the watermark at the latest.
-        if window.allowed_lateness_ms == 0 || own.start > self.moment.watermark.saturating_add(1) {
+        if own.start > self.moment.watermark.saturating_add(1) || !self.keeps_past() {
             return Vec::new();
         }
         let kept = self.past.iter_after(&(own.start.saturating_sub(1), i64::MAX));
@@ -251,8 +252,7 @@ impl<C: Contents> Windows<C> {
         let ends = |slot: &Slot<C>| slot.span != Span::GLOBAL && slot.timer() == time;
         let early = |slot: &Slot<C>| slot.early.is_some_and(|early| early.event_time == Some(time));
         let due = |slot: &Slot<C>| ends(slot) || early(slot);
-        let any_due = self.open.get().is_some_and(|open| open.slots.iter().any(due));
-        if any_due {
+        if self.open.get().is_some_and(|open| open.slots.iter().any(due)) {
             let mut slots = std::mem::take(&mut self.open.get_or_default().slots);
             let mut at = 0;
             while let Some(slot) = slots.get_mut(at) {
@@ -275,15 +275,17 @@ impl<C: Contents> Windows<C> {
                 }
                 at += 1;
             }
-            if slots.is_empty() {
-                self.open.clear();
-            } else {
-                self.open.get_or_default().slots = slots;
-            }
+            self.open.get_or_default().slots = slots;
         }
-        // A timer of no open window: some may be kept by a UDF that allowed more lateness.
-        if window.allowed_lateness_ms > 0 || !any_due {
+        if self.keeps_past() {
             self.drop_past(window);
+        }
+        self.clear_if_empty();
+    }
+
+    fn clear_if_empty(&mut self) {
+        if self.open.get().is_some_and(|open| open.slots.is_empty() && !open.past) {
+            self.open.clear();
         }
     }
 
@@ -298,8 +300,20 @@ impl<C: Contents> Windows<C> {
             }
         } else if contents.is_some() || matches!(window.kind, Kind::Session { .. }) {
             // An empty session may still make two others one.
-            self.past.insert(&(span.end, span.start), &contents);
+            self.keep(span, &contents);
             self.timers.push((FiresBy::EventTime, cleanup));
+        }
+    }
+
+    fn keeps_past(&mut self) -> bool {
+        self.open.get().is_some_and(|open| open.past)
+    }
+
+    /// Keeps a window that is past its end.
+    fn keep(&mut self, span: Span, contents: &Option<C>) {
+        self.past.insert(&(span.end, span.start), contents);
+        if !self.keeps_past() {
+            self.open.get_or_default().past = true;
         }
     }
 
@@ -317,6 +331,7 @@ impl<C: Contents> Windows<C> {
                 contents.discard(&mut self.beside);
             }
         }
+        self.open.get_or_default().past = false;
     }
 
     /// The processing-time timer for `time`: windows fire early.

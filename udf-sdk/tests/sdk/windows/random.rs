@@ -137,4 +137,34 @@ proptest! {
         }).collect();
         prop_assert_eq!(found, expected);
     }
+
+    /// Windows of the layout before fire at their own ends, and nothing is left behind at the end.
+    #[test]
+    fn changes_of_the_layout(
+        before in layouts(),
+        after in layouts(),
+        bound in 0..30_i64,
+        batch in 1..64_usize,
+        steps in steps(),
+    ) {
+        let mut harness = Harness::<Lists>::with_config(config(&before))
+            .key_from("/key")
+            .event_time_from("/ts")
+            .with_bound(bound)
+            .batches_of(batch);
+        let mut now = 0;
+        let records: Vec<Record> = steps.iter().map(|(key, ahead, behind, n)| {
+            now += ahead;
+            tick(&format!("k{key}"), now - behind, *n).into()
+        }).collect();
+        let (first, second) = records.split_at(records.len() / 2);
+        prop_assert_eq!(harness.send_all(first.to_vec()), []);
+        let mut harness = harness.reconfigured(config(&after));
+        prop_assert_eq!(harness.send_all(second.to_vec()), []);
+        harness.end_of_input();
+        prop_assert_eq!(harness.pending_timers(), []);
+        for key in ["k0", "k1", "k2"] {
+            prop_assert_eq!(harness.stored_elements(key), 0, "of key {}", key);
+        }
+    }
 }
