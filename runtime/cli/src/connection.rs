@@ -12,7 +12,6 @@ use millstream_log::connect::{
 };
 
 use crate::cli::{App, Global};
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// How often a command that waits for something asks again.
@@ -78,7 +77,7 @@ impl Remote {
         };
         tokio::time::timeout(self.timeout, waiting).await.unwrap_or_else(|_| {
             let timeout = crate::output::units::duration(self.timeout);
-            Err(Failure::new(Exit::TimedOut, format!("{what} within {timeout}"))
+            Err(Failure::coded(errors::NOT_IN_TIME, format!("{what} within {timeout}"))
                 .help("it may still happen: look again, or repeat with a larger `--timeout`"))
         })
     }
@@ -88,7 +87,7 @@ impl Remote {
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
+            Failure::coded(errors::SYSTEM, "cannot start the asynchronous runtime").because(&error)
         })?;
     runtime.block_on(future)
 }
@@ -126,18 +125,19 @@ pub fn unconnected(error: &ConnectError) -> Failure {
     let message = error.to_string();
     let failure = match error {
         ConnectError::Context(ContextError::Missing { .. }) => {
-            Failure::new(Exit::NotFound, message)
+            Failure::coded(errors::CONTEXT_UNKNOWN, message)
                 .help("`nats context ls` lists contexts; `--server URL` needs none")
         }
-        ConnectError::CredsFormat { .. } => {
-            Failure::new(Exit::Invalid, message).help("name a `.creds` file as `nsc` writes it")
+        ConnectError::CredsFormat { .. } => Failure::coded(errors::SETTINGS, message)
+            .help("name a `.creds` file as `nsc` writes it"),
+        ConnectError::Context(_) | ConnectError::Url { .. } => {
+            Failure::coded(errors::SETTINGS, message)
+                .help("`--server nats://HOST:PORT` connects without a context")
         }
-        ConnectError::Context(_) | ConnectError::Url { .. } => Failure::new(Exit::Invalid, message)
-            .help("`--server nats://HOST:PORT` connects without a context"),
         ConnectError::File { path, source } => {
             return Failure::file("use", std::path::Path::new(path), source);
         }
-        ConnectError::Unauthorized { .. } => Failure::new(Exit::NotPermitted, message)
+        ConnectError::Unauthorized { .. } => Failure::coded(errors::NOT_PERMITTED, message)
             .help("name the right credentials with `--creds FILE` or a context of the nats CLI"),
         ConnectError::Refused { .. } | ConnectError::Tls { .. } => {
             Failure::coded(errors::NO_NATS, message)
@@ -146,7 +146,7 @@ pub fn unconnected(error: &ConnectError) -> Failure {
         ConnectError::NoJetStream { .. }
         | ConnectError::AccountWithoutJetStream { .. }
         | ConnectError::JetStream { .. } => Failure::coded(errors::STORAGE, message),
-        ConnectError::TooOld { .. } => Failure::new(Exit::Refused, message)
+        ConnectError::TooOld { .. } => Failure::coded(errors::SERVER_TOO_OLD, message)
             .help("upgrade nats-server; `millstream dev` brings the version it needs"),
     };
     match std::error::Error::source(error) {

@@ -20,10 +20,10 @@ pub struct Failure {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     /// The page that `millstream explain` shows.
-    pub code: Option<Code>,
+    pub code: Code,
     /// One fact, with the value and the limit.
     pub message: String,
     /// Where: `pipeline.yaml:12:5`, a field, a subject.
@@ -37,26 +37,27 @@ pub struct Report {
 }
 
 impl Failure {
-    /// A failure with one report: a message and nothing else.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        let report = Report { message: message.into(), ..Report::default() };
-        Failure { exit, reports: vec![report] }
-    }
-
-    /// A failure with a code of the catalogue, whose exit code follows.
+    /// A failure with one report: a code of the catalogue, from which the exit code follows, and a message.
     pub fn coded(code: Code, message: impl Into<String>) -> Self {
-        let mut failure = Failure::new(exit_of(code), message);
-        failure.reports[0].code = Some(code);
-        failure
+        let report = Report {
+            code,
+            message: message.into(),
+            place: None,
+            excerpt: None,
+            causes: Vec::new(),
+            help: None,
+        };
+        Failure { exit: exit_of(code), reports: vec![report] }
     }
 
     /// A file or folder that could not be used. `doing` fits "cannot {doing} PATH".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NotFound,
-            _ => Exit::Failure,
-        };
-        Failure::new(exit, format!("cannot {doing} {}", path.display())).because(error)
+        let mut failure =
+            Failure::coded(errors::FILE, format!("cannot {doing} {}", path.display()));
+        if error.kind() == io::ErrorKind::NotFound {
+            failure.exit = Exit::NotFound;
+        }
+        failure.because(error)
     }
 
     /// What the control library or the runtime refused. `text` is the manifest the places refer to.
@@ -122,14 +123,11 @@ impl Report {
         });
         // The page's general advice is better than none.
         let help = help.or_else(|| errors::entry(code).map(|entry| entry.fix.to_owned()));
-        Report { code: Some(code), message, place, excerpt, causes: Vec::new(), help }
+        Report { code, message, place, excerpt, causes: Vec::new(), help }
     }
 
     fn render(&self, paint: Paint) -> String {
-        let label = match self.code {
-            Some(code) => format!("error[{code}]"),
-            None => "error".to_owned(),
-        };
+        let label = format!("error[{}]", self.code);
         let mut text = format!("{}: {}", paint.apply(Style::Error, &label), self.message);
         let mut line = |label: &str, value: &str| {
             // Further lines of a value stand under its first.
@@ -149,9 +147,7 @@ impl Report {
         if let Some(help) = &self.help {
             line("help:", help);
         }
-        if let Some(code) = self.code {
-            line("more:", &format!("millstream explain {code}"));
-        }
+        line("more:", &format!("millstream explain {}", self.code));
         text
     }
 }
@@ -174,10 +170,22 @@ fn exit_of(code: Code) -> Exit {
         | errors::PIPELINE_UNKNOWN
         | errors::STAGE_UNKNOWN
         | errors::PARTITION_UNKNOWN
-        | errors::DEAD_LETTER_UNKNOWN => Exit::NotFound,
+        | errors::SINK_UNKNOWN
+        | errors::DEAD_LETTER_UNKNOWN
+        | errors::CONTEXT_UNKNOWN
+        | errors::NO_STREAM
+        | errors::CODE_UNKNOWN
+        | errors::NO_SDK => Exit::NotFound,
         errors::NO_NODE | errors::NO_NATS => Exit::Unreachable,
-        errors::NO_ANSWER => Exit::TimedOut,
-        errors::MODULE_TOO_LARGE => Exit::Invalid,
+        errors::NO_ANSWER | errors::NOT_IN_TIME => Exit::TimedOut,
+        errors::USAGE => Exit::Usage,
+        errors::NOT_PERMITTED => Exit::NotPermitted,
+        errors::MODULE_TOO_LARGE | errors::SETTINGS | errors::NOT_LOCAL => Exit::Invalid,
+        errors::FOLDER_IN_USE
+        | errors::SERVER_TOO_OLD
+        | errors::ADDRESS
+        | errors::FOLDER_EXISTS
+        | errors::NOT_CONFIRMED => Exit::Refused,
         Code(1000..1200) => Exit::Invalid,
         Code(1200..1314) => Exit::Refused,
         _ => Exit::Failure,

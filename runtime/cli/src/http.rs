@@ -3,7 +3,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/healthz` | 200 while the process serves |
-//! | `/readyz` | 200 when the runtime is connected and owns its account's pipelines, otherwise 503 with the reason |
+//! | `/readyz` | 200 when the runtime is connected, and all partitions of its pipelines run or are paused as wanted, or it stands by for another node; otherwise 503 with the reason |
 //! | `/metrics` | Prometheus text |
 
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
+use millstream_control::errors;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What the endpoint asks about the runtime.
 pub trait Vitals: Send + Sync + 'static {
     /// Why the runtime is not ready; none when it is.
-    fn unready(&self) -> Option<String>;
+    fn unready(&self) -> BoxFuture<'_, Option<String>>;
     /// All metrics as Prometheus text.
     fn metrics(&self) -> BoxFuture<'_, String>;
 }
@@ -42,7 +42,7 @@ impl Endpoint {
     /// Binds the address; port 0 takes a free one.
     pub async fn bind(address: SocketAddr) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(Exit::Refused, format!("cannot listen on http://{address}"))
+            Failure::coded(errors::ADDRESS, format!("cannot listen on http://{address}"))
                 .because(&error)
                 .help("choose another address with `--http ADDR:PORT`; port 0 takes a free one")
         };
@@ -76,7 +76,7 @@ fn router(vitals: Arc<dyn Vitals>) -> Router {
 }
 
 async fn ready(State(vitals): State<Arc<dyn Vitals>>) -> Response {
-    match vitals.unready() {
+    match vitals.unready().await {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
@@ -96,8 +96,8 @@ mod tests {
     struct Fixed(Option<String>);
 
     impl Vitals for Fixed {
-        fn unready(&self) -> Option<String> {
-            self.0.clone()
+        fn unready(&self) -> BoxFuture<'_, Option<String>> {
+            Box::pin(async { self.0.clone() })
         }
 
         fn metrics(&self) -> BoxFuture<'_, String> {

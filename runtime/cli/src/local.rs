@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::Args;
+use millstream_control::errors;
 use millstream_control::manifest::resolve;
 use millstream_core::ids::Incarnation;
 use millstream_engine::EngineError;
@@ -67,13 +68,14 @@ impl LocalArgs {
     /// temporary folder.
     pub fn run(self, data: Option<&Path>) -> Result<Exit, Failure> {
         // clap has seen to it that the three are there.
-        let missing = |name: &str| Failure::new(Exit::Usage, format!("`--local` needs `{name}`"));
+        let missing =
+            |name: &str| Failure::coded(errors::USAGE, format!("`--local` needs `{name}`"));
         let manifest = self.manifest.as_deref().ok_or_else(|| missing("--file"))?;
         let input = self.input.as_deref().ok_or_else(|| missing("--input"))?;
         let output = self.output.as_deref().ok_or_else(|| missing("--output"))?;
         if manifest == Path::new("-") && input == Path::new("-") {
-            return Err(Failure::new(
-                Exit::Usage,
+            return Err(Failure::coded(
+                errors::USAGE,
                 "the manifest and the input cannot both be standard input",
             ));
         }
@@ -100,8 +102,8 @@ impl LocalArgs {
 fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Failure> {
     let loaded = manifest::load(path)?;
     if let [stage, ..] = loaded.registry_stages()[..] {
-        return Err(Failure::new(
-            Exit::Invalid,
+        return Err(Failure::coded(
+            errors::NOT_LOCAL,
             format!("stage {stage} takes its module from the registry, and a local run has none"),
         )
         .at(loaded.document.at(&format!("stages.{stage}.module")).to_string())
@@ -191,10 +193,10 @@ fn failed(error: EngineError) -> Failure {
             std::process::exit(Exit::Ok.number().into())
         }
         EngineError::Pointer { .. } | EngineError::Sources(_) | EngineError::Start { .. } => {
-            Failure::new(Exit::Invalid, error.to_string())
+            Failure::coded(errors::NOT_LOCAL, error.to_string())
         }
-        EngineError::Halted { .. } => Failure::new(Exit::Failure, error.to_string())
+        EngineError::Halted { .. } => Failure::coded(errors::STOPPED_AT_RECORD, error.to_string())
             .help("`on-error: dead-letter` in the stage sets the record aside and goes on"),
-        _ => Failure::new(Exit::Failure, error.to_string()),
+        _ => Failure::coded(errors::LOCAL_RUN, error.to_string()),
     }
 }

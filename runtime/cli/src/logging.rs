@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 
 use clap::Args;
+use millstream_control::errors;
 use tracing_subscriber::EnvFilter;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Environment variable with the filter, as in `info,millstream_engine=debug`.
@@ -29,7 +29,7 @@ impl LogArgs {
     pub fn start(&self, default: &str) -> Result<(), Failure> {
         let wanted = self.log.as_deref().unwrap_or(default);
         let filter = EnvFilter::try_new(wanted).map_err(|error| {
-            Failure::new(Exit::Usage, format!("`{wanted}` is not a filter for the log"))
+            Failure::coded(errors::USAGE, format!("`{wanted}` is not a filter for the log"))
                 .because(&error)
                 .help("write a level (`info`), or levels per module: `info,millstream_log=debug`")
         })?;

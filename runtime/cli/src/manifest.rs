@@ -17,7 +17,6 @@ use millstream_sandbox::{Limits, Module, ModuleError, Sandbox};
 
 use crate::actor::actor;
 use crate::connection::Remote;
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// A manifest and where it came from.
@@ -40,7 +39,7 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
     };
     read.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => {
-            Failure::new(Exit::Invalid, format!("{} is not UTF-8", path.display()))
+            Failure::coded(errors::MANIFEST_UNREADABLE, format!("{} is not UTF-8", path.display()))
         }
         _ => Failure::file("read the manifest", path, &error),
     })?;
@@ -127,5 +126,5 @@ pub fn sandbox() -> Result<Sandbox, Failure> {
     // A cache that cannot be had (a read-only home) is no reason to fail.
     let cache = cache.filter(|folder| fs::create_dir_all(folder).is_ok());
     Sandbox::new(Limits::default(), cache.as_deref())
-        .map_err(|error| Failure::new(Exit::Failure, "the sandbox cannot start").because(&error))
+        .map_err(|error| Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error))
 }

@@ -9,13 +9,15 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use millstream_control::errors;
+use millstream_control::folder::DataFolder;
 use millstream_control::lease::LeaseOptions;
 use millstream_control::node::{Node, NodeOptions};
+use millstream_control::readiness::Readiness;
 use millstream_log::connect::Connection;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::http::{Endpoint, Vitals};
 use crate::manifest::sandbox;
@@ -52,12 +54,15 @@ pub struct Runtime {
     node: Node<EngineWorker>,
     endpoint: Endpoint,
     vitals: Arc<NodeVitals>,
+    // Nobody else uses the folder for as long as this one runs.
+    _folder: DataFolder,
 }
 
 /// What the HTTP endpoint sees of the runtime.
 struct NodeVitals {
     connection: Connection,
     worker: Arc<EngineWorker>,
+    readiness: Readiness<EngineWorker>,
 }
 
 impl Runtime {
@@ -68,6 +73,8 @@ impl Runtime {
         connection: Connection,
         data: &Path,
     ) -> Result<Self, Failure> {
+        let folder =
+            DataFolder::claim(data).map_err(|problem| Failure::problems(problem.into(), None))?;
         let endpoint = Endpoint::bind(args.http).await?;
         let sandbox = Arc::new(sandbox()?);
         let worker = Arc::new(
@@ -78,13 +85,14 @@ impl Runtime {
         let options = NodeOptions {
             replicas: usize::from(args.replicas),
             lease,
+            identity: folder.identity(),
             ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
         };
         let node = Node::open(options, connection.clone(), sandbox, Arc::clone(&worker))
             .await
             .map_err(|problem| Failure::problems(problem.into(), None))?;
-        let vitals = Arc::new(NodeVitals { connection, worker });
-        Ok(Runtime { node, endpoint, vitals })
+        let vitals = Arc::new(NodeVitals { connection, worker, readiness: node.readiness() });
+        Ok(Runtime { node, endpoint, vitals, _folder: folder })
     }
 
     /// Where the HTTP endpoint listens.
@@ -106,11 +114,14 @@ impl Runtime {
 }
 
 impl Vitals for NodeVitals {
-    fn unready(&self) -> Option<String> {
-        match self.connection.client().connection_state() {
-            async_nats::connection::State::Connected => None,
-            _ => Some("not connected to NATS".to_owned()),
+    fn unready(&self) -> BoxFuture<'_, Option<String>> {
+        async {
+            match self.connection.client().connection_state() {
+                async_nats::connection::State::Connected => self.readiness.unready().await,
+                _ => Some("it is not connected to NATS".to_owned()),
+            }
         }
+        .boxed()
     }
 
     fn metrics(&self) -> BoxFuture<'_, String> {
@@ -122,7 +133,7 @@ impl Vitals for NodeVitals {
 pub fn block_on_all<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-            Failure::new(Exit::Failure, "cannot start the asynchronous runtime").because(&error)
+            Failure::coded(errors::SYSTEM, "cannot start the asynchronous runtime").because(&error)
         })?;
     runtime.block_on(future)
 }
@@ -131,7 +142,7 @@ pub fn block_on_all<T>(future: impl Future<Output = Result<T, Failure>>) -> Resu
 pub fn stop_at_signals(stop: CancellationToken) -> Result<(), Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
-            Failure::new(Exit::Failure, "cannot listen for signals").because(&error)
+            Failure::coded(errors::SYSTEM, "cannot listen for signals").because(&error)
         })
     };
     let (mut interrupt, mut terminate) =

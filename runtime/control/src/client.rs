@@ -13,7 +13,7 @@ use crate::api::modules::{Push, Pushed};
 use crate::api::node::Info;
 use crate::api::pipelines::ManifestText;
 use crate::api::{Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
-use crate::errors;
+use crate::errors::{self, Code};
 use crate::manifest::{Document, ModuleRef};
 use crate::problem::{Problem, Problems};
 use crate::registry::{Stores, check_module_size};
@@ -126,7 +126,12 @@ impl Client {
         for (stage, bytes) in read_module_files(document, folder)? {
             let pushed = self.push(bytes, by, true).await.map_err(|problems| {
                 let place = document.at(&format!("stages.{stage}.module"));
-                Problems(problems.0.into_iter().map(|problem| problem.at(place.clone())).collect())
+                // Nobody finds out about a node or a store by looking at a line.
+                let placed = problems.0.into_iter().map(|problem| match problem.code {
+                    Code(1400..1500) => problem,
+                    _ => problem.at(place.clone()),
+                });
+                Problems(placed.collect())
             })?;
             files.insert(stage, pushed.module.digest);
         }

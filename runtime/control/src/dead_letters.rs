@@ -1,12 +1,14 @@
 //! Dead letters: listing, redriving, dropping. The engine writes them; see [`crate::api::dead_letters`] for
 //! the streams and headers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{self, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
+use futures::TryStreamExt;
 use millstream_log::connect::Connection;
 
 use crate::api::Data;
@@ -55,6 +57,25 @@ impl DeadLetters {
 
     async fn letters(&self) -> Result<Stream, Problem> {
         self.stream(DEAD_LETTER_STREAM, DEAD_LETTER_PREFIX).await
+    }
+
+    /// How many letters wait, by pipeline; of one pipeline or of all.
+    pub async fn waiting(&self, pipeline: Option<&str>) -> Result<BTreeMap<String, u64>, Problem> {
+        let failed = |error: &dyn std::fmt::Display| storage(DEAD_LETTER_STREAM, error);
+        let stream = self.letters().await?;
+        let mut subjects = stream
+            .info_with_subjects(filter(pipeline, None))
+            .await
+            .map_err(|error| failed(&error))?;
+        let mut waiting = BTreeMap::new();
+        while let Some((subject, count)) =
+            subjects.try_next().await.map_err(|error| failed(&error))?
+        {
+            let tokens = subject.strip_prefix(DEAD_LETTER_PREFIX).unwrap_or_default();
+            let pipeline = tokens.split('.').nth(1).unwrap_or_default().to_owned();
+            *waiting.entry(pipeline).or_default() += count as u64;
+        }
+        Ok(waiting)
     }
 
     /// Lists letters without their payloads, in the order of their sequences.

@@ -4,7 +4,8 @@
 //! stopped and wakes up cannot do harm, whatever this module believes.
 //!
 //! Clocks are never compared between nodes: a contender takes the lease when it has seen no change of it for
-//! the expiry, on its own monotonic clock.
+//! the expiry, on its own monotonic clock. One that is started again where the holder ran (same
+//! [`Contender::identity`]) need not wait: it takes the lease when it looks for the first time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub const OWNER_KEY: &str = "owner";
 pub struct Holder {
     /// Name of the node.
     pub node: String,
+    /// Number of the node's data folder, hexadecimal.
+    #[serde(default)]
+    pub identity: String,
     /// Random number of this start of the node, hexadecimal.
     pub incarnation: String,
     /// Counts refreshes, so that every one is a change that contenders see.
@@ -51,6 +55,17 @@ impl Default for LeaseOptions {
             look: Duration::from_secs(1),
         }
     }
+}
+
+/// Who contends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// Name of the node, for people.
+    pub node: String,
+    /// The same at every start on one data folder, which only one process at a time uses.
+    pub identity: Incarnation,
+    /// Random number of this start.
+    pub incarnation: Incarnation,
 }
 
 /// Whether this node is the owner.
@@ -89,6 +104,9 @@ pub struct Lease {
     options: LeaseOptions,
     ownership: watch::Sender<Ownership>,
     seen: Option<Seen>,
+    /// Whether it has not looked yet: only then may the holder be the process before this one. Later the same
+    /// identity means that somebody copied the folder, and both must not take the lease from each other for ever.
+    first: bool,
 }
 
 /// The lease as last seen, and since when it is so.
@@ -103,18 +121,18 @@ impl Lease {
     /// The task ends with its handle.
     pub fn start(
         bucket: Arc<dyn Kv>,
-        node: &str,
-        incarnation: Incarnation,
+        contender: &Contender,
         options: LeaseOptions,
         stop: CancellationToken,
     ) -> (LeaseHandle, AbortOnDropHandle<()>) {
         let (sender, receiver) = watch::channel(Ownership::Contending(None));
         let me = Holder {
-            node: node.to_owned(),
-            incarnation: format!("{:032x}", incarnation.0),
+            node: contender.node.clone(),
+            identity: format!("{:032x}", contender.identity.0),
+            incarnation: format!("{:032x}", contender.incarnation.0),
             refreshes: 0,
         };
-        let lease = Lease { bucket, me, options, ownership: sender, seen: None };
+        let lease = Lease { bucket, me, options, ownership: sender, seen: None, first: true };
         (LeaseHandle { ownership: receiver }, AbortOnDropHandle::new(tokio::spawn(lease.run(stop))))
     }
 
@@ -179,6 +197,7 @@ impl Lease {
                 return None;
             }
         };
+        let first = std::mem::replace(&mut self.first, false);
         let Some(entry) = entry else {
             return self.take(None).await;
         };
@@ -191,6 +210,10 @@ impl Lease {
         if holder.as_ref().is_some_and(|holder| holder.incarnation == self.me.incarnation) {
             // An answer of ours was lost.
             return Some(entry.revision);
+        }
+        if first && holder.as_ref().is_some_and(|holder| holder.identity == self.me.identity) {
+            tracing::info!(node = %self.me.node, "the holder was this node's former process");
+            return self.take(Some(entry.revision)).await;
         }
         if seen.since.elapsed() >= self.options.expiry {
             tracing::warn!(holder = ?holder.as_ref().map(|h| &h.node), "the lease did not change; taking it over");

@@ -9,6 +9,8 @@
 //! | [`service`] | answers the API |
 //! | [`reconcile`] | makes what runs equal to what is recorded |
 //! | [`lease`] | which node runs the pipelines |
+//! | [`folder`] | a node's data folder: its identity, and its lock |
+//! | [`readiness`] | whether a node does what it is there for |
 //! | [`registry`] | modules and pipelines on record |
 //! | [`dead_letters`] | listing, redriving and dropping dead letters |
 //! | [`worker`] | what is asked of the engine |
@@ -25,10 +27,12 @@ pub mod client;
 mod clock;
 pub mod dead_letters;
 pub mod errors;
+pub mod folder;
 pub mod lease;
 pub mod manifest;
 pub mod node;
 pub mod problem;
+pub mod readiness;
 pub mod reconcile;
 pub mod registry;
 pub mod service;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::ids::Incarnation;
 use millstream_log::connect::Connection;
 use millstream_sandbox::Sandbox;
 use tokio::time::Instant;
@@ -11,8 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
 use crate::dead_letters::DeadLetters;
-use crate::lease::{Lease, LeaseHandle, LeaseOptions, Ownership};
+use crate::lease::{Contender, Lease, LeaseHandle, LeaseOptions, Ownership};
 use crate::problem::Problem;
+use crate::readiness::Readiness;
 use crate::reconcile::{Backoff, Reconciler};
 use crate::registry::{Modules, Pipelines, Stores};
 use crate::service::{NodeFacts, Service};
@@ -26,6 +28,8 @@ const SERVICE_RETRY: Duration = Duration::from_secs(1);
 pub struct NodeOptions {
     /// Name of the node, for people; need not be unique.
     pub name: String,
+    /// Number of the node's data folder ([`crate::folder`]): a node that is started again is known by it.
+    pub identity: Incarnation,
     /// Replicas of the buckets and streams the node makes.
     pub replicas: usize,
     /// Largest module, bytes.
@@ -37,10 +41,11 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// Defaults under a name: one replica, modules up to 10 MiB.
+    /// Defaults under a name, as a node that never ran before: one replica, modules up to 10 MiB.
     pub fn named(name: &str) -> Self {
         NodeOptions {
             name: name.to_owned(),
+            identity: clock::random_incarnation(),
             replicas: 1,
             module_size_max: 10 << 20,
             lease: LeaseOptions::default(),
@@ -57,6 +62,7 @@ pub struct Node<W> {
     pipelines: Pipelines,
     dead_letters: DeadLetters,
     worker: Arc<W>,
+    readiness: Readiness<W>,
     stores: Stores,
 }
 
@@ -87,9 +93,15 @@ impl<W: Worker> Node<W> {
             modules: Arc::new(modules),
             pipelines,
             dead_letters,
+            readiness: Readiness::new(Arc::clone(&worker)),
             worker,
             stores,
         })
+    }
+
+    /// Whether the node does what it is there for, while it runs.
+    pub fn readiness(&self) -> Readiness<W> {
+        self.readiness.clone()
     }
 
     /// Contends for the lease and serves while it is held, until `stop`. Then stops all pipelines where they are (their
@@ -105,11 +117,15 @@ impl<W: Worker> Node<W> {
         let release = CancellationToken::new();
         let (mut lease, kept) = Lease::start(
             Arc::clone(&self.stores.leases),
-            &self.options.name,
-            incarnation,
+            &Contender {
+                node: self.options.name.clone(),
+                identity: self.options.identity,
+                incarnation,
+            },
             self.options.lease,
             release.clone(),
         );
+        self.readiness.contends(lease.clone());
         while !stop.is_cancelled() {
             tokio::select! {
                 held = lease.until(|ownership| *ownership == Ownership::Holding) => {
@@ -134,6 +150,7 @@ impl<W: Worker> Node<W> {
             self.pipelines.clone(),
             Arc::clone(&self.modules),
             Arc::clone(&self.worker),
+            self.readiness.assigned(),
             lease.clone(),
             self.options.backoff,
         );

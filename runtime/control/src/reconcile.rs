@@ -22,6 +22,7 @@ use crate::errors;
 use crate::lease::{LeaseHandle, Ownership};
 use crate::manifest::{Document, resolve};
 use crate::problem::{Problem, Problems};
+use crate::readiness::Assigned;
 use crate::registry::{Modules, PipelineRecord, Pipelines, Recorded};
 use crate::worker::{Worker, WorkerError};
 
@@ -66,6 +67,7 @@ pub struct Reconciler<W> {
     modules: Arc<Modules>,
     worker: Arc<W>,
     failures: Failures,
+    assigned: Assigned,
     lease: LeaseHandle,
     backoff: Backoff,
 }
@@ -77,6 +79,7 @@ impl<W> Clone for Reconciler<W> {
             modules: Arc::clone(&self.modules),
             worker: Arc::clone(&self.worker),
             failures: self.failures.clone(),
+            assigned: self.assigned.clone(),
             lease: self.lease.clone(),
             backoff: self.backoff,
         }
@@ -84,15 +87,18 @@ impl<W> Clone for Reconciler<W> {
 }
 
 impl<W: Worker> Reconciler<W> {
-    /// Over the registry and a worker. Nothing is started or changed while the lease is not held.
+    /// Over the registry and a worker. Nothing is started or changed while the lease is not held. `assigned` is told what
+    /// is wanted.
     pub fn new(
         pipelines: Pipelines,
         modules: Arc<Modules>,
         worker: Arc<W>,
+        assigned: Assigned,
         lease: LeaseHandle,
         backoff: Backoff,
     ) -> Self {
-        Reconciler { pipelines, modules, worker, failures: Failures::default(), lease, backoff }
+        let failures = Failures::default();
+        Reconciler { pipelines, modules, worker, failures, assigned, lease, backoff }
     }
 
     /// Why pipelines do not run.
@@ -106,6 +112,7 @@ impl<W: Worker> Reconciler<W> {
             reconciler: self,
             wanted: HashMap::new(),
             running: JoinSet::new(),
+            is_current: false,
             stop: stop.clone(),
         };
         let mut pause = tasks.reconciler.backoff.first;
@@ -123,6 +130,7 @@ impl<W: Worker> Reconciler<W> {
             }
             pause = (pause * 2).min(tasks.reconciler.backoff.most);
         }
+        tasks.reconciler.assigned.set(None);
         while tasks.running.join_next().await.is_some() {}
         tasks.wanted.into_keys().collect()
     }
@@ -246,7 +254,10 @@ impl<W: Worker> Reconciler<W> {
         running: &mut Option<Running>,
     ) -> Result<(), String> {
         let wanted = Running::of(record);
-        if running.as_ref() == Some(&wanted) && self.worker.status(&record.name).await.is_some() {
+        if running.as_ref() == Some(&wanted)
+            && let Some(status) = self.worker.status(&record.name).await
+            && status.phase != Phase::Failed
+        {
             return Ok(());
         }
         let spec = self.spec(record).await.map_err(|problems| problems.to_string())?;
@@ -325,6 +336,8 @@ struct Tasks<W> {
     reconciler: Reconciler<W>,
     wanted: HashMap<String, watch::Sender<Option<Recorded>>>,
     running: JoinSet<()>,
+    /// Whether all records have been read once.
+    is_current: bool,
     stop: CancellationToken,
 }
 
@@ -367,16 +380,34 @@ impl<W: Worker> Tasks<W> {
                     for name in gone {
                         self.want(name, None);
                     }
+                    self.is_current = true;
+                    self.tell_assigned();
                 }
             }
         }
         Err("it ended".to_owned())
     }
 
+    fn tell_assigned(&self) {
+        if !self.is_current {
+            return;
+        }
+        let desired = self.wanted.iter().filter_map(|(name, wanted)| {
+            Some((name.clone(), wanted.borrow().as_ref()?.record.desired))
+        });
+        self.reconciler.assigned.set(Some(desired.collect()));
+    }
+
     fn want(&mut self, name: String, recorded: Option<Recorded>) {
         if recorded.is_none() && !self.wanted.contains_key(&name) {
             return;
         }
+        self.assign(name, recorded);
+        self.tell_assigned();
+    }
+
+    /// Hands what is wanted to the pipeline's task, which is started if there is none.
+    fn assign(&mut self, name: String, recorded: Option<Recorded>) {
         if let Some(sender) = self.wanted.get(&name) {
             sender.send_replace(recorded);
             return;

@@ -6,6 +6,7 @@ use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 
 use crate::api::checkpoints::CheckpointInfo;
+use crate::api::logs::LogLine;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::PipelineStatus;
 
@@ -34,7 +35,7 @@ pub trait Worker: Send + Sync + 'static {
     /// Stops reading; keeps partitions, state and ownership.
     fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
-    /// Reads on after a pause; partitions that failed try again. A pipeline that reads already goes on.
+    /// Reads on after a pause. A pipeline that reads already goes on. One that failed tries again when it is applied.
     fn resume(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the pipeline and lets go of its resources; with `drain` first processes all that its sources held at
@@ -56,6 +57,9 @@ pub trait Worker: Send + Sync + 'static {
 
     /// How the pipeline is; none if it does not run here.
     fn status(&self, pipeline: &str) -> impl Future<Output = Option<PipelineStatus>> + Send;
+
+    /// The last `limit` log lines of the pipeline's guests here, or of one stage's, oldest first.
+    fn logs(&self, pipeline: &str, stage: Option<&str>, limit: usize) -> Vec<LogLine>;
 
     /// All states and timers of a key.
     fn state_get(

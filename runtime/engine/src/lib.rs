@@ -11,6 +11,7 @@ pub mod executor;
 pub mod input;
 mod instance;
 pub mod local;
+pub mod logs;
 mod metrics;
 mod router;
 pub mod spec;

@@ -61,12 +61,22 @@ pub struct PartitionStatus {
     /// Milliseconds since 1970 UTC; none before the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<i64>,
-    /// Records processed since the pipeline was created.
+    /// When this node opened the partition, milliseconds since 1970 UTC: at the pipeline's start here, a take-over or a
+    /// resume after a stop. The totals below count from then; they are not kept.
+    #[serde(default)]
+    pub since_ms: i64,
+    /// Records processed since then.
     pub records: u64,
     /// Outputs emitted since then.
     pub outputs: u64,
     /// Dead letters since then.
     pub dead_letters: u64,
+    /// Timers fired since then.
+    #[serde(default)]
+    pub timers: u64,
+    /// Calls of the UDF since then.
+    #[serde(default)]
+    pub calls: u64,
     /// Records per second, over the last seconds.
     pub records_per_second: f64,
     /// Outputs per second, over the last seconds.
@@ -101,6 +111,7 @@ pub struct CheckpointStatus {
     /// Bytes it refers to.
     pub size: u64,
 }
+
 /// A stored checkpoint of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointInfo {
@@ -124,7 +135,7 @@ pub struct CheckpointInfo {
 pub struct CheckpointFile {
     /// Its name in the database.
     pub name: String,
-    /// SHA-256 of its content, hexadecimal: its name in the store.
+    /// SHA-256 of its content, hexadecimal; a table (`.sst`) is stored under it.
     pub hash: String,
     /// Bytes.
     pub size: u64,

@@ -26,6 +26,8 @@ pub(crate) mod code {
     pub const STREAM_NOT_FOUND: u64 = 10059;
     /// "no message found".
     pub const NO_MESSAGE_FOUND: u64 = 10037;
+    /// "sequence N not found".
+    pub const SEQUENCE_NOT_FOUND: u64 = 10043;
     /// "wrong last sequence: N".
     pub const WRONG_LAST_SEQUENCE: u64 = 10071;
     /// "expected last sequence per subject temporarily unavailable".

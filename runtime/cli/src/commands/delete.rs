@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use clap::Args;
 use millstream_control::api::pipelines::Delete as Request;
+use millstream_control::errors;
 
 use super::lifecycle::{print, wait_until_gone};
 use crate::actor::actor;
@@ -49,8 +50,8 @@ impl Delete {
 /// What is deleted cannot be had back, so its name is typed once more.
 fn confirm(name: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Exit::Usage,
+        return Err(Failure::coded(
+            errors::USAGE,
             format!("deleting {name} is final, and there is no terminal to ask on"),
         )
         .help("add `--yes`"));
@@ -59,12 +60,14 @@ fn confirm(name: &str) -> Result<(), Failure> {
         "This removes pipeline {name} with its log, state and checkpoints. Type its name to go on:"
     ));
     let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Failure::new(Exit::Failure, "cannot read the answer").because(&error))?;
+    io::stdin().lock().read_line(&mut line).map_err(|error| {
+        Failure::coded(errors::SYSTEM, "cannot read the answer").because(&error)
+    })?;
     match line.trim() == name {
         true => Ok(()),
-        false => Err(Failure::new(Exit::Refused, "not the pipeline's name: nothing was deleted")),
+        false => Err(Failure::coded(
+            errors::NOT_CONFIRMED,
+            "not the pipeline's name: nothing was deleted",
+        )),
     }
 }

@@ -61,6 +61,9 @@ fn pairs(info: &PipelineInfo) -> Vec<(String, Cell)> {
             Cell::text(format!("{} by {}", units::time(info.changed_at_ms), info.by)),
         ),
     ];
+    if let Some(waiting) = info.dead_letters {
+        pairs.push(("dead letters".to_owned(), Cell::text(units::count(waiting))));
+    }
     for (stage, digest) in &info.modules {
         pairs.push((format!("module of {stage}"), Cell::text(format!("sha256:{digest}"))));
     }
@@ -103,6 +106,7 @@ impl Listed for Line<'_> {
         "RECORDS",
         "OUTPUTS",
         "DEAD",
+        "SINCE",
         "RECORDS/S",
         "LAG",
         "WATERMARK",
@@ -143,6 +147,7 @@ impl Listed for Line<'_> {
             Cell::number(units::count(p.records)),
             Cell::number(units::count(p.outputs)),
             Cell::number(units::count(p.dead_letters)),
+            Cell::text(units::time(p.since_ms)),
             Cell::number(format!("{:.0}", p.records_per_second)),
             Cell::number(units::count(p.positions.iter().map(|at| at.lag).sum())),
             Cell::optional(p.watermark.map(units::time)),

@@ -7,6 +7,7 @@ use clap::Args;
 use millstream_control::api::node::Info;
 use millstream_control::api::pipelines::Apply;
 use millstream_control::api::status::Phase;
+use millstream_control::errors;
 use millstream_control::lease::LeaseOptions;
 use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerError, ServerOptions};
@@ -82,8 +83,6 @@ impl Dev {
         let mut server = self.start_server(&folder.join("nats")).await?;
         let connection = server.connect().await.map_err(|error| unconnected(&error))?;
         let state = folder.join("state");
-        std::fs::create_dir_all(&state).map_err(|error| Failure::file("make", &state, &error))?;
-
         let runtime = Runtime::open(&self.runtime, LEASE, connection.clone(), &state).await?;
         let http = runtime.http();
         let running = tokio::spawn(runtime.run(stop.clone()));
@@ -101,7 +100,7 @@ impl Dev {
         server.stop().await;
         set_up?;
         ran.map_err(|error| {
-            Failure::new(Exit::Failure, "the runtime ended unexpectedly").because(&error)
+            Failure::coded(errors::SYSTEM, "the runtime ended unexpectedly").because(&error)
         })
     }
 
@@ -112,8 +111,11 @@ impl Dev {
             ..ServerOptions::default()
         };
         NatsServer::start(options).await.map_err(|error| {
-            let failure = Failure::new(Exit::Failure, "the private nats-server does not start")
-                .because(&error);
+            let failure = Failure::coded(
+                errors::SERVER_NOT_STARTED,
+                "the private nats-server does not start",
+            )
+            .because(&error);
             match error {
                 ServerError::NotReady { .. } => failure.help(format!(
                     "if port {} is taken, choose another one with `--port`; 0 takes a free one",

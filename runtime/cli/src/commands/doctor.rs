@@ -45,7 +45,8 @@ async fn connected(app: &App) -> Result<Vec<Finding>, Failure> {
     let remote = match Remote::connect(app).await {
         Ok(remote) => remote.with_timeout(app.global.timeout.min(gather::RUNTIME_TIMEOUT)),
         Err(failure) => {
-            let report = failure.reports.into_iter().next().unwrap_or_default();
+            // A failure has at least one report.
+            let Some(report) = failure.reports.into_iter().next() else { return Ok(Vec::new()) };
             let advice =
                 report.help.unwrap_or_else(|| "check the address and the credentials".to_owned());
             return Ok(vec![Finding::fail("connection", report.message, advice)]);

@@ -33,7 +33,7 @@ impl Explain {
             return Ok(Exit::Ok);
         };
         let entry = text.parse().ok().and_then(errors::entry).ok_or_else(|| {
-            Failure::new(Exit::NotFound, format!("there is no code `{text}`"))
+            Failure::coded(errors::CODE_UNKNOWN, format!("there is no code `{text}`"))
                 .help("`millstream explain` lists all codes")
         })?;
         let explained = Explained::from(entry);

@@ -13,9 +13,13 @@ use crate::output::{Cell, Listed, Tone, units};
 
 /// List pipelines or modules
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Get {
     #[command(subcommand)]
     what: Option<What>,
+
+    /// Only these pipelines
+    names: Vec<String>,
 }
 
 /// What can be listed.
@@ -37,7 +41,7 @@ impl Get {
     pub fn run(self, app: &App) -> Result<Exit, Failure> {
         block_on(async {
             let remote = Remote::connect(app).await?;
-            match self.what.unwrap_or(What::Pipelines { names: Vec::new() }) {
+            match self.what.unwrap_or(What::Pipelines { names: self.names }) {
                 What::Pipelines { names } if names.is_empty() => {
                     let listing = remote.call(&pipelines::List {}).await?;
                     app.out.list(
@@ -90,10 +94,16 @@ fn sum<T: std::iter::Sum>(
     status.stages.iter().flat_map(|stage| &stage.partitions).map(number).sum()
 }
 
+/// Since when all totals count, milliseconds since 1970 UTC: the last time that the node opened a partition.
+fn since(status: &PipelineStatus) -> Option<i64> {
+    status.stages.iter().flat_map(|stage| &stage.partitions).map(|p| p.since_ms).max()
+}
+
 impl Listed for PipelineInfo {
     const COLUMNS: &'static [&'static str] =
         &["NAME", "PHASE", "STAGES", "PARTITIONS", "RECORDS/S", "LAG", "DEAD LETTERS", "CHANGED"];
-    const WIDE: &'static [&'static str] = &["RECORDS", "OUTPUTS", "REVISION", "BY", "REASON"];
+    const WIDE: &'static [&'static str] =
+        &["RECORDS", "OUTPUTS", "SINCE", "REVISION", "BY", "REASON"];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -104,8 +114,12 @@ impl Listed for PipelineInfo {
         let status = self.status.as_ref().unwrap_or(&none);
         let partitions: usize = status.stages.iter().map(|stage| stage.partitions.len()).sum();
         let lag = sum(status, |p| p.positions.iter().map(|position| position.lag).sum::<u64>());
-        let dead = sum(status, |p| p.dead_letters);
-        let tone = if dead > 0 { Tone::Warn } else { Tone::Plain };
+        let tone = if self.dead_letters.is_some_and(|waiting| waiting > 0) {
+            Tone::Warn
+        } else {
+            Tone::Plain
+        };
+        let dead = self.dead_letters.map_or_else(|| "?".to_owned(), units::count);
         vec![
             Cell::text(&self.name),
             phase(self),
@@ -114,10 +128,11 @@ impl Listed for PipelineInfo {
             // An empty sum of floats is -0.
             Cell::number(format!("{:.0}", sum(status, |p| p.records_per_second) + 0.0)),
             Cell::number(units::count(lag)),
-            Cell::toned_number(units::count(dead), tone),
+            Cell::toned_number(dead, tone),
             Cell::text(units::time(self.changed_at_ms)),
             Cell::number(units::count(sum(status, |p| p.records))),
             Cell::number(units::count(sum(status, |p| p.outputs))),
+            Cell::optional(since(status).map(units::time)),
             Cell::number(self.revision.to_string()),
             Cell::text(&self.by),
             Cell::optional(status.reason.as_deref()),

@@ -2,6 +2,7 @@
 
 use millstream_control::api::pipelines::{Get, List, PipelineInfo};
 use millstream_control::api::status::Phase;
+use millstream_control::errors;
 
 use crate::cli::App;
 use crate::connection::Remote;
@@ -25,8 +26,11 @@ pub async fn wait_for_phase(
         };
         if status.phase == Phase::Failed && phase != Phase::Failed {
             let reason = status.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-            return Err(Failure::new(Exit::Failure, format!("pipeline {name} failed: {reason}"))
-                .help(format!("`millstream describe {name}` shows each partition")));
+            return Err(Failure::coded(
+                errors::PIPELINE_FAILED,
+                format!("pipeline {name} failed: {reason}"),
+            )
+            .help(format!("`millstream describe {name}` shows each partition")));
         }
         Ok((status.phase == phase).then_some(info))
     });

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use millstream_control::errors;
 
 use crate::cli::App;
 use crate::exit::Exit;
@@ -60,10 +61,11 @@ impl New {
             Template::Keyed => KEYED,
         };
         fs::create_dir(folder).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Failure::new(Exit::Refused, format!("{} exists already", folder.display()))
-                    .help("choose another name, or remove it first: nothing is overwritten")
-            }
+            std::io::ErrorKind::AlreadyExists => Failure::coded(
+                errors::FOLDER_EXISTS,
+                format!("{} exists already", folder.display()),
+            )
+            .help("choose another name, or remove it first: nothing is overwritten"),
             _ => Failure::file("create", folder, &error),
         })?;
         for (name, text) in files {
@@ -90,7 +92,7 @@ impl New {
 /// The SDK's folder, made absolute: a project may be moved, the SDK is not.
 fn sdk(given: Option<&Path>) -> Result<String, Failure> {
     let missing = |what: String| {
-        Failure::new(Exit::NotFound, what).help(
+        Failure::coded(errors::NO_SDK, what).help(
             "the SDK is not published as a crate: get the Millstream sources and name their folder `udf-sdk`\n\
              with `--sdk FOLDER`",
         )
@@ -130,7 +132,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
     match fits {
         true => Ok(()),
         false => {
-            Err(Failure::new(Exit::Usage, format!("`{name}` cannot be the name of a project"))
+            Err(Failure::coded(errors::USAGE, format!("`{name}` cannot be the name of a project"))
                 .help(format!(
                     "use a-z, 0-9 and dashes, a letter first, at most {NAME_LENGTH_MAX} characters"
                 )))

@@ -91,8 +91,8 @@ impl Publish {
     fn refused(&self, error: &async_nats::jetstream::context::PublishError) -> Failure {
         use async_nats::jetstream::context::PublishErrorKind as Kind;
         match error.kind() {
-            Kind::StreamNotFound => Failure::new(
-                Exit::NotFound,
+            Kind::StreamNotFound => Failure::coded(
+                errors::NO_STREAM,
                 format!("no stream captures subject {}", self.subject),
             )
             .help(format!(
@@ -101,7 +101,7 @@ impl Publish {
                 self.subject
             )),
             Kind::TimedOut => {
-                Failure::new(Exit::TimedOut, "the stream does not acknowledge").because(error)
+                Failure::coded(errors::NO_ANSWER, "the stream does not acknowledge").because(error)
             }
             _ => Failure::coded(errors::STORAGE, "the stream refused a record").because(error),
         }

@@ -45,7 +45,6 @@ impl Run {
             .tempdir()
             .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
         let data = self.data.as_deref().unwrap_or(temporary.path());
-        std::fs::create_dir_all(data).map_err(|error| Failure::file("make", data, &error))?;
         block_on_all(self.serve(app, data))?;
         Ok(Exit::Ok)
     }

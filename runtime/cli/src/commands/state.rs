@@ -5,6 +5,7 @@ use std::io::Write as _;
 use clap::{Args, Subcommand};
 use millstream_control::api::Data;
 use millstream_control::api::state::{Content, Get, KEYS_MAX, KeyState, List};
+use millstream_control::errors;
 use serde::Serialize;
 
 use crate::cli::App;
@@ -133,7 +134,7 @@ fn pairs(state: &KeyState) -> Vec<(String, Cell)> {
 fn unhex(text: &str) -> Result<Data, Failure> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode(digits).map(Data).map_err(|error| {
-        Failure::new(Exit::Usage, format!("`{text}` is no key in hexadecimal digits"))
+        Failure::coded(errors::USAGE, format!("`{text}` is no key in hexadecimal digits"))
             .because(&error)
             .help("`millstream state ls` prints keys that are not text as 0x and their digits")
     })

@@ -87,8 +87,8 @@ impl Tail {
     ) -> Result<Vec<(&'a String, &'a String)>, Failure> {
         let known = || subjects.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         if subjects.is_empty() {
-            return Err(Failure::new(
-                Exit::NotFound,
+            return Err(Failure::coded(
+                errors::SINK_UNKNOWN,
                 format!("pipeline {} has no sinks", self.name),
             ));
         }
@@ -97,8 +97,11 @@ impl Tail {
         }
         let find = |sink: &String| {
             subjects.get_key_value(sink).ok_or_else(|| {
-                Failure::new(Exit::NotFound, format!("pipeline {} has no sink `{sink}`", self.name))
-                    .help(format!("its sinks are: {}", known()))
+                Failure::coded(
+                    errors::SINK_UNKNOWN,
+                    format!("pipeline {} has no sink `{sink}`", self.name),
+                )
+                .help(format!("its sinks are: {}", known()))
             })
         };
         self.sink.iter().map(find).collect()
@@ -108,8 +111,8 @@ impl Tail {
         let subject = subject.replace("{key}", "*");
         let jetstream = remote.connection().jetstream();
         let stream = jetstream.stream_by_subject(&subject).await.map_err(|error| {
-            Failure::new(
-                Exit::NotFound,
+            Failure::coded(
+                errors::NO_STREAM,
                 format!("no stream captures subject {subject} of sink {sink}"),
             )
             .because(&error)
@@ -142,7 +145,7 @@ impl Tail {
 
 fn print(app: &App, sink: &str, message: &Message) -> Result<(), Failure> {
     let info = message.info().map_err(|error| {
-        Failure::new(Exit::Failure, "a delivered message lacks its position")
+        Failure::coded(errors::BAD_RESPONSE, "a delivered message lacks its position")
             .because(error.as_ref())
     })?;
     let time_ms =

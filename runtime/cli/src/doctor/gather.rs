@@ -9,12 +9,12 @@ use futures::TryStreamExt;
 use millstream_control::api::node;
 use millstream_control::api::pipelines::{Describe, List};
 use millstream_control::api::status::Phase;
+use millstream_control::errors;
 use millstream_control::manifest::Manifest;
 use millstream_log::connect::Connection;
 
 use super::facts::{DiskFacts, EndFacts, Retention, RuntimeFacts, ServerFacts, StreamFacts, Usage};
 use crate::connection::Remote;
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What every log stream's name begins with.
@@ -24,7 +24,8 @@ const LOG_PREFIX: &str = "MILLSTREAM_LOG_";
 pub async fn server(connection: &Connection) -> Result<ServerFacts, Failure> {
     let info = connection.client().server_info();
     let account = connection.jetstream().query_account().await.map_err(|error| {
-        Failure::new(Exit::Failure, "JetStream does not tell the account's limits").because(&error)
+        Failure::coded(errors::STORAGE, "JetStream does not tell the account's limits")
+            .because(&error)
     })?;
     let Account { memory, storage, streams, consumers, limits, .. } = account;
     let limit = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
@@ -45,7 +46,7 @@ pub async fn streams(connection: &Connection) -> Result<Vec<StreamFacts>, Failur
     let listed: Result<Vec<Info>, _> = connection.jetstream().streams().try_collect().await;
     let mut streams: Vec<_> = listed
         .map_err(|error| {
-            Failure::new(Exit::Failure, "JetStream does not list the account's streams")
+            Failure::coded(errors::STORAGE, "JetStream does not list the account's streams")
                 .because(&error)
         })?
         .iter()

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
+use millstream_control::errors;
 use serde::Serialize;
 
 use super::style::Paint;
@@ -143,13 +144,13 @@ fn json<T: Serialize>(item: &T, pretty: bool) -> Result<String, Failure> {
         false => serde_json::to_string(item),
     };
     text.map_err(|error| {
-        Failure::new(Exit::Failure, "the answer cannot be written as JSON").because(&error)
+        Failure::coded(errors::OUTPUT, "the answer cannot be written as JSON").because(&error)
     })
 }
 
 fn yaml<T: Serialize>(item: &T) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(item).map_err(|error| {
-        Failure::new(Exit::Failure, "the answer cannot be written as YAML").because(&error)
+        Failure::coded(errors::OUTPUT, "the answer cannot be written as YAML").because(&error)
     })?;
     Ok(text.trim_end().to_owned())
 }
@@ -159,5 +160,5 @@ fn closed(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(Exit::Ok.number().into());
     }
-    Failure::new(Exit::Failure, "cannot write to stdout").because(error)
+    Failure::coded(errors::OUTPUT, "cannot write to stdout").because(error)
 }

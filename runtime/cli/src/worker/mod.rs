@@ -7,8 +7,10 @@ use std::path::Path;
 
 use millstream_control::api::Data;
 use millstream_control::api::checkpoints::CheckpointInfo;
+use millstream_control::api::logs::LogLine;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
+use millstream_control::errors;
 use millstream_control::worker::{Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
@@ -16,7 +18,6 @@ use millstream_engine::worker::Worker as Engine;
 use millstream_log::connect::Connection;
 use millstream_state::{Budgets, Shared};
 
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// The pipelines that run in this process.
@@ -33,7 +34,7 @@ impl EngineWorker {
     ) -> Result<Self, Failure> {
         let shared = Shared::new(Budgets::default());
         let engine = Engine::start(connection, data, shared, replicas).await.map_err(|reason| {
-            Failure::new(Exit::Failure, format!("the engine cannot start: {reason}"))
+            Failure::coded(errors::STORAGE, format!("the engine cannot start: {reason}"))
                 .help("`millstream doctor` checks JetStream")
         })?;
         Ok(EngineWorker { engine })
@@ -95,19 +96,20 @@ impl Worker for EngineWorker {
         self.engine.status(pipeline).await
     }
 
+    fn logs(&self, pipeline: &str, stage: Option<&str>, limit: usize) -> Vec<LogLine> {
+        self.engine.logs(pipeline, stage, limit)
+    }
+
     async fn state_get(
         &self,
         pipeline: &str,
         stage: &str,
         key: &[u8],
     ) -> Result<KeyState, WorkerError> {
-        let found = self.engine.state_of(pipeline, stage, key, ELEMENTS_MAX).await;
-        let (partition, states) = match found {
-            Ok(found) => found,
-            Err(reason) => return Err(self.failed(pipeline, reason).await),
-        };
-        let states = states.into_iter().map(translate::state).collect();
-        Ok(KeyState { key: Data(key.to_vec()), partition, states, timers: Vec::new() })
+        match self.engine.state_of(pipeline, stage, key, ELEMENTS_MAX).await {
+            Ok(found) => Ok(translate::key(key, found)),
+            Err(reason) => Err(self.failed(pipeline, reason).await),
+        }
     }
 
     async fn state_keys(

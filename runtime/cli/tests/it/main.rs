@@ -6,13 +6,18 @@
 //! - `new`: a project from the template.
 //! - `tutorial`: runs docs/tutorial.md.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
+//! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
+//! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples.
 
 mod dev;
+mod inside;
 mod local;
 mod manifests;
 mod millstream;
 mod new;
+mod run;
+mod served;
 mod tutorial;
 mod unreachable;
 mod usage;

@@ -11,6 +11,7 @@
 pub mod checkpoints;
 pub mod data;
 pub mod dead_letters;
+pub mod logs;
 pub mod modules;
 pub mod node;
 pub mod pipelines;

@@ -136,6 +136,9 @@ pub struct PipelineInfo {
     /// Who changed it last.
     #[serde(default)]
     pub by: String,
+    /// Dead letters that wait to be redriven or dropped; none if they cannot be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<u64>,
     /// What the node that owns it says; none until it has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<PipelineStatus>,

@@ -8,8 +8,10 @@
 //! | 12xx | a change that a running pipeline cannot take |
 //! | 13xx | the registry, pipelines, dead letters |
 //! | 14xx | reaching a node, storage |
+//! | 15xx | the command line, and the machine it runs on |
 
 mod change;
+mod command;
 mod manifest;
 mod node;
 mod page;
@@ -86,6 +88,7 @@ macro_rules! catalogue {
 use catalogue;
 
 pub use change::*;
+pub use command::*;
 pub use manifest::*;
 pub use node::*;
 pub use reference::*;
@@ -93,8 +96,15 @@ pub use registry::*;
 
 /// All entries in the order of their codes.
 pub fn entries() -> Vec<Entry> {
-    [manifest::ENTRIES, reference::ENTRIES, change::ENTRIES, registry::ENTRIES, node::ENTRIES]
-        .concat()
+    [
+        manifest::ENTRIES,
+        reference::ENTRIES,
+        change::ENTRIES,
+        registry::ENTRIES,
+        node::ENTRIES,
+        command::ENTRIES,
+    ]
+    .concat()
 }
 
 /// The entry of a code.

@@ -25,4 +25,10 @@ super::catalogue! {
     DAMAGED_RECORD = 1408, "a stored entry cannot be read",
         "An entry of a key-value bucket is not what this version writes: it was edited by hand, or a newer version wrote it.",
         "Update the runtime, or repair the entry that the message names with `nats kv`.";
+    FOLDER_IN_USE = 1409, "the data folder is in use",
+        "Another process of this machine runs on the same data folder. A folder belongs to one node, whose state and identity it holds.",
+        "End that process, or name another folder with `--data`.";
+    FOLDER_UNUSABLE = 1410, "the data folder cannot be used",
+        "The folder for keyed state cannot be made, read or written.",
+        "Name a folder that this user may write with `--data`.";
 }

@@ -43,6 +43,12 @@ super::catalogue! {
     PARTITION_UNKNOWN = 1317, "no such partition",
         "The stage has fewer partitions.",
         "Partitions are counted from 0.";
+    PIPELINE_FAILED = 1318, "the pipeline failed",
+        "It cannot go on by itself: a record failed in a stage that says `on-error: stop`, a source lost records, or the node met something that a person must decide.",
+        "`millstream describe NAME` shows each partition. `millstream resume NAME` tries again once the cause is gone.";
+    SINK_UNKNOWN = 1319, "no such sink",
+        "The pipeline's manifest has no sink of this name, or none at all.",
+        "Name one of the sinks listed in the message.";
     DEAD_LETTER_UNKNOWN = 1320, "no such dead letter",
         "The stream of dead letters holds nothing at this sequence. It may have been redriven or dropped.",
         "`millstream dlq ls` lists what there is.";

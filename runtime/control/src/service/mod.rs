@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod dead_letters;
+mod logs;
 mod modules;
 mod pipelines;
 mod state;
@@ -113,6 +114,7 @@ impl<W: Worker> Service<W> {
         offer.endpoint::<api::pipelines::Resume>().await?;
         offer.endpoint::<api::pipelines::Stop>().await?;
         offer.endpoint::<api::pipelines::Lag>().await?;
+        offer.endpoint::<api::logs::Last>().await?;
         offer.endpoint::<api::state::Get>().await?;
         offer.endpoint::<api::state::List>().await?;
         offer.endpoint::<api::checkpoints::Now>().await?;

@@ -251,9 +251,27 @@ impl<W: Worker> Service<W> {
     }
 
     async fn pipeline_info(&self, record: PipelineRecord) -> PipelineInfo {
+        let waiting = self.waiting_letters(Some(&record.name)).await;
+        self.described(record, waiting.as_ref()).await
+    }
+
+    /// Dead letters by pipeline. That they cannot be counted keeps nobody from seeing how pipelines are.
+    async fn waiting_letters(&self, pipeline: Option<&str>) -> Option<BTreeMap<String, u64>> {
+        let waiting = self.dead_letters.waiting(pipeline).await;
+        waiting
+            .inspect_err(|problem| tracing::warn!(%problem, "dead letters cannot be counted"))
+            .ok()
+    }
+
+    async fn described(
+        &self,
+        record: PipelineRecord,
+        waiting: Option<&BTreeMap<String, u64>>,
+    ) -> PipelineInfo {
         let status = status_of(&*self.worker, &self.failures, &record).await;
         PipelineInfo {
             status: Some(status),
+            dead_letters: waiting.map(|waiting| waiting.get(&record.name).copied().unwrap_or(0)),
             incarnation: format!("{:032x}", record.incarnation),
             name: record.name,
             desired: record.desired,
@@ -291,9 +309,10 @@ fn module_changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>
 
 impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, _: List) -> Result<Listing, Problems> {
+        let waiting = self.waiting_letters(None).await;
         let mut pipelines = Vec::new();
         for recorded in self.pipelines.list().await? {
-            pipelines.push(self.pipeline_info(recorded.record).await);
+            pipelines.push(self.described(recorded.record, waiting.as_ref()).await);
         }
         Ok(Listing { pipelines })
     }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use millstream_control::api::Data;
 use millstream_control::api::checkpoints::{CheckpointFile, CheckpointInfo};
+use millstream_control::api::logs::LogLine;
 use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
 use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
@@ -94,7 +95,6 @@ impl RecordingWorker {
         let mut running = self.running.lock().unwrap();
         let pipeline = running.get_mut(pipeline).ok_or(WorkerError::NotRunning)?;
         pipeline.paused = paused;
-        pipeline.failed = None;
         Ok(())
     }
 
@@ -186,6 +186,17 @@ impl Worker for RecordingWorker {
                 .collect(),
         });
         Some(PipelineStatus { phase, reason, stages: stages.collect() })
+    }
+
+    fn logs(&self, pipeline: &str, stage: Option<&str>, limit: usize) -> Vec<LogLine> {
+        let lines = (0..3).map(|number| LogLine {
+            number,
+            at_ms: 1,
+            stage: stage.unwrap_or("work").to_owned(),
+            level: "info".into(),
+            message: format!("{pipeline} {number}"),
+        });
+        lines.skip(3usize.saturating_sub(limit)).collect()
     }
 
     async fn state_get(

@@ -10,6 +10,7 @@
 mod batch;
 mod call;
 mod effects;
+mod inspect;
 mod view;
 
 use std::collections::VecDeque;

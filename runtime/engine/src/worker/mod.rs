@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod egress;
+mod observer;
 mod operator;
 mod partition;
 mod pipeline;
@@ -24,11 +25,12 @@ use millstream_log::Name;
 use millstream_log::blobs::{Blobs, JetStreamBlobs, UrlBlobs};
 use millstream_log::commit_log::JetStreamLog;
 use millstream_log::connect::Connection;
-use millstream_sandbox::{GuestObserver, LogLevel};
 use millstream_state::{Inspected, Shared};
 use tokio::sync::Mutex;
 
+use self::observer::Guests;
 use self::pipeline::{Pipeline, pipeline_dir};
+use crate::logs::LogLine;
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointInfo, PipelineStatus};
 
@@ -42,6 +44,7 @@ pub struct Context {
     shared: Arc<Shared>,
     blobs: Arc<dyn Blobs>,
     replicas: usize,
+    guests: Guests,
 }
 
 impl Context {
@@ -65,48 +68,17 @@ impl Context {
         let number = rand::random();
         number
     }
-
-    /// Where what the guests of a stage say goes: subject `millstream.logs.PIPELINE`, and the process's own log.
-    fn observer(&self, pipeline: &str, stage: &str) -> Box<dyn GuestObserver> {
-        Box::new(StageLog {
-            client: self.connection.client().clone(),
-            pipeline: pipeline.to_owned(),
-            stage: stage.to_owned(),
-        })
-    }
 }
 
-/// Sends a guest's log lines to whoever listens. A line that nobody hears is gone.
-struct StageLog {
-    client: async_nats::Client,
-    pipeline: String,
-    stage: String,
-}
-
-impl GuestObserver for StageLog {
-    fn log(&mut self, level: LogLevel, message: &str) {
-        let level = format!("{level:?}").to_lowercase();
-        let line = serde_json::json!({ "stage": self.stage, "level": level, "message": message, "at_ms": crate::clock::now_ms() });
-        let (client, subject) = (self.client.clone(), format!("millstream.logs.{}", self.pipeline));
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                // Logs are not part of the result.
-                let _ = client.publish(subject, line.to_string().into()).await;
-            });
-        }
-    }
-
-    fn log_dropped(&mut self, messages: u64) {
-        tracing::warn!(pipeline = %self.pipeline, stage = %self.stage, messages, "guest log lines over the limit were dropped");
-    }
-
-    fn counter_add(&mut self, name: &str, delta: u64) {
-        tracing::trace!(pipeline = %self.pipeline, stage = %self.stage, name, delta, "guest counter");
-    }
-
-    fn histogram_record(&mut self, name: &str, value: f64) {
-        tracing::trace!(pipeline = %self.pipeline, stage = %self.stage, name, value, "guest histogram");
-    }
+/// What a partition holds for a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFound {
+    /// The partition.
+    pub partition: u16,
+    /// Its states.
+    pub states: Vec<Inspected>,
+    /// Its pending timers as (name, time in milliseconds since 1970 UTC), by time.
+    pub timers: Vec<(String, i64)>,
 }
 
 /// Runs pipelines.
@@ -128,8 +100,14 @@ impl Worker {
         let blobs = JetStreamBlobs::open(&connection, &bucket, replicas)
             .await
             .map_err(|e| e.to_string())?;
-        let context =
-            Context { connection, data: data.to_owned(), shared, blobs: Arc::new(blobs), replicas };
+        let context = Context {
+            guests: Guests::start(connection.client().clone()),
+            connection,
+            data: data.to_owned(),
+            shared,
+            blobs: Arc::new(blobs),
+            replicas,
+        };
         Ok(Self { context: Arc::new(context), pipelines: Mutex::new(BTreeMap::new()) })
     }
 
@@ -194,6 +172,7 @@ impl Worker {
         checkpoint::delete_all(&*blobs, name, incarnation).await?;
         let dir = pipeline_dir(&self.context.data, name, incarnation);
         millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
+        self.context.guests.forget(name);
         let pipeline = Name::new(name).map_err(|e| e.to_string())?;
         JetStreamLog::delete(&self.context.connection, &pipeline).await.map_err(|e| e.to_string())
     }
@@ -203,14 +182,19 @@ impl Worker {
         Some(self.pipelines.lock().await.get(name)?.status())
     }
 
-    /// States of a key, and its partition.
+    /// The last `limit` log lines of a pipeline's guests, or of one stage's, oldest first.
+    pub fn logs(&self, name: &str, stage: Option<&str>, limit: usize) -> Vec<LogLine> {
+        self.context.guests.logs.last(name, stage, limit)
+    }
+
+    /// States and timers of a key, and its partition.
     pub async fn state_of(
         &self,
         name: &str,
         stage: &str,
         key: &[u8],
         limit: usize,
-    ) -> Result<(u16, Vec<Inspected>), String> {
+    ) -> Result<KeyFound, String> {
         let pipelines = self.pipelines.lock().await;
         let pipeline = pipelines.get(name).ok_or("not running")?;
         let partitions = pipeline
@@ -224,10 +208,12 @@ impl Worker {
         let key = key.to_vec();
         let mut found = pipeline
             .inspect(stage, Some(partition), move |operator| {
-                operator.executor.state().inspect(&key, limit).map_err(|e| e.to_string())
+                let timers = operator.executor.timers_of(&key);
+                let states = operator.executor.state().inspect(&key, limit);
+                Ok(KeyFound { partition, states: states.map_err(|e| e.to_string())?, timers })
             })
             .await?;
-        Ok((partition, found.pop().ok_or("not running")??))
+        found.pop().ok_or("not running")?
     }
 
     /// Keys that have state, ascending.
@@ -276,7 +262,7 @@ impl Worker {
         for (name, pipeline) in self.pipelines.lock().await.iter() {
             statuses.push((name.clone(), pipeline.status()));
         }
-        crate::metrics::text(&statuses)
+        crate::metrics::text(&statuses, &self.context.guests.metrics, &self.context.shared)
     }
 
     /// Stops all pipelines after their last commits.

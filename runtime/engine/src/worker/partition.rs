@@ -302,7 +302,7 @@ impl Running {
                     Event::Restored { found: found.unwrap_or(false) }
                 }));
             }
-            Action::Running { positions } => {
+            Action::Running { positions, upstream: _ } => {
                 self.task
                     .board
                     .update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });

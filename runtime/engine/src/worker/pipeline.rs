@@ -493,7 +493,8 @@ fn executor_options(
     // Redriven dead letters come late by nature; they do not move time.
     let redriven = OperatorSource { name: "redrive".to_owned(), bound_ms: 0, timed: false };
     Ok(ExecutorOptions {
-        udf: instance::start_udf(stage, context.observer(&spec.name, &stage.name)).map_err(text)?,
+        udf: instance::start_udf(stage, context.guests.observer(&spec.name, &stage.name))
+            .map_err(text)?,
         description: instance::description(stage),
         module: instance::digest_hex(stage),
         wanted: stage.outputs.iter().map(Option::is_some).collect(),

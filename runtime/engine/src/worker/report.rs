@@ -48,7 +48,8 @@ pub struct LogNeeds {
 
 impl Board {
     pub fn new(partition: u16, module: String, sources: Vec<String>, heads: Heads) -> Self {
-        let status = PartitionStatus { partition, module, ..PartitionStatus::default() };
+        let since_ms = clock::now_ms();
+        let status = PartitionStatus { partition, module, since_ms, ..PartitionStatus::default() };
         Self {
             inner: Mutex::new(Inner { status, ..Inner::default() }),
             sources,
@@ -115,6 +116,8 @@ impl Board {
             status.records = totals.records;
             status.outputs = totals.outputs;
             status.dead_letters = totals.dead_letters;
+            status.timers = totals.timers;
+            status.calls = totals.calls;
             status.positions = positions
                 .iter()
                 .zip(&self.sources)

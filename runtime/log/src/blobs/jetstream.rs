@@ -6,6 +6,8 @@ use std::path::Path;
 use async_nats::jetstream::object_store::{
     Config, DeleteErrorKind, GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
@@ -15,6 +17,7 @@ use super::files::{Incoming, PIECE_BYTES, file_error, info_of_file};
 use super::name::check_document_name;
 use super::{BlobError, BlobInfo, Blobs, Digest};
 use crate::Name;
+use crate::api::{self, ApiError, MessageRequest, code};
 use crate::connect::{Connection, chain};
 
 const BLOBS: &str = "blobs/";
@@ -23,6 +26,8 @@ const DOCUMENTS: &str = "documents/";
 /// Blobs in JetStream.
 #[derive(Clone)]
 pub struct JetStreamBlobs {
+    connection: Connection,
+    bucket: String,
     store: ObjectStore,
     shown: String,
     piece_bytes: usize,
@@ -52,7 +57,8 @@ impl JetStreamBlobs {
         };
         // A piece is one message.
         let piece_bytes = PIECE_BYTES.min(connection.payload_bytes_max() / 2);
-        Ok(JetStreamBlobs { store, shown, piece_bytes })
+        let (connection, bucket) = (connection.clone(), bucket.to_string());
+        Ok(JetStreamBlobs { connection, bucket, store, shown, piece_bytes })
     }
 
     fn error(&self, request: &'static str, error: &dyn std::error::Error) -> BlobError {
@@ -93,10 +99,42 @@ impl JetStreamBlobs {
     }
 
     async fn remove(&self, name: String) -> Result<(), BlobError> {
-        match self.store.delete(name).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == DeleteErrorKind::NotFound => Ok(()),
-            Err(error) => Err(self.error("delete", &error)),
+        match self.store.delete(&name).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == DeleteErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(self.error("delete", &error)),
+        }
+        self.remove_trace(&name).await
+    }
+
+    /// Removes the message that says that an object was deleted. Nobody reads it, and every listing would go through it. What
+    /// was put under the name meanwhile stays.
+    async fn remove_trace(&self, name: &str) -> Result<(), BlobError> {
+        let failed = |error: ApiError| BlobError::Store {
+            store: self.shown.clone(),
+            request: "delete",
+            description: error.description(),
+        };
+        let subject = format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name));
+        let request =
+            MessageRequest { last_by_subject: Some(&subject), ..MessageRequest::default() };
+        let stream = format!("OBJ_{}", self.bucket);
+        let found =
+            api::leader_message(&self.connection, &stream, &request).await.map_err(failed)?;
+        let Some(message) = found else { return Ok(()) };
+        if !serde_json::from_slice(&message.payload).is_ok_and(|object: Described| object.deleted) {
+            return Ok(());
+        }
+        let call = format!("STREAM.MSG.DELETE.{stream}");
+        let delete = serde_json::json!({ "seq": message.sequence, "no_erase": true });
+        match api::call::<serde_json::Value>(&self.connection, &call, &delete).await {
+            Ok(_) => Ok(()),
+            // Somebody else was faster.
+            Err(ApiError::Server {
+                code: code::NO_MESSAGE_FOUND | code::SEQUENCE_NOT_FOUND,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -112,6 +150,13 @@ impl JetStreamBlobs {
     fn missing(&self, digest: &Digest) -> BlobError {
         BlobError::Missing { store: self.shown.clone(), digest: *digest }
     }
+}
+
+/// What the description of an object says that matters here.
+#[derive(serde::Deserialize)]
+struct Described {
+    #[serde(default)]
+    deleted: bool,
 }
 
 fn blob(digest: &Digest) -> String {

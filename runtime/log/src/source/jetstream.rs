@@ -110,6 +110,20 @@ enum Taken {
     Jump,
 }
 
+/// A server keeps a consumer that nobody asks for a minute; who lists buckets often would leave many.
+impl Drop for SourceReader {
+    fn drop(&mut self) {
+        let (Some(link), Ok(runtime)) = (self.link.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let (connection, stream) = (self.connection.clone(), self.stream.clone());
+        runtime.spawn(async move {
+            consumer::forget(&connection, stream.as_str(), &link.consumer).await;
+        });
+    }
+}
+
 impl SourceReader {
     /// Looks the stream up and finds where to begin.
     pub async fn open(

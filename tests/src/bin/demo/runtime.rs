@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a start may take; a runtime that was killed keeps its claim for 15 s.
+/// How long a start may take. One on the folder of a runtime that was killed need not wait for its claim to expire.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a graceful stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
