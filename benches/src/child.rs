@@ -1,12 +1,12 @@
 //! Other processes: run to their end or beside this one, and what they take.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// What a process took.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +64,7 @@ fn duration(time: libc::timeval) -> Duration {
 pub struct Background {
     name: String,
     process: Child,
+    answers: BufReader<ChildStdout>,
     started: Instant,
 }
 
@@ -72,12 +73,13 @@ impl Background {
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().display().to_string();
         let started = Instant::now();
-        let process = command
+        let mut process = command
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        Ok(Background { name, process, started })
+        let answers = BufReader::new(process.stdout.take().context("its output is piped")?);
+        Ok(Background { name, process, answers, started })
     }
 
     /// When it was started.
@@ -88,6 +90,16 @@ impl Background {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Writes a line to its standard input, and waits for a line of its standard output.
+    pub fn ask(&mut self, line: &str) -> Result<String> {
+        let to = self.process.stdin.as_mut().context("it was not told to end")?;
+        writeln!(to, "{line}").and_then(|()| to.flush())?;
+        let mut answer = String::new();
+        let read = self.answers.read_line(&mut answer)?;
+        ensure!(read > 0, "{} ended instead of an answer", self.name);
+        Ok(answer.trim_end().to_owned())
     }
 
     /// Fails if it has ended with a failure.

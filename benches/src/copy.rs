@@ -17,7 +17,7 @@ use futures::StreamExt;
 
 use crate::broker;
 use crate::publisher::Publisher;
-use crate::worker::{SINK_SUBJECT, SOURCE, end_with_input};
+use crate::worker::{SINK_SUBJECT, SOURCE, on_input};
 
 /// Arguments of the subcommand.
 #[derive(clap::Args)]
@@ -63,7 +63,7 @@ pub fn command(url: &str, how: How, in_flight: usize) -> Result<Command> {
 /// The subcommand: copies until its standard input ends.
 pub fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    end_with_input();
+    on_input(drop);
     runtime.block_on(copy(args))
 }
 

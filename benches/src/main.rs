@@ -5,14 +5,18 @@
 mod broker;
 mod child;
 mod copy;
+mod files;
 mod jetstream;
+mod keys;
 mod latency;
 mod lines;
 mod local;
 mod open_loop;
 mod publisher;
 mod random;
+mod recovery;
 mod report;
+mod swap;
 mod transactions;
 mod worker;
 
@@ -33,9 +37,18 @@ enum Benchmark {
     Jetstream(jetstream::Args),
     /// From a record's due time to its output at the sink, against the server's own two hops
     Latency(latency::Args),
+    /// From the SIGKILL of a worker with much state to new output, against one without
+    Recovery(recovery::Args),
+    /// The pause of a module swap under load, against a stop and a start
+    Swap(swap::Args),
+    /// The fraud job from file to file over ever more accounts, against plain Rust
+    Keys(keys::Args),
     /// The baseline of `local`, in a process of its own
     #[command(hide = true)]
     NativeFraud(local::native::Args),
+    /// The fraud job from file to file with a given cache, in a process of its own
+    #[command(hide = true)]
+    Files(files::Args),
     /// The job of the benchmarks on a server, in a process of its own
     #[command(hide = true)]
     Worker(worker::Args),
@@ -49,6 +62,10 @@ fn main() -> Result<()> {
         Benchmark::Local(args) => local::run(&args),
         Benchmark::Jetstream(args) => jetstream::run(&args),
         Benchmark::Latency(args) => latency::run(&args),
+        Benchmark::Recovery(args) => recovery::run(&args),
+        Benchmark::Swap(args) => swap::run(&args),
+        Benchmark::Keys(args) => keys::run(&args),
+        Benchmark::Files(args) => files::run(&args),
         Benchmark::NativeFraud(args) => local::native::run(&args),
         Benchmark::Worker(args) => worker::run(&args),
         Benchmark::Copy(args) => copy::run(&args),

@@ -181,6 +181,18 @@ impl Receiver {
         }
     }
 
+    /// When the first output arrived of a record that was due at `time` or later. Waits for it.
+    pub async fn first_output(&mut self, schedule: &Schedule, time: Instant) -> Result<Instant> {
+        let from = schedule.first_due(time);
+        ensure!(from < schedule.len(), "the prepared records end before that time");
+        // Partitions come back one by one: the first output is that of the fastest. What is not due yet has none.
+        self.until(|at, _| {
+            let to = schedule.first_due(Instant::now()).max(from);
+            at[from..to].iter().flatten().min().copied()
+        })
+        .await
+    }
+
     /// Waits until each of the first `records` has arrived; when.
     pub async fn all(&mut self, records: usize) -> Result<Vec<Instant>> {
         self.until(|at, count| {

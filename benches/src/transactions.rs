@@ -29,7 +29,7 @@ const CATEGORIES: [&str; 8] = [
 const COUNTRIES: [&str; 10] = ["DE", "US", "GB", "PL", "SE", "CH", "JP", "BR", "FR", "NL"];
 
 /// Event time of the first transaction, in milliseconds since 1970.
-const FIRST_MS: i64 = 1_700_000_040_000;
+pub const FIRST_MS: i64 = 1_700_000_040_000;
 /// Transactions a second of event time.
 const RATE: f64 = 10_000.0;
 /// Share of small amounts, below 1.00.

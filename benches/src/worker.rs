@@ -1,13 +1,12 @@
 //! The engine's worker with the fraud job, in a process of its own that can be killed.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io, process, thread};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
     OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
@@ -17,6 +16,8 @@ use millstream_log::connect::{ConnectOptions, connect};
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
+use tokio::sync::mpsc;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The stream that is read.
 pub const SOURCE: &str = "TRANSACTIONS";
@@ -46,9 +47,6 @@ pub struct Args {
     /// Partitions
     #[arg(long)]
     partitions: u16,
-    /// Checkpoints are this far apart, milliseconds
-    #[arg(long, default_value_t = 10_000)]
-    checkpoint_ms: u64,
 }
 
 /// The command that starts such a worker.
@@ -59,29 +57,50 @@ pub fn command(url: &str, data: &Path, life: u64, partitions: u16) -> Result<Com
     Ok(command)
 }
 
+/// What a worker is asked to do, a line on its standard input: store a checkpoint of every partition, and answer with their
+/// bytes in a line on its standard output.
+pub const CHECKPOINT: &str = "checkpoint";
+
 /// The subcommand: runs the job until its standard input ends.
 pub fn run(args: &Args) -> Result<()> {
+    // What an operator would be told of.
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::WARN).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    end_with_input();
-    runtime.block_on(serve(args))
+    let (ask, asked) = mpsc::unbounded_channel();
+    on_input(move |line| {
+        // Nobody hears it when this process is ending.
+        let _ = ask.send(line);
+    });
+    runtime.block_on(serve(args, asked))
 }
 
-/// Ends this process with its standard input, which ends when whoever started it lets go.
-pub fn end_with_input() {
-    thread::spawn(|| {
-        let ended = io::stdin().read_to_end(&mut Vec::new());
-        process::exit(i32::from(ended.is_err()));
+/// Hands over the lines of the standard input, and ends this process with it, which is when whoever started it lets go.
+pub fn on_input(mut take: impl FnMut(String) + Send + 'static) {
+    thread::spawn(move || {
+        for line in io::stdin().lines() {
+            match line {
+                Ok(line) => take(line),
+                Err(_) => process::exit(1),
+            }
+        }
+        process::exit(0)
     });
 }
 
-async fn serve(args: &Args) -> Result<()> {
+async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Result<()> {
     let worker = start(&args.url, &args.data).await?;
     let mut spec = fraud(args.partitions, &module()?)?;
     spec.incarnation = Incarnation(args.life);
-    spec.checkpoint_interval_ms = args.checkpoint_ms;
     worker.apply(spec).await.map_err(Error::msg)?;
     loop {
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::select! {
+            Some(line) = asked.recv() => {
+                ensure!(line == CHECKPOINT, "a worker cannot {line}");
+                let stored = worker.checkpoint(PIPELINE).await.map_err(Error::msg)?;
+                println!("{}", stored.iter().map(|checkpoint| checkpoint.size).sum::<u64>());
+            }
+            () = tokio::time::sleep(ASK_EVERY) => {}
+        }
         if let Some(reason) = worker.status(PIPELINE).await.and_then(|status| status.reason) {
             bail!("{reason}");
         }
