@@ -13,7 +13,7 @@ pub struct Figure {
     pub unit: &'static str,
     /// The baseline's; none where there is nothing to compare with.
     pub baseline: Option<f64>,
-    /// `value` by `baseline`.
+    /// `value` by `baseline`; none where that is 0: too little to be told from nothing.
     pub ratio: Option<f64>,
 }
 
@@ -21,7 +21,13 @@ impl Figure {
     /// A figure with a baseline.
     pub fn against(name: impl Into<String>, unit: &'static str, value: f64, baseline: f64) -> Self {
         let name = name.into();
-        Figure { name, value, unit, baseline: Some(baseline), ratio: Some(value / baseline) }
+        Figure {
+            name,
+            value,
+            unit,
+            baseline: Some(baseline),
+            ratio: (baseline != 0.0).then_some(value / baseline),
+        }
     }
 
     /// A figure without one.

@@ -27,7 +27,9 @@ fn gives(args: &[&str], names: &[&str]) {
         let figure: serde_json::Value = serde_json::from_str(line).expect("an object a line");
         let fields = figure.as_object().expect("an object");
         assert!(fields["value"].is_number() && fields["unit"].is_string(), "{line}");
-        assert_eq!(fields["baseline"].is_null(), fields["ratio"].is_null(), "{line}");
+        // Processor time comes in steps of 10 ms, and a tiny run may take none.
+        let compared = fields["baseline"].as_f64().is_some_and(|baseline| baseline != 0.0);
+        assert_eq!(fields["ratio"].is_number(), compared, "{line}");
         found.push(fields["name"].as_str().expect("a name").to_owned());
     }
     assert_eq!(found, names);
