@@ -4,6 +4,7 @@
 //! - `commands` holds one file per command.
 //! - `connection` turns the global options into a NATS connection and an API client.
 //! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
+//! - `compile` compiles modules in child processes, and is what such a child runs.
 //! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
 //! - `runtime` is what `run` and `dev` start, with `worker` (the engine as the control plane knows it), `http` and
 //!   `logging`; `streams` makes what `dev` needs.
@@ -15,6 +16,7 @@
 mod actor;
 mod cli;
 mod commands;
+mod compile;
 mod connection;
 mod doctor;
 mod exit;

@@ -116,15 +116,19 @@ pub fn refused(error: &ModuleError) -> Problem {
     Problem::new(errors::MODULE_REFUSED, error.to_string())
 }
 
-/// The sandbox of this process. Compiled code is kept in the user's cache folder, where there is one.
-pub fn sandbox() -> Result<Sandbox, Failure> {
+/// Where compiled code is kept: in the user's cache folder, where there is one.
+pub fn code_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .filter(|folder| !folder.is_empty())
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
         .map(|cache| cache.join("millstream").join("compiled"));
     // A cache that cannot be had (a read-only home) is no reason to fail.
-    let cache = cache.filter(|folder| fs::create_dir_all(folder).is_ok());
-    Sandbox::new(Limits::default(), cache.as_deref())
+    cache.filter(|folder| fs::create_dir_all(folder).is_ok())
+}
+
+/// The sandbox of this process, with its folder of compiled code.
+pub fn sandbox() -> Result<Sandbox, Failure> {
+    Sandbox::new(Limits::default(), code_folder().as_deref())
         .map_err(|error| Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error))
 }

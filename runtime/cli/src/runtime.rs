@@ -15,12 +15,14 @@ use millstream_control::lease::LeaseOptions;
 use millstream_control::node::{Node, NodeOptions};
 use millstream_control::readiness::Readiness;
 use millstream_log::connect::Connection;
+use millstream_sandbox::{Limits, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::compile::ChildCompiler;
 use crate::failure::Failure;
 use crate::http::{Endpoint, Vitals};
-use crate::manifest::sandbox;
+use crate::manifest::code_folder;
 use crate::output::format::say;
 use crate::worker::EngineWorker;
 
@@ -76,7 +78,11 @@ impl Runtime {
         let folder =
             DataFolder::claim(data).map_err(|problem| Failure::problems(problem.into(), None))?;
         let endpoint = Endpoint::bind(args.http).await?;
-        let sandbox = Arc::new(sandbox()?);
+        let code = code_folder().unwrap_or_else(|| data.join("compiled"));
+        let sandbox = Sandbox::new(Limits::default(), Some(&code)).map_err(|error| {
+            Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error)
+        })?;
+        let compiler = ChildCompiler::new(&code).map(|compiler| Arc::new(compiler) as Arc<_>);
         let worker = Arc::new(
             EngineWorker::start(connection.clone(), data, usize::from(args.replicas)).await?,
         );
@@ -86,9 +92,10 @@ impl Runtime {
             replicas: usize::from(args.replicas),
             lease,
             identity: folder.identity(),
+            compiler,
             ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
         };
-        let node = Node::open(options, connection.clone(), sandbox, Arc::clone(&worker))
+        let node = Node::open(options, connection.clone(), Arc::new(sandbox), Arc::clone(&worker))
             .await
             .map_err(|problem| Failure::problems(problem.into(), None))?;
         let vitals = Arc::new(NodeVitals { connection, worker, readiness: node.readiness() });

@@ -14,6 +14,7 @@
 //! | [`registry`] | modules and pipelines on record |
 //! | [`dead_letters`] | listing, redriving and dropping dead letters |
 //! | [`worker`] | what is asked of the engine |
+//! | [`compiler`] | compiling modules outside this process |
 //! | [`problem`], [`errors`] | what went wrong, with a stable code and a help page |
 //!
 //! A change takes this way: the client asks, the service checks it and records it (compare and swap), the
@@ -25,6 +26,7 @@
 pub mod api;
 pub mod client;
 mod clock;
+pub mod compiler;
 pub mod dead_letters;
 pub mod errors;
 pub mod folder;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
+use crate::compiler::Compiler;
 use crate::dead_letters::DeadLetters;
 use crate::lease::{Contender, Lease, LeaseHandle, LeaseOptions, Ownership};
 use crate::problem::Problem;
@@ -34,6 +35,8 @@ pub struct NodeOptions {
     pub replicas: usize,
     /// Largest module, bytes.
     pub module_size_max: u64,
+    /// Compiles modules outside this process; none: inside.
+    pub compiler: Option<Arc<dyn Compiler>>,
     /// How the lease is kept.
     pub lease: LeaseOptions,
     /// Pauses between attempts to start a pipeline.
@@ -48,6 +51,7 @@ impl NodeOptions {
             identity: clock::random_incarnation(),
             replicas: 1,
             module_size_max: 10 << 20,
+            compiler: None,
             lease: LeaseOptions::default(),
             backoff: Backoff::default(),
         }
@@ -84,6 +88,7 @@ impl<W: Worker> Node<W> {
             Arc::clone(&stores.modules),
             Arc::clone(&stores.module_bytes),
             sandbox,
+            options.compiler.clone(),
             options.module_size_max,
         );
         let pipelines = Pipelines::new(Arc::clone(&stores.pipelines));

@@ -60,6 +60,11 @@ impl Cache {
         Some(content)
     }
 
+    /// Whether there is a file for a module, whole or not.
+    pub fn holds(&self, digest: &[u8; 32]) -> bool {
+        self.path(digest).is_file()
+    }
+
     /// Keeps compiled code. A failure costs a compilation later, nothing else.
     pub fn store(&self, digest: &[u8; 32], code: &[u8]) {
         let path = self.path(digest);

@@ -66,6 +66,11 @@ impl Sandbox {
         Ok(Module { inner: Arc::new(Inner { digest, description, pre, exports, limits }) })
     }
 
+    /// Whether [`Sandbox::compile`] would find compiled code of this component in its folder, whoever put it there.
+    pub fn holds(&self, wasm: &[u8]) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.holds(&Sha256::digest(wasm).into()))
+    }
+
     fn load(&self, digest: &[u8; 32]) -> Option<Component> {
         let code = self.cache.as_ref()?.load(digest)?;
         // SAFETY: the code came out of `precompile_component` of an engine with the same

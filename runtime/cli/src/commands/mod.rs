@@ -3,6 +3,7 @@
 
 mod apply;
 mod checkpoint;
+mod compile_module;
 mod completion;
 mod delete;
 mod describe;
@@ -62,6 +63,8 @@ pub enum Command {
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Completion(completion::Completion),
+    #[command(name = crate::compile::COMMAND, hide = true)]
+    CompileModule(compile_module::CompileModule),
 }
 
 impl Command {
@@ -93,6 +96,7 @@ impl Command {
             Command::Doctor(command) => command.run(app),
             Command::Explain(command) => command.run(app),
             Command::Completion(command) => command.run(),
+            Command::CompileModule(command) => command.run(),
         }
     }
 }

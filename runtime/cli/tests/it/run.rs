@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::millstream::{Millstream, root};
 use crate::served::Served;
 
 /// Much shorter than the 15 s after which another node would take over.
@@ -100,4 +101,20 @@ async fn metrics_are_scraped() {
     assert!(text.contains("millstream_watermark_ms{"), "{text}");
     assert!(text.contains("# TYPE millstream_state_cache_bytes gauge"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
+#[test]
+fn modules_are_compiled_in_a_process_that_may_be_ended() {
+    let millstream = Millstream::new();
+    let guest = root().join("tests/guests/dist/misbehave.wasm");
+    let compile = |memory: u64| {
+        let args = ["compile-module", "--folder", "code", "--memory", &memory.to_string()];
+        let wasm = std::fs::File::open(&guest).expect("run `cargo xtask build` first");
+        millstream.command(args).stdin(wasm).output().expect("the binary starts").status
+    };
+    let compiled = || std::fs::read_dir(millstream.folder.path().join("code")).map(Iterator::count);
+    assert!(!compile(4 << 20).success(), "it takes more than 4 MiB");
+    assert_eq!(compiled().expect("the folder was made"), 0);
+    assert!(compile(2 << 30).success());
+    assert_eq!(compiled().expect("the folder was made"), 1);
 }

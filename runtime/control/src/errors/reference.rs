@@ -43,4 +43,7 @@ super::catalogue! {
     KEY_NOT_IN_SUBJECT = 1114, "the key's subject token does not exist",
         "The source's subject filter has fewer tokens than `subject-token` asks for.",
         "Count the tokens from 1: in `tx.eu.42` token 3 is `42`.";
+    COMPILE_LIMIT = 1115, "compiling the module takes too much",
+        "A node compiles every module in a process of its own, with limits on memory and time. This one exceeded them, or brought the compiler down.",
+        "Make the module smaller: build with `--release`, drop dependencies, split functions of tens of thousands of lines.";
 }

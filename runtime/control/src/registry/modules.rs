@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{MODULES_BUCKET, blob_storage, damaged, describe, storage};
 use crate::api::modules::DescriptionInfo;
 use crate::clock;
+use crate::compiler::Compiler;
 use crate::errors;
 use crate::manifest::{ModuleRef, parse_module};
 use crate::problem::Problem;
@@ -79,20 +80,23 @@ pub struct Modules {
     records: Arc<dyn Kv>,
     bytes: Arc<dyn Blobs>,
     sandbox: Arc<Sandbox>,
+    compiler: Option<Arc<dyn Compiler>>,
     size_max: u64,
     // Weak: a module lives as long as a pipeline runs it.
     compiled: Mutex<HashMap<String, Weak<Module>>>,
 }
 
 impl Modules {
-    /// Over the bucket and object store [`MODULES_BUCKET`]. Modules above `size_max` bytes are not even read.
+    /// Over the bucket and object store [`MODULES_BUCKET`]. Modules above `size_max` bytes are not even read. What the
+    /// sandbox has no code of is compiled by `compiler` first; without one, in this process.
     pub fn new(
         records: Arc<dyn Kv>,
         bytes: Arc<dyn Blobs>,
         sandbox: Arc<Sandbox>,
+        compiler: Option<Arc<dyn Compiler>>,
         size_max: u64,
     ) -> Self {
-        Modules { records, bytes, sandbox, size_max, compiled: Mutex::default() }
+        Modules { records, bytes, sandbox, compiler, size_max, compiled: Mutex::default() }
     }
 
     /// Largest module accepted, bytes.
@@ -105,7 +109,7 @@ impl Modules {
     /// anything was new. Bytes that are refused are removed from the store.
     ///
     /// # Errors
-    /// MS1302, MS1304, MS1305, MS1112, MS1014, MS1406.
+    /// MS1302, MS1304, MS1305, MS1112, MS1115, MS1014, MS1406.
     pub async fn push(
         &self,
         digest: &str,
@@ -158,7 +162,10 @@ impl Modules {
 
     /// Nothing that was refused for good keeps space in the store.
     async fn forget_refused(&self, key: &Digest, problem: &Problem) {
-        if !matches!(problem.code, errors::MODULE_REFUSED | errors::MODULE_TOO_LARGE) {
+        if !matches!(
+            problem.code,
+            errors::MODULE_REFUSED | errors::MODULE_TOO_LARGE | errors::COMPILE_LIMIT
+        ) {
             return;
         }
         if let Err(error) = self.bytes.delete(key).await {
@@ -219,8 +226,13 @@ impl Modules {
         })
     }
 
-    /// Compiles on a thread for blocking work; compiling takes up to seconds.
+    /// Compiles, elsewhere if there is a compiler, and loads on a thread for blocking work: both take up to seconds.
     async fn compile(&self, digest: &str, bytes: Bytes) -> Result<Arc<Module>, Problem> {
+        if let Some(compiler) = &self.compiler
+            && !self.sandbox.holds(&bytes)
+        {
+            compiler.compile(bytes.clone()).await?;
+        }
         let sandbox = Arc::clone(&self.sandbox);
         let compiled = tokio::task::spawn_blocking(move || sandbox.compile(&bytes)).await;
         let refusal = |message: String| {
@@ -241,7 +253,7 @@ impl Modules {
     /// A registered module, compiled.
     ///
     /// # Errors
-    /// MS1304, MS1112, MS1406.
+    /// MS1304, MS1112, MS1115, MS1406.
     pub async fn load(&self, digest: &str) -> Result<Arc<Module>, Problem> {
         let cached = self
             .compiled
