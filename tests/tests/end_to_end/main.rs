@@ -4,5 +4,6 @@
 mod faults;
 mod goldens;
 mod jetstream;
+mod patterns;
 mod pipelines;
 mod windows;
