@@ -74,9 +74,12 @@ struct Item {
     payload: Range<usize>,
 }
 
+/// Order, and for a timer its time, key and index.
+type Rank<'a> = (i64, Option<(i64, &'a [u8], u16)>);
+
 impl Item {
     /// What decides among outputs with an order: first a record's, then those of timers as timers fire.
-    fn rank(&self) -> (i64, Option<(i64, &[u8], u16)>) {
+    fn rank(&self) -> Rank<'_> {
         match self.cause {
             Cause::Arrival => (i64::MIN, None),
             Cause::Record { order } => (order, None),
@@ -202,7 +205,7 @@ impl Merge {
     }
 
     /// The next element; `None` until more commits come.
-    pub fn next(&mut self) -> Option<Merged> {
+    pub fn poll(&mut self) -> Option<Merged> {
         let frontier = self.frontier();
         if let Some(by_arrival) = self
             .upstreams

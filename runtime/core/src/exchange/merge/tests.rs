@@ -124,7 +124,7 @@ fn log(world: &World, random: &mut StdRng) -> Vec<Commit> {
 }
 
 fn drain(merge: &mut Merge, into: &mut Vec<Seen>) {
-    while let Some(merged) = merge.next() {
+    while let Some(merged) = merge.poll() {
         into.push(seen(merged));
     }
 }
@@ -215,7 +215,7 @@ proptest! {
                 }
             }
             merge.commit(partition, Sequence(sequence), &writer.freeze(), Some(&exchange));
-            while let Some(merged) = merge.next() {
+            while let Some(merged) = merge.poll() {
                 match merged {
                     Merged::Advance { number: n, watermark: w } => {
                         prop_assert!(n > number && w > watermark);
