@@ -1,3 +1,5 @@
+//! The module's configuration, results and refusals, natively.
+
 use std::collections::BTreeMap;
 
 use millstream_udf::Udf;
@@ -243,9 +245,12 @@ proptest! {
     }
 }
 
+/// Event time, number and units of a record.
+type Entry = (i64, usize, i64);
+
 /// The results by sorting: windows of 100 ms, or sessions with a gap of 20 ms.
 fn model(records: &[(u8, i64, i64)], session: bool) -> Vec<String> {
-    let mut windows: BTreeMap<(u8, i64), (i64, Vec<(i64, usize, i64)>)> = BTreeMap::new();
+    let mut windows: BTreeMap<(u8, i64), (i64, Vec<Entry>)> = BTreeMap::new();
     let mut sorted: Vec<_> =
         records.iter().enumerate().map(|(n, (key, ts, units))| (*key, *ts, n, *units)).collect();
     sorted.sort();

@@ -106,27 +106,27 @@ impl Part {
         match (self, other) {
             (Self::Count(count), Self::Count(other)) => *count += other,
             (Self::Sum(sum), Self::Sum(other)) => sum.merge(other),
-            (Self::Min(min), Self::Min(Some(other))) => {
-                if min.as_ref().is_none_or(|min| order(&other, min).is_lt()) {
-                    *min = Some(other);
-                }
+            (Self::Min(min), Self::Min(Some(other)))
+                if min.as_ref().is_none_or(|min| order(&other, min).is_lt()) =>
+            {
+                *min = Some(other);
             }
-            (Self::Max(max), Self::Max(Some(other))) => {
-                if max.as_ref().is_none_or(|max| order(&other, max).is_gt()) {
-                    *max = Some(other);
-                }
+            (Self::Max(max), Self::Max(Some(other)))
+                if max.as_ref().is_none_or(|max| order(&other, max).is_gt()) =>
+            {
+                *max = Some(other);
             }
-            (Self::First(first), Self::First(Some(other))) => {
-                if first.as_ref().is_none_or(|(time, _)| other.0 < *time) {
-                    *first = Some(other);
-                }
+            (Self::First(first), Self::First(Some(other)))
+                if first.as_ref().is_none_or(|(time, _)| other.0 < *time) =>
+            {
+                *first = Some(other);
             }
-            (Self::Last(last), Self::Last(Some(other))) => {
-                if last.as_ref().is_none_or(|(time, _)| other.0 >= *time) {
-                    *last = Some(other);
-                }
+            (Self::Last(last), Self::Last(Some(other)))
+                if last.as_ref().is_none_or(|(time, _)| other.0 >= *time) =>
+            {
+                *last = Some(other);
             }
-            // Nothing in the other; ids tell different kinds apart.
+            // The other has nothing, or nothing that counts; ids tell different kinds apart.
             _ => {}
         }
     }

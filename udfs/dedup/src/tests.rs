@@ -1,3 +1,5 @@
+//! The module's configuration, results and refusals, natively.
+
 use std::collections::BTreeMap;
 
 use millstream_udf::Udf;

@@ -1,3 +1,5 @@
+//! The module's configuration, results and refusals, natively.
+
 use millstream_udf::Udf;
 use millstream_udf::testing::{Harness, Record};
 use serde_json::json;

@@ -45,9 +45,12 @@ fn expected(example: &str) -> Vec<String> {
 
 #[test]
 fn the_examples_give_what_they_say_with_any_number_of_partitions() {
-    for (example, refused) in
-        [("card-fraud", "t6"), ("credit-score", "e5"), ("recommender", "stare")]
-    {
+    for (example, refused) in [
+        ("account-takeover", "e34"),
+        ("card-fraud", "t6"),
+        ("credit-score", "e5"),
+        ("recommender", "stare"),
+    ] {
         for partitions in ["1", "3", "8"] {
             let (lines, dead) = run(example, partitions);
             assert_eq!(lines, expected(example), "{example} with {partitions} partitions");

@@ -8,7 +8,7 @@
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
-//! - `local`: `run --local` on the examples.
+//! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
 mod dev;
 mod inside;
@@ -16,6 +16,7 @@ mod local;
 mod manifests;
 mod millstream;
 mod new;
+mod no_code;
 mod run;
 mod served;
 mod tutorial;

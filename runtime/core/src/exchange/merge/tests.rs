@@ -1,3 +1,5 @@
+//! The merge on random worlds: any partitions, any commits, any restarts.
+
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
