@@ -151,8 +151,23 @@ impl Running {
             }
             self.after_turn();
             let event = self.next_event().await;
+            let event = event.map(|event| self.reopened(event));
             if let Some(event) = event {
                 self.task.machine.handle(clock::now_ms(), event, &mut actions);
+            }
+        }
+    }
+
+    /// What was restored into the folder becomes the operator's database before the machine looks at it.
+    fn reopened(&mut self, event: Event) -> Event {
+        if !matches!(event, Event::Restored { found: true }) {
+            return event;
+        }
+        match self.task.machine.operator_mut().reopen() {
+            Ok(()) => event,
+            Err(error) => {
+                tracing::error!(%error, "restored checkpoint cannot be opened");
+                Event::Restored { found: false }
             }
         }
     }
