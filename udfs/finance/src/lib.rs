@@ -1,0 +1,25 @@
+//! What the banking UDFs share: money in minor units of ISO 4217, exact decimals, rounding rules, and splitting
+//! an amount without losing a cent. Integers only: the same bits natively and in the sandbox. Fading counters are in
+//! the crate `decay`.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`currency`] | codes and minor units of ISO 4217 |
+//! | [`money`] | an amount with its currency; conversion by a rate |
+//! | [`rounding`] | modes of rounding; `a * b / c` in 128 bits, rounded once |
+//! | [`exact`] | decimal text to units and back; numbers in a configuration and in JSON |
+//! | [`allocation`] | the method of the largest remainder |
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod allocation;
+pub mod currency;
+pub mod exact;
+pub mod money;
+pub mod rounding;
+
+pub use allocation::allocate;
+pub use currency::Currency;
+pub use exact::{Exact, ExactError};
+pub use money::{Money, MoneyError};
+pub use rounding::{Rounding, divide, mul_div};
