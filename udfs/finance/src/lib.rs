@@ -9,16 +9,19 @@
 //! | [`rounding`] | modes of rounding; `a * b / c` in 128 bits, rounded once |
 //! | [`exact`] | decimal text to units and back; numbers in a configuration and in JSON |
 //! | [`allocation`] | the method of the largest remainder |
+//! | [`calendar`] | dates, business days, conventions; weekends and holidays from the configuration |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod allocation;
+pub mod calendar;
 pub mod currency;
 pub mod exact;
 pub mod money;
 pub mod rounding;
 
 pub use allocation::allocate;
+pub use calendar::Calendar;
 pub use currency::Currency;
 pub use exact::{Exact, ExactError};
 pub use money::{Money, MoneyError};
