@@ -47,8 +47,11 @@ fn expected(example: &str) -> Vec<String> {
 fn the_examples_give_what_they_say_with_any_number_of_partitions() {
     for (example, refused) in [
         ("account-takeover", "e34"),
+        ("aml-monitor", "e1"),
         ("card-fraud", "t6"),
         ("credit-score", "e5"),
+        ("data-integrity", "heartbeat"),
+        ("insurance-claims", "salvage"),
         ("recommender", "stare"),
     ] {
         for partitions in ["1", "3", "8"] {
