@@ -52,6 +52,7 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("credit-score", "e5"),
         ("data-integrity", "heartbeat"),
         ("insurance-claims", "salvage"),
+        ("market-risk", "gift"),
         ("recommender", "stare"),
     ] {
         for partitions in ["1", "3", "8"] {
