@@ -76,6 +76,7 @@ pub struct Records {
     key_of: Vec<u32>,
     event_times: Vec<i64>,
     watermarks: Vec<i64>,
+    input_watermarks: Vec<i64>,
     seeds: Vec<u64>,
     processing_time: i64,
 }
@@ -90,12 +91,22 @@ impl Records {
             values,
             event_times,
             watermarks,
+            input_watermarks,
             seeds,
             processing_time,
             ..
         } = batch;
+        let keys = Keys::new(keys);
         (
-            Self { keys: Keys::new(keys), key_of, event_times, watermarks, seeds, processing_time },
+            Self {
+                keys,
+                key_of,
+                event_times,
+                watermarks,
+                input_watermarks,
+                seeds,
+                processing_time,
+            },
             columns,
             values,
         )
@@ -155,11 +166,25 @@ impl<'b> Context<'b> {
         self.records.event_times[self.index]
     }
 
-    /// The operator's watermark before this record was read; `i64::MIN` before the first. A record whose
-    /// event time is at or below it is late.
+    /// The operator's watermark before this record was read; `i64::MIN` before the first. All event-time timers up
+    /// to it have fired. With several inputs it is the least of theirs, and depends on how their records arrive.
     #[inline]
     pub fn watermark(&self) -> i64 {
         self.records.watermarks[self.index]
+    }
+
+    /// The watermark of the record's own input before this record was read: of the source that it came from. A record
+    /// whose event time is at or below it is late. It is at or past [`Self::watermark`], and depends on the
+    /// records of that source alone.
+    #[inline]
+    pub fn input_watermark(&self) -> i64 {
+        self.own_watermark().unwrap_or_else(|| self.watermark())
+    }
+
+    /// As [`Self::input_watermark`], if other sources make the operator's watermark too.
+    #[inline]
+    pub(crate) fn own_watermark(&self) -> Option<i64> {
+        self.records.input_watermarks.get(self.index).copied()
     }
 
     /// Processing time of the whole batch; the same at a replay.
@@ -204,8 +229,17 @@ pub struct Timers {
 impl Timers {
     #[doc(hidden)]
     pub fn split(batch: TimerBatch) -> (Self, Vec<crate::frame::Stored>) {
-        let TimerBatch { keys, key_of, timers, times, values, watermark, seeds, processing_time } =
-            batch;
+        let TimerBatch {
+            keys,
+            key_of,
+            timers,
+            times,
+            values,
+            watermark,
+            seeds,
+            processing_time,
+            ..
+        } = batch;
         (
             Self {
                 keys: Keys::new(keys),

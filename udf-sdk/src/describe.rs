@@ -77,6 +77,8 @@ pub struct Input {
     pub name: String,
     /// The batch's columns.
     pub fields: Vec<InputField>,
+    /// Whether its records go to every partition, without a key.
+    pub broadcast: bool,
 }
 
 /// One declared field of an output.
@@ -145,13 +147,34 @@ pub struct State {
     pub name: String,
     /// What it is made of.
     pub kind: StateKind,
-    /// Life of an element after its last write, milliseconds of processing time.
+    /// Life of an element, milliseconds of `ttl_domain`.
     pub ttl_ms: Option<u64>,
+    /// The clock that elements expire by.
+    pub ttl_domain: TimeDomain,
     /// Version of the guest's own encoding.
     pub schema_version: u32,
+    /// Older versions that the UDF can read too.
+    pub reads: Vec<u32>,
+    /// Whether it belongs to the partition instead of to a key.
+    pub broadcast: bool,
 }
 
-/// The clock a timer follows.
+impl State {
+    /// A keyed state without TTL, whose elements are of version 1.
+    pub fn new(name: impl Into<String>, kind: StateKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            ttl_ms: None,
+            ttl_domain: TimeDomain::ProcessingTime,
+            schema_version: 1,
+            reads: Vec::new(),
+            broadcast: false,
+        }
+    }
+}
+
+/// A clock.
 #[cfg_attr(
     not(target_arch = "wasm32"),
     derive(serde::Serialize, serde::Deserialize),
@@ -230,7 +253,7 @@ impl Description {
 
     #[doc(hidden)]
     pub fn input<'a, I: InputRecord<'a>>(mut self, name: &str) -> Self {
-        self.inputs.push(Input { name: name.into(), fields: I::fields() });
+        self.inputs.push(Input { name: name.into(), fields: I::fields(), broadcast: false });
         self
     }
 

@@ -12,11 +12,21 @@ pub struct Moment {
     pub event_time: i64,
     /// The operator's watermark.
     pub watermark: i64,
+    /// The watermark of the record's own source, if others make the operator's too.
+    pub own_watermark: Option<i64>,
     /// Processing time.
     pub processing_time: i64,
     /// All event-time timers up to here have fired. A timer's handler does not know: others of the same advance
     /// come behind it.
     pub fired_through: i64,
+}
+
+impl Moment {
+    /// What decides whether a record is late: the watermark of its own source.
+    #[inline]
+    pub fn late_by(&self) -> i64 {
+        self.own_watermark.unwrap_or(self.watermark)
+    }
 }
 
 /// The clock of a field's own timer: it has one of each.
@@ -132,13 +142,14 @@ pub trait Driver {
 }
 
 macro_rules! driver {
-    ($context:ident, $cause:ident, $event_time:ident, $fired_through:expr) => {
+    ($context:ident, $cause:ident, $event_time:ident, $own_watermark:expr, $fired_through:expr) => {
         impl Driver for $context<'_> {
             #[inline]
             fn moment(&self) -> Moment {
                 Moment {
                     event_time: self.$event_time(),
                     watermark: self.watermark(),
+                    own_watermark: $own_watermark(self),
                     processing_time: self.processing_time(),
                     fired_through: $fired_through(self),
                 }
@@ -171,5 +182,5 @@ macro_rules! driver {
     };
 }
 
-driver!(Context, Record, event_time, Context::watermark);
-driver!(TimerContext, Timer, time, |_: &Self| i64::MIN);
+driver!(Context, Record, event_time, Context::own_watermark, Context::watermark);
+driver!(TimerContext, Timer, time, |_: &Self| None, |_: &Self| i64::MIN);

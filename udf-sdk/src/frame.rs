@@ -138,12 +138,16 @@ pub struct Batch {
     pub values: Vec<Stored>,
     /// Milliseconds since 1970 UTC, per record.
     pub event_times: Vec<i64>,
-    /// The watermark before each record, milliseconds.
+    /// The operator's watermark before each record, milliseconds.
     pub watermarks: Vec<i64>,
+    /// The watermark of each record's own source before it; empty if it is the operator's.
+    pub input_watermarks: Vec<i64>,
     /// Per record; empty without the capability `random`.
     pub seeds: Vec<u64>,
     /// Milliseconds since 1970 UTC.
     pub processing_time: i64,
+    /// Changes whenever what broadcast states hold may have changed.
+    pub broadcast_epoch: u64,
 }
 
 /// Timers that are due, in the order of (time, key, name).
@@ -170,6 +174,8 @@ pub struct TimerBatch {
     pub seeds: Vec<u64>,
     /// Milliseconds since 1970 UTC.
     pub processing_time: i64,
+    /// Changes whenever what broadcast states hold may have changed.
+    pub broadcast_epoch: u64,
 }
 
 /// Items for one declared output.

@@ -52,6 +52,8 @@ pub struct Input {
     pub name: String,
     /// The batch's columns.
     pub fields: Vec<InputField>,
+    /// Whether its records go to every partition, without a key.
+    pub broadcast: bool,
 }
 
 /// One declared field of an output.
@@ -92,13 +94,38 @@ pub struct StateSpec {
     pub name: String,
     /// What it is made of.
     pub kind: StateKind,
-    /// Life of an element after its last write, milliseconds of processing time.
+    /// Life of an element, milliseconds of `ttl_domain`.
     pub ttl_ms: Option<u64>,
+    /// The clock that elements expire by. By processing time they live so long after their last write; by event
+    /// time each begins with the time of its end (see the contract).
+    pub ttl_domain: TimeDomain,
     /// Version of the guest's own encoding.
     pub schema_version: u32,
+    /// Older versions that the guest can read too.
+    pub reads: Vec<u32>,
+    /// Whether it belongs to the partition instead of to a key. The host keeps it under [`BROADCAST_KEY`].
+    pub broadcast: bool,
 }
 
-/// The clock a timer follows.
+/// The key that broadcast states are kept under, and that records of broadcast inputs have.
+pub const BROADCAST_KEY: &[u8] = b"";
+
+impl StateSpec {
+    /// A keyed state without TTL, whose elements are of version 1.
+    pub fn new(name: impl Into<String>, kind: StateKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            ttl_ms: None,
+            ttl_domain: TimeDomain::ProcessingTime,
+            schema_version: 1,
+            reads: Vec::new(),
+            broadcast: false,
+        }
+    }
+}
+
+/// A clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimeDomain {
     /// The watermark.

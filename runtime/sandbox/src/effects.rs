@@ -259,12 +259,7 @@ mod tests {
         let raw = vec![OutputField { name: "raw".into(), kind: FieldType::Bytes, optional: false }];
         Description {
             outputs: [mixed, raw].map(|fields| Output { name: "out".into(), fields }).into(),
-            states: vec![StateSpec {
-                name: "s".into(),
-                kind: StateKind::Value,
-                ttl_ms: None,
-                schema_version: 1,
-            }],
+            states: vec![StateSpec::new("s", StateKind::Value)],
             timers: vec![TimerSpec { name: "t".into(), domain: TimeDomain::EventTime }],
             ..Description::default()
         }

@@ -56,9 +56,13 @@ pub(crate) struct BatchRef<'a> {
     #[component(name = "event-times")]
     event_times: &'a [i64],
     watermarks: &'a [i64],
+    #[component(name = "input-watermarks")]
+    input_watermarks: &'a [i64],
     seeds: &'a [u64],
     #[component(name = "processing-time")]
     processing_time: i64,
+    #[component(name = "broadcast-epoch")]
+    broadcast_epoch: u64,
 }
 
 /// Timers to lower.
@@ -75,6 +79,8 @@ pub(crate) struct TimerBatchRef<'a> {
     seeds: &'a [u64],
     #[component(name = "processing-time")]
     processing_time: i64,
+    #[component(name = "broadcast-epoch")]
+    broadcast_epoch: u64,
 }
 
 fn blob(blob: &plain::Blob) -> BlobRef<'_> {
@@ -114,8 +120,10 @@ pub(crate) fn batch<'a>(
         values,
         event_times: &batch.event_times,
         watermarks: &batch.watermarks,
+        input_watermarks: &batch.input_watermarks,
         seeds: &batch.seeds,
         processing_time: batch.processing_time,
+        broadcast_epoch: batch.broadcast_epoch,
     }
 }
 
@@ -133,6 +141,7 @@ pub(crate) fn timer_batch<'a>(
         watermark: batch.watermark,
         seeds: &batch.seeds,
         processing_time: batch.processing_time,
+        broadcast_epoch: batch.broadcast_epoch,
     }
 }
 

@@ -51,13 +51,10 @@ struct Owner {
 
 impl Owner {
     fn open(dir: &Path, budgets: Budgets) -> Result<Self, StateError> {
-        let spec = |name: &str, kind| StateSpec {
-            name: name.to_owned(),
-            kind,
-            ttl_ms: None,
-            schema_version: 1,
-        };
-        let specs = [spec("account", StateKind::Value), spec("entries", StateKind::Map)];
+        let specs = [
+            StateSpec::new("account", StateKind::Value),
+            StateSpec::new("entries", StateKind::Map),
+        ];
         let (state, local) = KeyedState::open(dir, &specs, &[], &Shared::new(budgets))?;
         let commit = local.map_or(0, |local| local.newest.number.0);
         Ok(Self {

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, kind: StateKind) -> StateSpec {
-        StateSpec { name: name.to_owned(), kind, ttl_ms: None, schema_version: 1 }
+        StateSpec::new(name, kind)
     }
 
     #[test]

@@ -54,10 +54,12 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
         declared.push(quote_spanned! {ty.span()=>
             <#ty as ::millstream_udf::__private::StateField>::declare(
                 ::millstream_udf::__private::describe::State {
-                    name: #name.into(),
-                    kind: <#ty as ::millstream_udf::__private::StateField>::KIND,
                     ttl_ms: #ttl_ms,
                     schema_version: #version,
+                    ..::millstream_udf::__private::describe::State::new(
+                        #name,
+                        <#ty as ::millstream_udf::__private::StateField>::KIND,
+                    )
                 },
                 states,
             );

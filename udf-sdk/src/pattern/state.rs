@@ -62,7 +62,7 @@ impl<E: Serialize + DeserializeOwned> PatternState<E> {
         ctx: &mut Context<'_>,
     ) -> Option<E> {
         let time = ctx.event_time();
-        if time <= ctx.watermark() {
+        if time <= ctx.input_watermark() {
             return Some(record);
         }
         let schedule = self.schedule.get_or_default();

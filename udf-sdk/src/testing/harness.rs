@@ -33,21 +33,35 @@ pub struct Harness<U: Udf> {
     event_time_from: Option<String>,
     bound_ms: Option<i64>,
     batch_records: usize,
-    event_time_max: i64,
+    /// Per declared input.
+    clocks: Vec<InputClock>,
+    /// The operator's watermark behind all records that were sent, and that up to which timers have fired.
+    reached: i64,
     watermark: i64,
     processing_time: i64,
     seeds: Random,
+}
+
+/// What an input's records say of the time.
+#[derive(Clone, Copy)]
+struct InputClock {
+    watermark: i64,
+    idle: bool,
 }
 
 /// A record whose fields, key and times are known.
 struct Ready {
     /// Index of the record in what was sent.
     sent: usize,
+    /// Index of its input.
+    input: usize,
     row: Row,
     key: Vec<u8>,
     event_time: i64,
     seed: u64,
-    /// The watermark before and after it.
+    /// The watermark of its input before it.
+    own_watermark: i64,
+    /// The operator's watermark before and after it.
     watermark: i64,
     watermark_after: i64,
 }
@@ -76,12 +90,13 @@ impl<U: Udf> Harness<U> {
             double: Double { store: Store::new(description.states.clone()), ..Double::default() },
             timers: Timers::default(),
             emitted: vec![Vec::new(); description.outputs.len()],
+            clocks: vec![InputClock { watermark: i64::MIN, idle: false }; description.inputs.len()],
             description,
             key_from: None,
             event_time_from: None,
             bound_ms: None,
             batch_records: 1,
-            event_time_max: i64::MIN,
+            reached: i64::MIN,
             watermark: i64::MIN,
             processing_time: 0,
             seeds: Random::from_seed(1),
@@ -109,8 +124,9 @@ impl<U: Udf> Harness<U> {
         Self { event_time_from: Some(pointer.into()), ..self }
     }
 
-    /// Drives the watermark: after each record whose event time is above all before it, the watermark
-    /// becomes that time - `bound_ms` - 1. Otherwise it moves by [`Self::advance_watermark`] only.
+    /// Drives the watermarks: after each record whose event time is above all before it in its input, the watermark of
+    /// that input becomes that time - `bound_ms` - 1. The operator's is the least of those of the inputs. Otherwise they
+    /// move by [`Self::advance_watermark`] only.
     pub fn with_bound(self, bound_ms: i64) -> Self {
         Self { bound_ms: Some(bound_ms), ..self }
     }
@@ -153,26 +169,39 @@ impl<U: Udf> Harness<U> {
         input: &str,
         records: impl IntoIterator<Item = R>,
     ) -> Vec<(usize, Refusal)> {
-        let Some(input) =
-            self.description.inputs.iter().position(|declared| declared.name == input)
-        else {
-            panic!("the UDF has no input `{input}`");
-        };
+        self.send_mixed(records.into_iter().map(|record| (input, record)))
+    }
+
+    /// Sends records to several inputs, in this order, in batches of one input each; gives those that were refused with
+    /// their index. Panics if there is no input of a name.
+    pub fn send_mixed<'n, R: Into<Record>>(
+        &mut self,
+        records: impl IntoIterator<Item = (&'n str, R)>,
+    ) -> Vec<(usize, Refusal)> {
         let mut refused = Vec::new();
         let mut ready = VecDeque::new();
-        for (sent, record) in records.into_iter().enumerate() {
-            match self.prepare(input, sent, &record.into()) {
+        for (sent, (input, record)) in records.into_iter().enumerate() {
+            match self.prepare(self.input(input), sent, &record.into()) {
                 Ok(record) => ready.push_back(record),
                 Err(why) => refused.push((sent, Refusal::Unfit(why))),
             }
         }
         while !ready.is_empty() {
-            self.run_batch(input, &mut ready, &mut refused);
+            self.run_batch(&mut ready, &mut refused);
         }
-        // Refused records have moved the source's watermark too.
-        self.advance_watermark(self.source_watermark());
+        // Refused records have moved their input's watermark too.
+        self.move_watermark(self.reached);
         refused.sort_by_key(|(sent, _)| *sent);
         refused
+    }
+
+    /// Index of the input of this name.
+    fn input(&self, name: &str) -> usize {
+        let inputs = &self.description.inputs;
+        match inputs.iter().position(|declared| declared.name == name) {
+            Some(input) => input,
+            None => panic!("the UDF has no input `{name}`"),
+        }
     }
 
     /// Takes the fields, key and times out of a record, and moves the source's watermark.
@@ -183,47 +212,52 @@ impl<U: Udf> Harness<U> {
             (None, Some(pointer)) => document.integer(pointer)?,
             (None, None) => self.processing_time,
         };
-        let watermark = self.source_watermark();
-        self.event_time_max = self.event_time_max.max(event_time);
+        let clock = &mut self.clocks[input];
+        clock.idle = false;
+        let own = clock.watermark;
+        if let Some(bound) = self.bound_ms {
+            clock.watermark = own.max(event_time.saturating_sub(bound).saturating_sub(1));
+        }
+        let watermark = self.reached;
+        self.reach();
         let key = match (&record.key, &self.key_from) {
             (Some(key), _) => key.clone(),
             (None, Some(pointer)) => document.key(pointer)?,
             (None, None) => Vec::new(),
         };
         let row = document.row(&self.description.inputs[input])?;
-        let watermark_after = self.source_watermark();
         Ok(Ready {
             sent,
+            input,
             row,
             key,
             event_time,
             seed: self.seeds.bits(),
+            own_watermark: own.max(watermark),
             watermark,
-            watermark_after,
+            watermark_after: self.reached,
         })
     }
 
-    /// The watermark that the records prepared so far lead to.
-    fn source_watermark(&self) -> i64 {
-        match self.bound_ms {
-            Some(bound) if self.event_time_max > i64::MIN => {
-                self.watermark.max(self.event_time_max.saturating_sub(bound).saturating_sub(1))
-            }
-            _ => self.watermark,
-        }
+    /// An input's clock has changed: what the operator's watermark comes to.
+    fn reach(&mut self) {
+        let awake = self.clocks.iter().filter(|clock| !clock.idle);
+        let least = awake.map(|clock| clock.watermark).min();
+        self.reached = self.reached.max(least.unwrap_or(i64::MIN));
     }
 
     /// Runs as many of the first records as one call may have, then the timers that are due behind
     /// them.
     fn run_batch(
         &mut self,
-        input: usize,
         ready: &mut VecDeque<Ready>,
         refused: &mut Vec<(usize, Refusal)>,
     ) {
         let records = ready.make_contiguous();
+        let input = records[0].input;
+        let same = records.iter().take_while(|record| record.input == input).count();
         let first_due = self.timers.of(TimeDomain::EventTime).first().map(|timer| timer.time);
-        let mut count = records.len().min(self.batch_records);
+        let mut count = same.min(self.batch_records);
         if let Some(time) = first_due {
             count = cut(records, count, 0, time);
         }
@@ -260,15 +294,15 @@ impl<U: Udf> Harness<U> {
             // No timer was due before the last record, or the call would have been cut there. One that a
             // record set when it was past already waits for an advance behind that record.
             self.watermark = last.watermark;
-            self.advance_watermark(last.watermark_after);
+            self.move_watermark(last.watermark_after);
         }
     }
 
     /// After a refused record: moves the watermark only if no earlier record waits to be run again.
     fn advance_to_front(&mut self, ready: &VecDeque<Ready>, after: i64) {
         match ready.front() {
-            Some(front) => self.advance_watermark(front.watermark),
-            None => self.advance_watermark(after),
+            Some(front) => self.move_watermark(front.watermark),
+            None => self.move_watermark(after),
         }
     }
 
@@ -293,8 +327,14 @@ impl<U: Udf> Harness<U> {
             values,
             event_times: records.iter().map(|record| record.event_time).collect(),
             watermarks: records.iter().map(|record| record.watermark).collect(),
+            input_watermarks: if self.clocks.len() > 1 {
+                records.iter().map(|record| record.own_watermark).collect()
+            } else {
+                Vec::new()
+            },
             seeds: self.seeds_for(records.iter().map(|record| record.seed)),
             processing_time: self.processing_time,
+            broadcast_epoch: 0,
         };
         let udf = &self.udf;
         let effects = double::run(&mut self.double, || udf.process_batch(batch));
@@ -309,8 +349,35 @@ impl<U: Udf> Harness<U> {
         if wanted { seeds.collect() } else { Vec::new() }
     }
 
-    /// Moves the watermark forward and fires event-time timers. Panics if a timer is refused.
+    /// Moves the watermarks of all inputs, and so the operator's, forward to this time, and fires event-time timers. Panics
+    /// if a timer is refused.
     pub fn advance_watermark(&mut self, watermark: i64) {
+        for clock in &mut self.clocks {
+            clock.watermark = clock.watermark.max(watermark);
+        }
+        self.reach();
+        self.move_watermark(self.reached);
+    }
+
+    /// As [`Self::advance_watermark`], for the input of this name alone. Panics if there is none.
+    pub fn advance_watermark_of(&mut self, input: &str, watermark: i64) {
+        let input = self.input(input);
+        let clock = &mut self.clocks[input];
+        clock.watermark = clock.watermark.max(watermark);
+        self.reach();
+        self.move_watermark(self.reached);
+    }
+
+    /// Lets the input of this name hold the operator's watermark back no more, until its next record. Panics if there is
+    /// none.
+    pub fn idle(&mut self, input: &str) {
+        let input = self.input(input);
+        self.clocks[input].idle = true;
+        self.reach();
+        self.move_watermark(self.reached);
+    }
+
+    fn move_watermark(&mut self, watermark: i64) {
         if watermark > self.watermark {
             self.watermark = watermark;
             self.fire(TimeDomain::EventTime, watermark);
@@ -356,6 +423,7 @@ impl<U: Udf> Harness<U> {
             watermark: self.watermark,
             seeds: self.seeds_for([seed].into_iter()),
             processing_time: self.processing_time,
+            broadcast_epoch: 0,
         };
         let udf = &self.udf;
         let effects = double::run(&mut self.double, || udf.fire_timers(batch))

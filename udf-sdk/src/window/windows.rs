@@ -74,7 +74,7 @@ impl<C: Contents> Windows<C> {
 
     /// Whether the window takes the record.
     fn add_to_fixed(&mut self, window: &Window, span: Span, input: &C::Input<'_>) -> bool {
-        if window.cleanup(span) <= self.moment.watermark {
+        if window.cleanup(span) <= self.moment.late_by() {
             return false;
         }
         if span.last() > self.moment.watermark {
@@ -166,6 +166,10 @@ impl<C: Contents> Windows<C> {
     fn add_to_session(&mut self, window: &Window, own: Span, input: &C::Input<'_>) -> bool {
         self.drop_refused();
         let watermark = self.moment.watermark;
+        // What of the other sources has come would decide whether an open session takes it after all.
+        if self.moment.own_watermark.is_some_and(|watermark| window.cleanup(own) <= watermark) {
+            return false;
+        }
         let opens = own.last() > watermark || self.touches_open(own);
         let past = self.touching_past(window, own);
         if !opens && past.is_empty() && window.cleanup(own) <= watermark {

@@ -48,7 +48,7 @@ impl Dedup {
         ctx: &mut Context<'_>,
     ) -> Result<()> {
         let (time, watermark) = (ctx.event_time(), ctx.watermark());
-        if time <= watermark.saturating_sub(self.lengths.lateness) {
+        if time <= ctx.input_watermark().saturating_sub(self.lengths.lateness) {
             out.late.emit(Payload(record.payload));
             return Ok(());
         }

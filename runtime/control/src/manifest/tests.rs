@@ -316,7 +316,7 @@ fn description(inputs: &[&str], outputs: &[&str]) -> Description {
         version: "1.0.0".into(),
         inputs: inputs
             .iter()
-            .map(|name| Input { name: (*name).into(), fields: Vec::new() })
+            .map(|name| Input { name: (*name).into(), fields: Vec::new(), broadcast: false })
             .collect(),
         outputs: outputs
             .iter()
@@ -539,10 +539,8 @@ fn a_running_pipeline_refuses_what_would_change_its_past() {
 #[test]
 fn a_module_swap_must_keep_states_and_timers() {
     let state = |name: &str, kind, schema_version| StateSpec {
-        name: name.into(),
-        kind,
-        ttl_ms: None,
         schema_version,
+        ..StateSpec::new(name, kind)
     };
     let timer = |name: &str, domain| TimerSpec { name: name.into(), domain };
     let base = description(&["in"], &["score", "alert"]);

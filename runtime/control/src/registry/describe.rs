@@ -97,12 +97,12 @@ mod tests {
                     field("amount", FieldType::Decimal(2), false),
                     field("note", FieldType::Text, true),
                 ],
+                broadcast: false,
             }],
             states: vec![StateSpec {
-                name: "s".into(),
-                kind: StateKind::Map,
                 ttl_ms: Some(5),
                 schema_version: 2,
+                ..StateSpec::new("s", StateKind::Map)
             }],
             timers: vec![TimerSpec { name: "t".into(), domain: TimeDomain::EventTime }],
             capabilities: vec![Capability::Metrics],

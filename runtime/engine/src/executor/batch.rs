@@ -28,6 +28,8 @@ pub(super) struct Facts {
     pub watermark: i64,
     /// The most the watermark may be while other sources hold it back.
     pub watermark_max: i64,
+    /// The source's own watermark before the first record, if others make the operator's too.
+    pub own_watermark: Option<i64>,
     pub bound_ms: i64,
     /// Whether the source's advances move the operator's watermark.
     pub timed: bool,
@@ -71,7 +73,7 @@ impl BatchBuffers {
         load_values(state, &self.distinct, facts.value_states, &mut batch.values);
         batch.event_times.clear();
         batch.event_times.extend_from_slice(&records.event_times[from..to]);
-        watermarks(chunk, from, to, advance, facts, &mut batch.watermarks);
+        watermarks(chunk, from, to, advance, facts, batch);
         batch.seeds.clear();
         if facts.wants_seeds {
             let salt = u64::from(chunk.source.0) << 48;
@@ -169,31 +171,38 @@ fn load_values(
     }
 }
 
-/// The watermark before each record.
+/// The watermarks before each record.
 fn watermarks(
     chunk: &Chunk,
     from: usize,
     to: usize,
     mut advance: usize,
     facts: &Facts,
-    out: &mut Vec<i64>,
+    batch: &mut Batch,
 ) {
-    out.clear();
+    batch.watermarks.clear();
+    batch.input_watermarks.clear();
     if !facts.timed {
-        out.resize(to - from, facts.watermark);
+        batch.watermarks.resize(to - from, facts.watermark);
         return;
     }
     let advances = &chunk.scan.advances;
     let mut watermark = facts.watermark;
+    let mut own = facts.own_watermark.unwrap_or(watermark);
     for origin in &chunk.origins[from..to] {
         while let Some(&(sequence, event_time)) = advances.get(advance)
             && sequence < origin.sequence
         {
-            watermark =
-                watermark.max(watermark_of(event_time, facts.bound_ms).min(facts.watermark_max));
+            let reached = watermark_of(event_time, facts.bound_ms);
+            own = own.max(reached);
+            watermark = watermark.max(reached.min(facts.watermark_max));
             advance += 1;
         }
-        out.push(watermark);
+        batch.watermarks.push(watermark);
+        if facts.own_watermark.is_some() {
+            // A source that was idle may be behind.
+            batch.input_watermarks.push(own.max(watermark));
+        }
     }
 }
 

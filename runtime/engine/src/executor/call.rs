@@ -15,7 +15,7 @@ use super::batch::Facts;
 use super::view::CallView;
 use super::{CALL_RECORDS_MAX, Executor, Room};
 use crate::dead_letter::DeadLetter;
-use crate::input::Origin;
+use crate::input::{Origin, watermark_of};
 use crate::spec::OnError;
 
 /// Why a record or timer has no effects.
@@ -51,11 +51,20 @@ impl Executor {
             processing_time: self.processing_time,
             watermark,
             watermark_max: source.map_or(i64::MAX, |s| self.others_watermark(s)),
+            own_watermark: source.and_then(|s| self.own_watermark(s)),
             bound_ms: spec.map_or(0, |s| s.bound_ms),
             timed: spec.is_some_and(|s| s.timed),
             wants_seeds: self.wants_seeds,
             value_states: self.value_states.len(),
         }
+    }
+
+    /// The watermark of a source by itself, if several make the operator's.
+    fn own_watermark(&self, source: usize) -> Option<i64> {
+        let sources = &self.options.sources;
+        let shared = sources[source].timed && sources.iter().filter(|s| s.timed).count() > 1;
+        let reached = self.positions[source].max_event_time;
+        shared.then(|| watermark_of(reached, sources[source].bound_ms))
     }
 
     /// Processes the next `count` records of the first chunk, or fewer; returns how many are done. 0: the

@@ -289,8 +289,7 @@ mod tests {
     use super::*;
 
     fn states() -> Vec<StateSpec> {
-        let name = "count".to_owned();
-        vec![StateSpec { name, kind: StateKind::Value, ttl_ms: None, schema_version: 1 }]
+        vec![StateSpec::new("count", StateKind::Value)]
     }
 
     fn store(blobs: &Arc<dyn Blobs>, partition: u16) -> CheckpointStore {

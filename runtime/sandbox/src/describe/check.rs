@@ -14,6 +14,8 @@ const FIELDS: usize = 64;
 const STATES: usize = 32;
 /// Declared timers.
 const TIMERS: usize = 16;
+/// Older schema versions that a state is read in.
+const READS: usize = 64;
 /// Names of UDFs, inputs, outputs, states and timers.
 const NAME_BYTES: usize = 64;
 /// Names of fields and headers, and pointers.
@@ -47,10 +49,12 @@ pub(crate) fn check(description: &Description) -> Result<(), String> {
     for output in &description.outputs {
         check_output(output).map_err(|e| format!("output {}: {e}", output.name))?;
     }
+    if description.inputs.iter().all(|i| i.broadcast) {
+        return Err("every input is broadcast, so every partition would do the same".into());
+    }
+    let broadcast = description.inputs.iter().any(|i| i.broadcast);
     for state in &description.states {
-        if state.ttl_ms == Some(0) {
-            return Err(format!("state {}: a ttl of 0 ms keeps nothing", state.name));
-        }
+        check_state(state, broadcast).map_err(|e| format!("state {}: {e}", state.name))?;
     }
     for (i, capability) in description.capabilities.iter().enumerate() {
         if description.capabilities[..i].contains(capability) {
@@ -58,6 +62,29 @@ pub(crate) fn check(description: &Description) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `broadcast`: whether there is a broadcast input.
+fn check_state(state: &StateSpec, broadcast: bool) -> Result<(), String> {
+    if state.ttl_ms == Some(0) {
+        return Err("a ttl of 0 ms keeps nothing".into());
+    }
+    if state.broadcast && state.kind == StateKind::List {
+        return Err("a broadcast state is a value or a map, not a list".into());
+    }
+    if state.broadcast && !broadcast {
+        return Err("it is broadcast and no input is, so nothing could write it".into());
+    }
+    if state.reads.len() > READS {
+        return Err(format!("it reads {} older versions; the limit is {READS}", state.reads.len()));
+    }
+    match state.reads.iter().find(|&&version| version >= state.schema_version) {
+        Some(version) => Err(format!(
+            "it reads version {version}, which is not older than its own, {}",
+            state.schema_version
+        )),
+        None => Ok(()),
+    }
 }
 
 fn is_name(name: &str, allowed: fn(u8) -> bool) -> bool {
@@ -197,6 +224,7 @@ mod tests {
                     field("from", FieldSource::Subject, FieldType::Text),
                     field("trace", FieldSource::Header("Trace".into()), FieldType::Bytes),
                 ],
+                broadcast: false,
             }],
             outputs: vec![Output {
                 name: "raw".into(),
@@ -206,12 +234,7 @@ mod tests {
                     optional: false,
                 }],
             }],
-            states: vec![StateSpec {
-                name: "s".into(),
-                kind: StateKind::Map,
-                ttl_ms: Some(1),
-                schema_version: 1,
-            }],
+            states: vec![StateSpec { ttl_ms: Some(1), ..StateSpec::new("s", StateKind::Map) }],
             timers: vec![TimerSpec { name: "t".into(), domain: TimeDomain::EventTime }],
             capabilities: vec![Capability::Config, Capability::Random],
         }
@@ -235,6 +258,22 @@ mod tests {
         refused(|d| d.inputs.push(d.inputs[0].clone()), "two inputs have the name transactions");
         refused(|d| d.states[0].ttl_ms = Some(0), "ttl");
         refused(|d| d.states[0].name = "a b".into(), "states");
+        refused(|d| d.states[0].reads = vec![0; 65], "65 older versions");
+        refused(|d| d.states[0].reads = vec![0, 1], "version 1, which is not older than its own, 1");
+        refused(|d| d.states[0].broadcast = true, "no input is");
+        refused(|d| d.inputs[0].broadcast = true, "every input is broadcast");
+        refused(
+            |d| {
+                d.inputs.push(Input {
+                    name: "rules".into(),
+                    broadcast: true,
+                    ..d.inputs[0].clone()
+                });
+                d.states[0] =
+                    StateSpec { broadcast: true, ..StateSpec::new("s", StateKind::List) };
+            },
+            "not a list",
+        );
         refused(|d| d.timers = vec![d.timers[0].clone(); 17], "17 timers");
         refused(|d| d.capabilities.push(Capability::Config), "config is listed twice");
         refused(|d| d.inputs[0].fields[0].kind = FieldType::Decimal(19), "19 digits");

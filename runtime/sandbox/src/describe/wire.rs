@@ -49,6 +49,7 @@ pub(crate) struct InputField {
 pub(crate) struct Input {
     name: String,
     fields: Vec<InputField>,
+    broadcast: bool,
 }
 
 #[derive(ComponentType, Lift)]
@@ -86,8 +87,12 @@ pub(crate) struct State {
     kind: StateKind,
     #[component(name = "ttl-ms")]
     ttl_ms: Option<u64>,
+    #[component(name = "ttl-domain")]
+    ttl_domain: TimeDomain,
     #[component(name = "schema-version")]
     schema_version: u32,
+    reads: Vec<u32>,
+    broadcast: bool,
 }
 
 #[derive(Clone, Copy, ComponentType, Lift)]
@@ -158,7 +163,7 @@ fn input(input: Input) -> plain::Input {
         kind: kind(field.kind),
         optional: field.optional,
     });
-    plain::Input { name: input.name, fields: fields.collect() }
+    plain::Input { name: input.name, fields: fields.collect(), broadcast: input.broadcast }
 }
 
 fn output(output: Output) -> plain::Output {
@@ -179,18 +184,22 @@ fn state(state: State) -> plain::StateSpec {
             StateKind::Map => plain::StateKind::Map,
         },
         ttl_ms: state.ttl_ms,
+        ttl_domain: domain(state.ttl_domain),
         schema_version: state.schema_version,
+        reads: state.reads,
+        broadcast: state.broadcast,
+    }
+}
+
+fn domain(domain: TimeDomain) -> plain::TimeDomain {
+    match domain {
+        TimeDomain::EventTime => plain::TimeDomain::EventTime,
+        TimeDomain::ProcessingTime => plain::TimeDomain::ProcessingTime,
     }
 }
 
 fn timer(timer: Timer) -> plain::TimerSpec {
-    plain::TimerSpec {
-        name: timer.name,
-        domain: match timer.domain {
-            TimeDomain::EventTime => plain::TimeDomain::EventTime,
-            TimeDomain::ProcessingTime => plain::TimeDomain::ProcessingTime,
-        },
-    }
+    plain::TimerSpec { name: timer.name, domain: domain(timer.domain) }
 }
 
 fn capability(capability: Capability) -> plain::Capability {

@@ -72,8 +72,8 @@ pub fn keyed(records: &[(&str, &str)]) -> Batch {
         values: vec![stored],
         event_times: (0..n as i64).collect(),
         watermarks: vec![i64::MIN; n],
-        seeds: vec![],
         processing_time: 1_700_000_000_123,
+        ..Batch::default()
     }
 }
 

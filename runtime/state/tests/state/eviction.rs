@@ -9,7 +9,7 @@ use millstream_state::{Budgets, KeyedState, Shared};
 use crate::world::point;
 
 fn spec(name: &str, kind: StateKind) -> StateSpec {
-    StateSpec { name: name.to_owned(), kind, ttl_ms: None, schema_version: 1 }
+    StateSpec::new(name, kind)
 }
 
 fn open(dir: &std::path::Path, shared: &Arc<Shared>) -> KeyedState {

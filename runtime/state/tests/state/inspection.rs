@@ -10,12 +10,7 @@ use crate::world::point;
 fn inspection_shows_all_states_and_only_live_keys() {
     let dir = tempfile::tempdir().unwrap();
     let shared = Shared::new(Budgets { cache_bytes: 1, ..Budgets::default() });
-    let spec = |name: &str, kind, ttl_ms| StateSpec {
-        name: name.to_owned(),
-        kind,
-        ttl_ms,
-        schema_version: 1,
-    };
+    let spec = |name: &str, kind, ttl_ms| StateSpec { ttl_ms, ..StateSpec::new(name, kind) };
     let states = [
         spec("l", StateKind::List, None),
         spec("v", StateKind::Value, Some(10)),
@@ -64,7 +59,7 @@ fn inspection_shows_all_states_and_only_live_keys() {
 fn a_state_may_not_change_its_kind() {
     let dir = tempfile::tempdir().unwrap();
     let shared = Shared::new(Budgets::default());
-    let spec = |kind| [StateSpec { name: "s".to_owned(), kind, ttl_ms: None, schema_version: 1 }];
+    let spec = |kind| [StateSpec::new("s", kind)];
     let (mut state, _) = KeyedState::open(dir.path(), &spec(StateKind::Map), &[], &shared).unwrap();
     state.begin(CommitNumber(1), 0);
     state.map_write(0, b"k", b"e", Some(b"v")).unwrap();

@@ -44,12 +44,7 @@ pub fn specs(version: usize) -> (Vec<StateSpec>, Vec<TimerSpec>, Vec<u16>) {
     let order: Vec<usize> = (0..STATES.len()).map(|i| (i + version) % STATES.len()).collect();
     let states = order
         .iter()
-        .map(|&i| StateSpec {
-            name: STATES[i].0.to_owned(),
-            kind: STATES[i].1,
-            ttl_ms: STATES[i].2,
-            schema_version: 1,
-        })
+        .map(|&i| StateSpec { ttl_ms: STATES[i].2, ..StateSpec::new(STATES[i].0, STATES[i].1) })
         .collect();
     let timers = TIMERS
         .iter()

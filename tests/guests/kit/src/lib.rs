@@ -16,11 +16,24 @@ pub fn described(name: &str) -> Description {
     Description {
         name: name.into(),
         version: "0.1.0".into(),
-        inputs: vec![Input { name: "records".into(), fields: vec![] }],
+        inputs: vec![Input { name: "records".into(), fields: vec![], broadcast: false }],
         outputs: vec![],
         states: vec![],
         timers: vec![],
         capabilities: vec![],
+    }
+}
+
+/// A keyed state without TTL, of version 1.
+pub fn keyed(name: &str, kind: StateKind) -> State {
+    State {
+        name: name.into(),
+        kind,
+        ttl_ms: None,
+        ttl_domain: TimeDomain::ProcessingTime,
+        schema_version: 1,
+        reads: vec![],
+        broadcast: false,
     }
 }
 

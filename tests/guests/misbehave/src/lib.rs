@@ -21,10 +21,12 @@ impl Guest for Misbehave {
             optional: false,
         };
         let output = |name: &str, kind| OutputField { name: name.into(), kind, optional: false };
-        let state =
-            |name: &str, kind| State { name: name.into(), kind, ttl_ms: None, schema_version: 1 };
         Description {
-            inputs: vec![Input { name: "commands".into(), fields: vec![text("do")] }],
+            inputs: vec![Input {
+                name: "commands".into(),
+                fields: vec![text("do")],
+                broadcast: false,
+            }],
             outputs: vec![
                 Output {
                     name: "echo".into(),
@@ -33,9 +35,9 @@ impl Guest for Misbehave {
                 Output { name: "json".into(), fields: vec![output("value", FieldType::Json)] },
             ],
             states: vec![
-                state("count", StateKind::Value),
-                state("list", StateKind::List),
-                state("map", StateKind::Map),
+                keyed("count", StateKind::Value),
+                keyed("list", StateKind::List),
+                keyed("map", StateKind::Map),
             ],
             timers: vec![Timer { name: "later".into(), domain: TimeDomain::EventTime }],
             capabilities: vec![Capability::Config],
