@@ -3,7 +3,7 @@
 
 use crate::context::{Context, TimerContext};
 use crate::error::Result;
-use crate::timer::{EventTime, ProcessingTime, Timer};
+use crate::timer::{EventTime, Timer};
 
 /// The times at which a handler is called, in milliseconds since 1970 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +29,14 @@ impl Moment {
     }
 }
 
-/// The clock of a field's own timer: it has one of each.
+/// A field's own timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FiresBy {
-    /// The watermark.
-    EventTime,
-    /// Processing time.
-    ProcessingTime,
+    /// The one that is named like its handler. It follows the watermark.
+    Main,
+    /// The one beside it: of windows `NAME_early`, which follows processing time; of joins `NAME_expired`, which
+    /// follows the watermark and fires behind the other of the same time.
+    Beside,
 }
 
 /// A field of a [`States`](crate::States) struct that fires.
@@ -44,8 +45,8 @@ pub enum FiresBy {
 /// handler passes on what it fired and sets its timers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` fires nothing, so it needs no handler of its own",
-    label = "not `Windows<A>`",
-    note = "`#[window(field = ...)]` names a field of the state whose type is `Windows<A>`"
+    label = "neither `Windows<A>` nor a join",
+    note = "`#[window(field = ...)]` names a field of the state whose type is `Windows<A>`, and `#[join(field = ...)]` one that is a join"
 )]
 pub trait Fires {
     /// How it works: what the handler's attribute says.
@@ -59,7 +60,7 @@ pub trait Fires {
     /// The handler that is called next is called at this moment.
     fn at(&mut self, moment: Moment);
     /// Its own timer, set for this time, fires.
-    fn on_timer(&mut self, clock: FiresBy, time: i64);
+    fn on_timer(&mut self, timer: FiresBy, time: i64);
     /// Takes what was fired first and not taken yet.
     fn next_fired(&mut self) -> Option<Self::Fired>;
     /// Takes the timers to set, in milliseconds since 1970 UTC.
@@ -89,6 +90,15 @@ enum Cause<'c> {
 }
 
 impl<'c> FiredContext<'c> {
+    /// Event time of the record that made it fire, or the time of the timer: the event time of what is emitted.
+    #[inline]
+    pub fn time(&self) -> i64 {
+        match self.cause {
+            Cause::Record(context) => context.event_time(),
+            Cause::Timer(context) => context.time(),
+        }
+    }
+
     /// The key.
     #[inline]
     pub fn key(&self) -> &'c [u8] {
@@ -133,12 +143,7 @@ pub trait Driver {
     /// The context for what fires now.
     fn fired(&self) -> FiredContext<'_>;
     /// Sets timers of a field, which are declared with these indexes.
-    fn set_timers(
-        &mut self,
-        event_time: u32,
-        processing_time: u32,
-        timers: std::vec::Drain<'_, (FiresBy, i64)>,
-    );
+    fn set_timers(&mut self, main: u32, beside: u32, timers: std::vec::Drain<'_, (FiresBy, i64)>);
 }
 
 macro_rules! driver {
@@ -163,19 +168,17 @@ macro_rules! driver {
             #[inline]
             fn set_timers(
                 &mut self,
-                event_time: u32,
-                processing_time: u32,
+                main: u32,
+                beside: u32,
                 timers: std::vec::Drain<'_, (FiresBy, i64)>,
             ) {
-                for (clock, time) in timers {
-                    match clock {
-                        FiresBy::EventTime => {
-                            self.set_timer(Timer::<EventTime>::declared(event_time), time)
-                        }
-                        FiresBy::ProcessingTime => {
-                            self.set_timer(Timer::<ProcessingTime>::declared(processing_time), time)
-                        }
-                    }
+                for (timer, time) in timers {
+                    let index = match timer {
+                        FiresBy::Main => main,
+                        FiresBy::Beside => beside,
+                    };
+                    // The declaration says which clock it follows.
+                    self.set_timer(Timer::<EventTime>::declared(index), time);
                 }
             }
         }

@@ -19,6 +19,7 @@ mod fires;
 mod frame;
 mod host;
 mod input;
+pub mod join;
 mod json;
 pub mod log;
 mod metrics;
@@ -48,6 +49,7 @@ pub use decimal::Decimal;
 pub use error::{Error, Result};
 pub use fires::FiredContext;
 pub use input::Payload;
+pub use join::{Interval, IntervalJoin, Joined};
 pub use json::{Json, RawJson};
 pub use metrics::Metrics;
 pub use output::Emit;
@@ -65,9 +67,9 @@ pub mod contract {
 /// All that a UDF usually needs.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Json, List,
-        Map, Metrics, Output, Outputs, Payload, Random, RawJson, Result, States, TimerContext,
-        Value, Window, Windows, bail, ensure, log, udf,
+        Aggregate, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Interval,
+        IntervalJoin, Joined, Json, List, Map, Metrics, Output, Outputs, Payload, Random, RawJson,
+        Result, States, TimerContext, Value, Window, Windows, bail, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }

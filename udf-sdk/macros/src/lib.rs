@@ -43,7 +43,7 @@ pub fn derive_outputs(item: TokenStream) -> TokenStream {
     finish(outputs::expand(parse_macro_input!(item as DeriveInput)))
 }
 
-/// Makes a struct of `Value<T>`, `List<T>`, `Map<K, V>` and `Windows<A>` fields the keyed state of a UDF.
+/// Makes a struct of `Value<T>`, `List<T>`, `Map<K, V>`, `Windows<A>` and join fields the keyed state of a UDF.
 /// Attributes of a field:
 /// - `#[state(ttl = "30d")]`: how long an element lives after its last write, in processing time
 ///   (`ms`, `s`, `m`, `h`, `d`)
@@ -67,11 +67,12 @@ pub fn derive_states(item: TokenStream) -> TokenStream {
 ///   timer, and makes the constant `Self::EXPIRED` to set it with;
 /// - `#[window(minutes = Window::tumbling(size))] fn minute(&self, minute: Fired<R>, ...)` lays out the windows of the
 ///   state's field `minutes`, and handles what they fire; the expression may use `self`;
+/// - `#[join(settled = Interval::within(time))] fn settled(&self, joined: Joined<L, R>, ...)` likewise for a join;
 /// - `fn new(config: C) -> Result<Self>` makes the instance from the stage's configuration; without it
 ///   the type's `Default` does.
 ///
 /// What a handler takes after the record is what it may use, in any order: `&mut` the state, `&mut` the
-/// outputs, `&mut Context` (`&mut TimerContext` for a timer, `&FiredContext` for windows), `&mut Random`, `&Metrics`. It returns
+/// outputs, `&mut Context` (`&mut TimerContext` for a timer, `&FiredContext` for windows and joins), `&mut Random`, `&Metrics`. It returns
 /// `Result<()>` or nothing; a UDF with one input and no `outputs` may instead return the item to emit, an
 /// `Option` or a `Vec` of it, or a `Result` of these.
 ///

@@ -44,7 +44,7 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 checks.push(quote_spanned! {ty.span()=>
                     const _: () = assert!(
                         <#ty as ::millstream_udf::__private::StateField>::FIRING == 0,
-                        "windows live until the watermark has passed them, and have no `ttl`"
+                        "windows and joins keep what they need until the watermark has passed it, and have no `ttl`"
                     );
                 });
                 quote!(::core::option::Option::Some(#ms))

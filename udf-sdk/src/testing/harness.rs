@@ -248,11 +248,7 @@ impl<U: Udf> Harness<U> {
 
     /// Runs as many of the first records as one call may have, then the timers that are due behind
     /// them.
-    fn run_batch(
-        &mut self,
-        ready: &mut VecDeque<Ready>,
-        refused: &mut Vec<(usize, Refusal)>,
-    ) {
+    fn run_batch(&mut self, ready: &mut VecDeque<Ready>, refused: &mut Vec<(usize, Refusal)>) {
         let records = ready.make_contiguous();
         let input = records[0].input;
         let same = records.iter().take_while(|record| record.input == input).count();

@@ -96,7 +96,7 @@ impl Early {
             let time = next_multiple(interval, moment.event_time.max(moment.watermark));
             if time < last {
                 self.event_time = Some(time);
-                push_once(timers, (FiresBy::EventTime, time));
+                push_once(timers, (FiresBy::Main, time));
             }
         }
         if let Some(interval) = trigger.processing_time_ms
@@ -104,7 +104,7 @@ impl Early {
         {
             let time = next_multiple(interval, moment.processing_time);
             self.processing_time = Some(time);
-            push_once(timers, (FiresBy::ProcessingTime, time));
+            push_once(timers, (FiresBy::Beside, time));
         }
         false
     }

@@ -96,7 +96,7 @@ impl<C: Contents> Windows<C> {
             None => {
                 slots.insert(at, Slot::new(span));
                 if span != Span::GLOBAL {
-                    self.timers.push((FiresBy::EventTime, span.last()));
+                    self.timers.push((FiresBy::Main, span.last()));
                 }
                 at
             }
@@ -158,7 +158,7 @@ impl<C: Contents> Windows<C> {
         fire(&mut self.fired, window, span, Timing::Late, &mut contents, &mut self.beside);
         self.keep(span, &contents);
         if new {
-            self.timers.push((FiresBy::EventTime, window.cleanup(span)));
+            self.timers.push((FiresBy::Main, window.cleanup(span)));
         }
     }
 
@@ -225,7 +225,7 @@ impl<C: Contents> Windows<C> {
             let at = slots.partition_point(|slot| slot.span.start < own.start);
             let mut slot = Slot::new(own);
             slot.contents = before.and_then(|(_, contents)| contents);
-            self.timers.push((FiresBy::EventTime, own.last()));
+            self.timers.push((FiresBy::Main, own.last()));
             slots.insert(at, slot);
             return at;
         };
@@ -269,7 +269,7 @@ impl<C: Contents> Windows<C> {
                 if ends(slot) {
                     // A session that has grown since the timer was set.
                     slot.set_span(span, span.last());
-                    self.timers.push((FiresBy::EventTime, span.last()));
+                    self.timers.push((FiresBy::Main, span.last()));
                 }
                 if early(slot) {
                     slot.early = None;
@@ -305,7 +305,7 @@ impl<C: Contents> Windows<C> {
         } else if contents.is_some() || matches!(window.kind, Kind::Session { .. }) {
             // An empty session may still make two others one.
             self.keep(span, &contents);
-            self.timers.push((FiresBy::EventTime, cleanup));
+            self.timers.push((FiresBy::Main, cleanup));
         }
     }
 
@@ -327,7 +327,7 @@ impl<C: Contents> Windows<C> {
             let cleanup = window.cleanup(Span { start, end });
             if cleanup > self.moment.watermark {
                 // It may have been kept by a UDF with another allowed lateness.
-                self.timers.push((FiresBy::EventTime, cleanup));
+                self.timers.push((FiresBy::Main, cleanup));
                 return;
             }
             self.past.remove(&(end, start));
@@ -400,11 +400,11 @@ impl<C: Contents> Fires for Windows<C> {
         self.moment = moment;
     }
 
-    fn on_timer(&mut self, clock: FiresBy, time: i64) {
+    fn on_timer(&mut self, timer: FiresBy, time: i64) {
         let Some(window) = self.setup else { return };
-        match clock {
-            FiresBy::EventTime => self.on_event_time(&window, time),
-            FiresBy::ProcessingTime => self.on_processing_time(&window, time),
+        match timer {
+            FiresBy::Main => self.on_event_time(&window, time),
+            FiresBy::Beside => self.on_processing_time(&window, time),
         }
     }
 

@@ -8,6 +8,7 @@ mod documents;
 mod fields;
 mod functions;
 mod inputs;
+mod joins;
 mod mistakes;
 mod patterns;
 mod timers;

@@ -16,7 +16,7 @@ pub enum Trigger {
     Input { name: String, record: Box<Type> },
     /// The timer of this name.
     Timer { name: String, event_time: bool },
-    /// Windows of a field of the state, which fire under this name.
+    /// Windows or a join in a field of the state, which fire under this name.
     Window { name: String, fired: Box<Type>, field: Box<window::Field> },
 }
 
@@ -60,8 +60,10 @@ impl Handler {
         signature: &Signature,
         settings: &Settings,
     ) -> syn::Result<Option<Self>> {
-        if let Some(attribute) = take(attributes, "window") {
-            return Self::window(signature, &attribute, settings).map(Some);
+        for kind in [window::Kind::Window, window::Kind::Join] {
+            if let Some(attribute) = take(attributes, kind.attribute()) {
+                return Self::window(kind, signature, &attribute, settings).map(Some);
+            }
         }
         let (input, timer) = (take(attributes, "input"), take(attributes, "timer"));
         match (input, timer) {
@@ -125,11 +127,12 @@ impl Handler {
     }
 
     fn window(
+        kind: window::Kind,
         signature: &Signature,
         attribute: &Attribute,
         settings: &Settings,
     ) -> syn::Result<Self> {
-        let field = Box::new(window::field(attribute, settings)?);
+        let field = Box::new(window::field(kind, attribute, settings)?);
         let (method, arguments) = receiver(signature)?;
         let fired = match arguments.split_first() {
             Some((fired, rest)) => Some((typed(fired)?.ty.clone(), rest))
@@ -137,17 +140,25 @@ impl Handler {
             None => None,
         };
         let Some((fired, rest)) = fired else {
-            return Err(syn::Error::new(
-                signature.ident.span(),
-                "a handler of windows takes the window that fires first and by value, like `window: Fired<Totals>`",
-            ));
+            let message = match kind {
+                window::Kind::Window => {
+                    "a handler of windows takes the window that fires first and by value, like `window: Fired<Totals>`"
+                }
+                window::Kind::Join => {
+                    "a handler of joins takes what is joined first and by value, like `joined: Joined<Order, Payment>`"
+                }
+            };
+            return Err(syn::Error::new(signature.ident.span(), message));
         };
         let trigger = Trigger::Window { name: plain(&signature.ident), fired, field };
         let handler = Self::checked(signature, trigger, rest, settings, method, false)?;
         if let Returned::Items { .. } = handler.returned {
             return Err(syn::Error::new(
                 handler.return_span,
-                "a handler of windows returns `Result<()>`; it emits through the outputs",
+                format!(
+                    "a handler of {} returns `Result<()>`; it emits through the outputs",
+                    kind.plural()
+                ),
             ));
         }
         Ok(handler)

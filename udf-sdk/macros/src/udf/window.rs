@@ -1,5 +1,5 @@
-//! `#[window(field = ...)]`: the handler of the windows in a field of the state, and how `#[udf]` drives that
-//! field.
+//! `#[window(field = ...)]` and `#[join(field = ...)]`: the handler of the windows or the join in a field of the state,
+//! and how `#[udf]` drives that field.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -10,41 +10,78 @@ use super::handler::{Handler, Trigger};
 use super::settings::Settings;
 use crate::names::plain;
 
-/// Timers of a field: one of event time and one of processing time.
+/// Timers of a field: one of event time, and one beside it.
 const TIMERS: u32 = 2;
+
+/// What a field is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    Window,
+    Join,
+}
+
+impl Kind {
+    /// Its attribute.
+    pub const fn attribute(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Join => "join",
+        }
+    }
+
+    /// What it is called in messages.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Window => "windows",
+            Self::Join => "joins",
+        }
+    }
+}
 
 /// What the attribute says.
 pub struct Field {
+    pub kind: Kind,
     /// Name of the field in the state.
     pub name: Ident,
-    /// How the windows are laid out.
+    /// How it is laid out.
     pub setup: Expr,
 }
 
 /// Reads the attribute.
-pub fn field(attribute: &Attribute, settings: &Settings) -> syn::Result<Field> {
+pub fn field(kind: Kind, attribute: &Attribute, settings: &Settings) -> syn::Result<Field> {
     if settings.state.is_none() {
-        return Err(syn::Error::new_spanned(
-            attribute,
-            "windows are kept in the state: name it with `#[udf(state = T)]`, and give it a field `Windows<A>`",
-        ));
+        let message = match kind {
+            Kind::Window => {
+                "windows are kept in the state: name it with `#[udf(state = T)]`, and give it a field `Windows<A>`"
+            }
+            Kind::Join => {
+                "joins are kept in the state: name it with `#[udf(state = T)]`, and give it a field such as `IntervalJoin<L, R>`"
+            }
+        };
+        return Err(syn::Error::new_spanned(attribute, message));
     }
     let parser = |input: syn::parse::ParseStream<'_>| {
         let name = input.parse()?;
         input.parse::<Token![=]>()?;
         let setup = Expr::parse(input)?;
-        Ok(Field { name, setup })
+        Ok(Field { kind, name, setup })
     };
     attribute.meta.require_list().and_then(|_| attribute.parse_args_with(parser)).map_err(|_| {
-        syn::Error::new_spanned(
-            attribute,
-            "name the field of the state and say how its windows are laid out: \
-             `#[window(minutes = Window::tumbling(Duration::from_secs(60)))]`; the expression may use `self`",
-        )
+        let message = match kind {
+            Kind::Window => {
+                "name the field of the state and say how its windows are laid out: \
+                 `#[window(minutes = Window::tumbling(Duration::from_secs(60)))]`; the expression may use `self`"
+            }
+            Kind::Join => {
+                "name the field of the state and say how it joins: \
+                 `#[join(settled = Interval::within(Duration::from_secs(60)))]`; the expression may use `self`"
+            }
+        };
+        syn::Error::new_spanned(attribute, message)
     })
 }
 
-/// A handler of windows.
+/// A handler of windows or of a join.
 struct Windowed<'h> {
     handler: &'h Handler,
     field: &'h Field,
@@ -72,7 +109,14 @@ pub fn check(handlers: &[Handler]) -> syn::Result<()> {
         if seen.contains(&&field.name) {
             return Err(syn::Error::new(
                 field.name.span(),
-                format!("the windows `{}` have a handler already", plain(&field.name)),
+                match field.kind {
+                    Kind::Window => {
+                        format!("the windows `{}` have a handler already", plain(&field.name))
+                    }
+                    Kind::Join => {
+                        format!("the join `{}` has a handler already", plain(&field.name))
+                    }
+                },
             ));
         }
         seen.push(&field.name);
@@ -83,11 +127,14 @@ pub fn check(handlers: &[Handler]) -> syn::Result<()> {
 /// The declarations of the fields' timers, behind those of the handlers of timers.
 pub fn timers(handlers: &[Handler]) -> Vec<TokenStream> {
     windowed(handlers)
-        .map(|Windowed { name, .. }| {
-            let clock = format!("{name}_early");
+        .map(|Windowed { name, field, .. }| {
+            let (beside, clock) = match field.kind {
+                Kind::Window => (format!("{name}_early"), quote!(ProcessingTime)),
+                Kind::Join => (format!("{name}_expired"), quote!(EventTime)),
+            };
             quote! {
                 .timer(#name, ::millstream_udf::__private::TimeDomain::EventTime)
-                .timer(#clock, ::millstream_udf::__private::TimeDomain::ProcessingTime)
+                .timer(#beside, ::millstream_udf::__private::TimeDomain::#clock)
             }
         })
         .collect()
@@ -101,14 +148,15 @@ pub fn all_handled(handlers: &[Handler], settings: &Settings) -> TokenStream {
     quote_spanned! {span=>
         const _: () = assert!(
             <#state as ::millstream_udf::__private::States>::FIRING == #count,
-            "each `Windows` of the state needs a handler: `#[window(minutes = Window::tumbling(size))] fn minute(&self, window: Fired<T>, ...)`"
+            "each `Windows` of the state needs a handler: `#[window(minutes = Window::tumbling(size))] fn minute(&self, window: Fired<T>, ...)`, \
+             and so does each join: `#[join(settled = Interval::within(time))] fn settled(&self, joined: Joined<L, R>, ...)`"
         );
     }
 }
 
 /// What stands before a handler's call.
 pub fn prepare(handlers: &[Handler]) -> TokenStream {
-    let fields = windowed(handlers).map(|Windowed { field: Field { name, setup }, .. }| {
+    let fields = windowed(handlers).map(|Windowed { field: Field { name, setup, .. }, .. }| {
         quote_spanned! {name.span()=>
             ::millstream_udf::__private::prepare(&mut state.#name, || #setup, moment);
         }
@@ -130,7 +178,7 @@ pub fn drive(handlers: &[Handler], owner: &TokenStream, call: TokenStream) -> To
     let mut changes = Vec::new();
     for Windowed { handler, field, timer, .. } in windowed(handlers) {
         let (name, fired) = (&field.name, handler.call(owner));
-        let clock = timer + 1;
+        let beside = timer + 1;
         loops.push(quote_spanned! {name.span()=>
             while let ::core::option::Option::Some(record) =
                 ::millstream_udf::__private::Fires::next_fired(&mut state.#name)
@@ -145,7 +193,7 @@ pub fn drive(handlers: &[Handler], owner: &TokenStream, call: TokenStream) -> To
             ::millstream_udf::__private::Driver::set_timers(
                 context,
                 #timer,
-                #clock,
+                #beside,
                 ::millstream_udf::__private::Fires::new_timers(&mut state.#name),
             );
         });
@@ -168,12 +216,12 @@ pub fn drive(handlers: &[Handler], owner: &TokenStream, call: TokenStream) -> To
 
 /// The arms for the fields' own timers.
 pub fn arms(handlers: &[Handler], owner: &TokenStream) -> Vec<TokenStream> {
-    let arm = |name: &Ident, timer: u32, clock: TokenStream| {
+    let arm = |name: &Ident, timer: u32, by: TokenStream| {
         let call = quote_spanned! {name.span()=>
             {
                 ::millstream_udf::__private::Fires::on_timer(
                     &mut state.#name,
-                    ::millstream_udf::__private::FiresBy::#clock,
+                    ::millstream_udf::__private::FiresBy::#by,
                     context.time(),
                 );
                 ::core::result::Result::Ok(())
@@ -184,10 +232,7 @@ pub fn arms(handlers: &[Handler], owner: &TokenStream) -> Vec<TokenStream> {
     };
     windowed(handlers)
         .flat_map(|Windowed { field, timer, .. }| {
-            [
-                arm(&field.name, timer, quote!(EventTime)),
-                arm(&field.name, timer + 1, quote!(ProcessingTime)),
-            ]
+            [arm(&field.name, timer, quote!(Main)), arm(&field.name, timer + 1, quote!(Beside))]
         })
         .collect()
 }

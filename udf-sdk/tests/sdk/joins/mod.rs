@@ -1,0 +1,5 @@
+//! Joins: what they give, in which order, and what they keep.
+
+mod arrivals;
+mod interval;
+mod lateness;
