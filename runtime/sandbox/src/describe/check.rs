@@ -259,7 +259,10 @@ mod tests {
         refused(|d| d.states[0].ttl_ms = Some(0), "ttl");
         refused(|d| d.states[0].name = "a b".into(), "states");
         refused(|d| d.states[0].reads = vec![0; 65], "65 older versions");
-        refused(|d| d.states[0].reads = vec![0, 1], "version 1, which is not older than its own, 1");
+        refused(
+            |d| d.states[0].reads = vec![0, 1],
+            "version 1, which is not older than its own, 1",
+        );
         refused(|d| d.states[0].broadcast = true, "no input is");
         refused(|d| d.inputs[0].broadcast = true, "every input is broadcast");
         refused(
@@ -269,8 +272,7 @@ mod tests {
                     broadcast: true,
                     ..d.inputs[0].clone()
                 });
-                d.states[0] =
-                    StateSpec { broadcast: true, ..StateSpec::new("s", StateKind::List) };
+                d.states[0] = StateSpec { broadcast: true, ..StateSpec::new("s", StateKind::List) };
             },
             "not a list",
         );
