@@ -90,8 +90,7 @@
 //! Records wait until the watermark has reached their event time, and meet in the order of event time. The operator's
 //! watermark is the least of the inputs', so by then both have sent all they had for that time: what is given, and in which
 //! order for a key, depends neither on batches nor on how the records of the inputs came among each other. What is emitted has
-//! the event time at which it was complete. An input that falls silent holds the join up until it is idle
-//! (`idle-after` in the manifest).
+//! the event time at which it was complete. An input that falls silent holds the join up.
 //!
 //! A record is late if the watermark of its own input has reached its event time; the join gives it back. A slow
 //! input does not make a fast one's records any later.
