@@ -53,6 +53,7 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("data-integrity", "heartbeat"),
         ("insurance-claims", "salvage"),
         ("market-risk", "gift"),
+        ("portfolio", "BONDS"),
         ("recommender", "stare"),
     ] {
         for partitions in ["1", "3", "8"] {
