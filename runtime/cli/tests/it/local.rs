@@ -49,10 +49,13 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("account-takeover", "e34"),
         ("aml-monitor", "e1"),
         ("card-fraud", "t6"),
+        ("compliance-report", "e0"),
         ("credit-score", "e5"),
         ("data-integrity", "heartbeat"),
+        ("fx", "f2"),
         ("insurance-claims", "salvage"),
         ("market-risk", "gift"),
+        ("payments", "bad"),
         ("portfolio", "BONDS"),
         ("recommender", "stare"),
     ] {
