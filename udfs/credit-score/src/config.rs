@@ -2,6 +2,8 @@
 
 use millstream_udf::prelude::*;
 
+use crate::scorecard::Scorecard;
+
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 /// Internal units of a point.
@@ -41,6 +43,10 @@ pub struct Config {
     pub utilisation_free_percent: i64,
     /// After so long without an event the score is computed once more.
     pub rescore_days: i64,
+    /// How applications are scored.
+    pub scorecard: Option<Scorecard>,
+    /// Another configuration that is run beside this one and decides nothing.
+    pub challenger: Option<Box<Config>>,
 }
 
 impl Default for Config {
@@ -59,13 +65,23 @@ impl Default for Config {
             utilisation: 120,
             utilisation_free_percent: 30,
             rescore_days: 30,
+            scorecard: None,
+            challenger: None,
         }
     }
 }
 
 impl Config {
     /// The configuration, if its numbers make sense.
-    pub fn checked(self) -> Result<Self> {
+    pub fn checked(mut self) -> Result<Self> {
+        if let Some(challenger) = self.challenger.take() {
+            ensure!(challenger.challenger.is_none(), "a challenger has no challenger");
+            let checked = challenger.checked().map_err(|error| error.context("`challenger`"))?;
+            self.challenger = Some(Box::new(checked));
+        }
+        if let Some(scorecard) = &self.scorecard {
+            scorecard.check()?;
+        }
         let [light, medium, severe] = self.missed;
         let points = [
             ("repayment", self.repayment),

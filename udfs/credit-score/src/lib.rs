@@ -1,14 +1,17 @@
 //! Keeps a customer's credit score current: repayments raise it, missed payments, high utilisation and
-//! enquiries lower it, and all but the utilisation fade with event time. No floats anywhere: the
-//! same events give the same score on every machine.
+//! enquiries lower it, and all but the utilisation fade with event time. Scores applications by a scorecard. Runs a
+//! challenger beside the configuration that decides. No floats anywhere: the same events give the same score on every
+//! machine.
 
 mod config;
 mod file;
+mod scorecard;
 
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, DAY_MS};
 use crate::file::{CreditFile, Event, Money, Reason};
+use crate::scorecard::{Answers, Scored, Share};
 
 /// An event of a customer's credit. The key is the customer.
 #[derive(Input)]
@@ -22,6 +25,7 @@ struct CreditEvent<'a> {
     balance: Option<Money>,
     limit: Option<Money>,
     days_late: Option<i64>,
+    attributes: Option<Json<Answers>>,
 }
 
 /// The score after an event, or after a time without one.
@@ -49,17 +53,49 @@ struct Band<'a> {
     to: &'a str,
 }
 
+/// An application, scored by the scorecard. The points of the reasons and the card's base add up to the score.
+#[derive(Output)]
+#[output(tag = "type", value = "application")]
+struct Application<'a> {
+    customer_id: &'a str,
+    event_id: &'a str,
+    ts: i64,
+    score: i64,
+    /// `accept` or `decline`.
+    decision: &'a str,
+    reasons: Json<Vec<Share>>,
+}
+
+/// What the challenger says of the same event.
+#[derive(Output)]
+#[output(tag = "type", value = "comparison")]
+struct Comparison<'a> {
+    customer_id: &'a str,
+    event_id: Option<&'a str>,
+    ts: i64,
+    champion: i64,
+    challenger: i64,
+    /// Band or decision of each.
+    champion_decision: &'a str,
+    challenger_decision: &'a str,
+    /// `agree` or `differ`: whether the decisions do.
+    reason: &'a str,
+}
+
 /// The outputs.
 #[derive(Outputs)]
 struct Out {
     score: Emit<Score<'static>>,
     band: Emit<Band<'static>>,
+    application: Emit<Application<'static>>,
+    comparison: Emit<Comparison<'static>>,
 }
 
 /// What is kept of a customer.
 #[derive(States)]
 struct Customer {
     file: Value<CreditFile>,
+    challenger: Value<CreditFile>,
 }
 
 /// The UDF.
@@ -80,8 +116,14 @@ impl CreditScore {
         out: &mut Out,
         ctx: &mut Context<'_>,
     ) -> Result<()> {
-        let event = input.event()?;
         let customer_id = ctx.key_text()?;
+        if input.kind == "application" {
+            return self.on_application(&input, customer_id, out);
+        }
+        let event = input.event()?;
+        if let Some(config) = &self.config.challenger {
+            customer.challenger.get_or_default().apply(event, input.ts, config)?;
+        }
         let file = customer.file.get_or_default();
         file.apply(event, input.ts, &self.config)?;
         if let Some(at) = file.rescore_at_ms {
@@ -91,7 +133,8 @@ impl CreditScore {
             file.as_of_ms.unwrap_or(input.ts).saturating_add(self.config.rescore_days * DAY_MS);
         file.rescore_at_ms = Some(rescore_at);
         ctx.set_timer(Self::RESCORE, rescore_at);
-        self.publish(file, customer_id, Some(input.event_id), input.ts, out);
+        let score = self.publish(file, customer_id, Some(input.event_id), input.ts, out);
+        self.compare(customer, score, (customer_id, Some(input.event_id), input.ts), out);
         Ok(())
     }
 
@@ -106,14 +149,85 @@ impl CreditScore {
         if let Some(file) = customer.file.get_mut() {
             file.rescore_at_ms = None;
             file.advance(ctx.time(), &self.config);
-            self.publish(file, ctx.key_text()?, None, ctx.time(), out);
+            let score = self.publish(file, ctx.key_text()?, None, ctx.time(), out);
+            if let Some((file, config)) =
+                customer.challenger.get_mut().zip(self.config.challenger.as_deref())
+            {
+                file.advance(ctx.time(), config);
+            }
+            self.compare(customer, score, (ctx.key_text()?, None, ctx.time()), out);
         }
         Ok(())
     }
 }
 
 impl CreditScore {
-    /// Gives the score out, and the band if it is another one.
+    /// Scores an application, by the challenger's scorecard, too, if there is one.
+    fn on_application(
+        &self,
+        input: &CreditEvent<'_>,
+        customer_id: &str,
+        out: &mut Out,
+    ) -> Result<()> {
+        let Some(scorecard) = &self.config.scorecard else {
+            bail!("an application, and there is no `scorecard`");
+        };
+        let Some(Json(answers)) = &input.attributes else {
+            bail!("an `application` needs `attributes`");
+        };
+        let CreditEvent { event_id, ts, .. } = *input;
+        let decision = |scored: &Scored| if scored.accepted { "accept" } else { "decline" };
+        let scored = scorecard.score(answers)?;
+        if let Some(card) = self.config.challenger.as_ref().and_then(|c| c.scorecard.as_ref()) {
+            let other = card.score(answers).map_err(|error| error.context("challenger"))?;
+            let (champion_decision, challenger_decision) = (decision(&scored), decision(&other));
+            out.comparison.emit(Comparison {
+                customer_id,
+                event_id: Some(event_id),
+                ts,
+                champion: scored.score,
+                challenger: other.score,
+                champion_decision,
+                challenger_decision,
+                reason: agreement(champion_decision, challenger_decision),
+            });
+        }
+        out.application.emit(Application {
+            customer_id,
+            event_id,
+            ts,
+            score: scored.score,
+            decision: decision(&scored),
+            reasons: Json(scored.shares),
+        });
+        Ok(())
+    }
+
+    /// Gives out what the challenger says beside the champion's score.
+    fn compare(
+        &self,
+        customer: &mut Customer,
+        champion: i64,
+        (customer_id, event_id, ts): (&str, Option<&str>, i64),
+        out: &mut Out,
+    ) {
+        let challenger = self.config.challenger.as_ref().zip(customer.challenger.get());
+        let Some((config, file)) = challenger else { return };
+        let challenger = file.assess(config).score;
+        let (champion_decision, challenger_decision) = (band(champion), band(challenger));
+        out.comparison.emit(Comparison {
+            customer_id,
+            event_id,
+            ts,
+            champion,
+            challenger,
+            champion_decision,
+            challenger_decision,
+            reason: agreement(champion_decision, challenger_decision),
+        });
+    }
+
+    /// Gives the score out, and the band if it is another one; returns the score.
     fn publish(
         &self,
         file: &mut CreditFile,
@@ -121,7 +235,7 @@ impl CreditScore {
         event_id: Option<&str>,
         ts: i64,
         out: &mut Out,
-    ) {
+    ) -> i64 {
         let assessment = file.assess(&self.config);
         let score = assessment.score;
         let previous = file.score.replace(score).unwrap_or(self.config.base);
@@ -140,6 +254,7 @@ impl CreditScore {
         if from != to {
             out.band.emit(Band { customer_id, ts, score, from, to });
         }
+        score
     }
 }
 
@@ -165,6 +280,11 @@ impl CreditEvent<'_> {
             other => bail!("`{other}` is no type of credit event"),
         })
     }
+}
+
+/// Whether two decisions are the same.
+fn agreement(champion: &str, challenger: &str) -> &'static str {
+    if champion == challenger { "agree" } else { "differ" }
 }
 
 /// The usual names of ranges of scores.

@@ -48,9 +48,11 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
     for (example, refused) in [
         ("account-takeover", "e34"),
         ("aml-monitor", "e1"),
+        ("behavior-analytics", "EUR"),
         ("card-fraud", "t6"),
         ("compliance-report", "e0"),
         ("credit-score", "e5"),
+        ("credit-scorecard", "a4"),
         ("data-integrity", "heartbeat"),
         ("fx", "f2"),
         ("insurance-claims", "salvage"),

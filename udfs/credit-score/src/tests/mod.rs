@@ -1,5 +1,6 @@
 //! The rules through the harness, and the file's properties.
 
+mod models;
 mod properties;
 
 use millstream_udf::testing::{Harness, Refusal};

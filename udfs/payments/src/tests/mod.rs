@@ -167,7 +167,7 @@ fn what_makes_no_sense_is_refused() {
     for (changes, why) in [
         (json!({"amount_minor": 0}), "an amount of 0; it must be above 0"),
         (json!({"creditor": "a"}), "`a` is debtor and creditor"),
-        (json!({"currency": "XXX"}), "`XXX` is no currency of ISO 4217 with a minor unit"),
+        (json!({"currency": "XAU"}), "`XAU` is no currency of ISO 4217 with a minor unit"),
         (json!({"needed_by": "soon"}), "`needed_by` is `soon`, which is no date like 2026-12-25"),
         (json!({"risk_points": -1}), "`risk_points` is -1; it must be 0 to 10000"),
         (json!({"debtor": ""}), "`debtor` has 0 bytes; it must have 1 to 64"),
