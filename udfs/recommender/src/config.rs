@@ -6,6 +6,8 @@ use millstream_udf::prelude::*;
 pub const HOUR_MS: i64 = 3_600_000;
 /// A setting's largest weight.
 const WEIGHT_MAX: i64 = 1_000;
+/// Products to try out, at most: all are compared for each recommendation.
+const EXPLORED_MAX: usize = 64;
 /// Entries of the catalogue, at most.
 const CATALOGUE_MAX: usize = 1_000;
 
@@ -19,6 +21,8 @@ pub struct Config {
     pub view: i64,
     pub cart: i64,
     pub purchase: i64,
+    /// What a click on a recommendation says.
+    pub click: i64,
     /// What it counts that a product was looked at together with the one at hand.
     pub together: i64,
     /// Half-life of interest in a product.
@@ -29,6 +33,20 @@ pub struct Config {
     pub session_minutes: i64,
     /// Products worth recommending to whoever likes their category: the customer need not have seen them.
     pub catalogue: Vec<Listed>,
+    /// Of the products of one category, as far as the catalogue knows it, no more than so many are recommended at a time.
+    pub category_max: Option<usize>,
+    /// Products to try out.
+    pub explore: Option<Explore>,
+}
+
+/// What is tried out on customers, besides what they are known to like.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explore {
+    /// Places of the recommendation that are kept for it. Places that nothing else fills are added.
+    pub slots: usize,
+    /// Products of the catalogue to try out.
+    pub products: Vec<String>,
 }
 
 /// A product of the catalogue.
@@ -46,11 +64,14 @@ impl Default for Config {
             view: 1,
             cart: 3,
             purchase: 5,
+            click: 2,
             together: 2,
             product_half_life_hours: 72,
             category_half_life_hours: 24 * 30,
             session_minutes: 30,
             catalogue: Vec::new(),
+            category_max: None,
+            explore: None,
         }
     }
 }
@@ -63,6 +84,7 @@ impl Config {
             ("view", self.view),
             ("cart", self.cart),
             ("purchase", self.purchase),
+            ("click", self.click),
             ("together", self.together),
         ] {
             ensure!(
@@ -89,6 +111,29 @@ impl Config {
             listed <= CATALOGUE_MAX,
             "`catalogue` has {listed} entries; it must have {CATALOGUE_MAX} or less"
         );
+        ensure!(self.category_max != Some(0), "`category_max` is 0; it must be 1 or more");
+        if let Some(Explore { slots, products }) = &self.explore {
+            ensure!(
+                (1..=self.top).contains(slots),
+                "`explore.slots` is {slots}; it must be 1 to `top`, which is {}",
+                self.top
+            );
+            let count = products.len();
+            ensure!(
+                (1..=EXPLORED_MAX).contains(&count),
+                "`explore.products` has {count} entries; it must have 1 to {EXPLORED_MAX}"
+            );
+            for id in products {
+                let listed = self.catalogue.iter().any(|listed| listed.product_id == *id);
+                ensure!(listed, "`{id}` is to be tried out, and is not in the catalogue");
+            }
+        }
         Ok(self)
+    }
+
+    /// The category of a product, if the catalogue has it.
+    pub fn category(&self, product: &str) -> Option<&str> {
+        let listed = self.catalogue.iter().find(|listed| listed.product_id == product);
+        listed.map(|listed| &listed.category[..])
     }
 }

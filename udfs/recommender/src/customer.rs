@@ -2,6 +2,7 @@
 
 use millstream_udf::prelude::*;
 
+use crate::bandit::Bandit;
 use crate::interests::Interests;
 
 /// Products with points, at most.
@@ -23,6 +24,12 @@ pub struct Customer {
     /// Per product those seen together with it.
     #[state(ttl = "90d")]
     pub together: Map<String, Companions>,
+    /// What is tried out, by the category at hand.
+    #[state(ttl = "365d")]
+    pub bandits: Map<String, Bandit>,
+    /// Products that are tried out, with the category at hand when they were shown last and were not clicked on since.
+    #[state(ttl = "7d")]
+    pub tried: Map<String, String>,
 }
 
 /// Interests and the running session.

@@ -26,6 +26,8 @@ pub enum Reason {
     Category { category: String },
     /// The customer looked at it together with the product at hand.
     Together { with: String },
+    /// It is tried out: how often it was shown before with products of this category, and clicked on.
+    Explored { category: String, shown: u32, clicked: u32 },
 }
 
 /// What speaks for a product, in thousandths of a point.
@@ -37,13 +39,14 @@ struct Case {
 }
 
 /// The `top` products with the most points that are not owned, the most first; of equals the one whose name
-/// comes first. `together` are products seen with `at_hand`, with thousandths of a point.
+/// comes first; of one category no more than `category_max`. `together` are products seen with `at_hand`, with thousandths of a point.
 pub fn rank(
     behaviour: &Behaviour,
     together: &[(String, i64)],
     at_hand: &str,
     now_ms: i64,
     config: &Config,
+    top: usize,
     mut owned: impl FnMut(&str) -> bool,
 ) -> Vec<Recommendation> {
     let product_half_life_ms = config.product_half_life_hours * HOUR_MS;
@@ -72,8 +75,16 @@ pub fn rank(
         .collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     let not_owned = ranked.into_iter().filter(|(_, product, _)| !owned(product));
-    not_owned
-        .take(config.top)
+    let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+    let diverse = not_owned.filter(|(_, product, _)| {
+        let Some(most) = config.category_max else { return true };
+        let Some(category) = config.category(product) else { return true };
+        let taken = taken.entry(category).or_default();
+        *taken += 1;
+        *taken <= most
+    });
+    diverse
+        .take(top)
         .map(|(milli, product, reason)| Recommendation {
             product_id: product.to_owned(),
             reason,

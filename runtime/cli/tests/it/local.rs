@@ -60,6 +60,7 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("payments", "bad"),
         ("portfolio", "BONDS"),
         ("recommender", "stare"),
+        ("recommender-exploration", "stare"),
     ] {
         for partitions in ["1", "3", "8"] {
             let (lines, dead) = run(example, partitions);

@@ -1,5 +1,7 @@
 //! The rules through the harness.
 
+mod exploration;
+
 use millstream_udf::testing::{Harness, Refusal};
 use proptest::prelude::*;
 use serde_json::{Value, json};
