@@ -9,12 +9,14 @@
 //! | [`rounding`] | modes of rounding; `a * b / c` in 128 bits, rounded once |
 //! | [`exact`] | decimal text to units and back; numbers in a configuration and in JSON |
 //! | [`allocation`] | the method of the largest remainder |
+//! | [`charts`] | control charts: EWMA and CUSUM in fixed point |
 //! | [`calendar`] | dates, business days, conventions; weekends and holidays from the configuration |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod allocation;
 pub mod calendar;
+pub mod charts;
 pub mod currency;
 pub mod exact;
 pub mod money;

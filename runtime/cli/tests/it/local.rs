@@ -58,6 +58,8 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("insurance-claims", "salvage"),
         ("market-risk", "gift"),
         ("payments", "bad"),
+        ("model-score", "a31"),
+        ("operational-risk", "odd"),
         ("portfolio", "BONDS"),
         ("recommender", "stare"),
         ("recommender-exploration", "stare"),
