@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
         threads: thread::available_parallelism()?.get(),
         dead_letters: None,
     };
-    let stats = run_local(&spec, Box::new(input), Box::new(output), options)?;
+    let stats = run_local(&spec, vec![Box::new(input)], Box::new(output), options)?;
     ensure!(stats.dead_letters == 0, "{} dead letters", stats.dead_letters);
     Ok(())
 }

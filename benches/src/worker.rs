@@ -9,7 +9,7 @@ use std::{env, fs, io, process, thread};
 use anyhow::{Context, Error, Result, bail, ensure};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
 };
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
@@ -136,10 +136,14 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
     let stage = StageSpec {
         name: "fraud".to_owned(),
         partitions,
-        outputs: vec![Some(0); module.description().outputs.len()],
+        outputs: vec![vec![0]; module.description().outputs.len()],
         module,
         config: "{}".to_owned(),
-        inputs: vec![StageInput { source: 0, key: KeySource::Pointer("/account_id".into()) }],
+        inputs: vec![StageInput {
+            from: InputFrom::Source(0),
+            input: 0,
+            key: KeySource::Pointer("/account_id".into()),
+        }],
         on_error: OnError::DeadLetter,
     };
     Ok(PipelineSpec {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
 };
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -30,10 +30,14 @@ pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
         stages: vec![StageSpec {
             name: "fraud".into(),
             partitions,
-            outputs: vec![Some(0); module.description().outputs.len()],
+            outputs: vec![vec![0]; module.description().outputs.len()],
             module,
             config: "{}".into(),
-            inputs: vec![StageInput { source: 0, key: KeySource::Pointer("/account_id".into()) }],
+            inputs: vec![StageInput {
+                from: InputFrom::Source(0),
+                input: 0,
+                key: KeySource::Pointer("/account_id".into()),
+            }],
             on_error: OnError::DeadLetter,
         }],
         sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],

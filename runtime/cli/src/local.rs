@@ -91,7 +91,7 @@ impl LocalArgs {
             threads,
             dead_letters: self.dead_letters.as_deref().map(create).transpose()?,
         };
-        let stats = run(&spec, Box::new(bar.wrap_read(reader)), create(output)?, options);
+        let stats = run(&spec, vec![Box::new(bar.wrap_read(reader))], create(output)?, options);
         bar.finish_and_clear();
         report(&stats.map_err(failed)?, self.dead_letters.is_some());
         Ok(Exit::Ok)
@@ -192,7 +192,7 @@ fn failed(error: EngineError) -> Failure {
         EngineError::Io { cause, .. } if cause.kind() == ErrorKind::BrokenPipe => {
             std::process::exit(Exit::Ok.number().into())
         }
-        EngineError::Pointer { .. } | EngineError::Sources(_) | EngineError::Start { .. } => {
+        EngineError::Pointer { .. } | EngineError::Inputs { .. } | EngineError::Start { .. } => {
             Failure::coded(errors::NOT_LOCAL, error.to_string())
         }
         EngineError::Halted { .. } => Failure::coded(errors::STOPPED_AT_RECORD, error.to_string())

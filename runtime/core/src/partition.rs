@@ -44,7 +44,7 @@ use bytes::Bytes;
 
 use crate::append::{AppendReply, Attempt};
 use crate::commit::{CommitRecord, Compression};
-use crate::exchange::UpstreamPosition;
+use crate::exchange::{Exchange, UpstreamPosition};
 use crate::ids::{CommitNumber, Generation, Incarnation, LogPoint, Sequence, WATERMARK_MIN};
 use crate::incident::Incident;
 use crate::outputs::Outputs;
@@ -244,6 +244,8 @@ pub enum Action {
         point: LogPoint,
         /// Its outputs, possibly none.
         outputs: Outputs,
+        /// What stages that read this one must know of it; none for one that was committed before the takeover.
+        exchange: Option<Exchange>,
         /// When the latest acknowledged append of this owner was sent, milliseconds: up to then the
         /// partition surely was its own.
         confirmed_at_ms: i64,

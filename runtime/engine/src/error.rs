@@ -6,10 +6,10 @@ use millstream_core::partition::Halt;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A key, time or field pointer is not a JSON pointer.
-    #[error("source `{source_name}`: {cause}")]
+    #[error("input `{input}`: {cause}")]
     Pointer {
-        /// Name of the source.
-        source_name: String,
+        /// Name of the source, or `STAGE.OUTPUT`.
+        input: String,
         /// What is wrong with it.
         cause: String,
     },
@@ -34,6 +34,14 @@ pub enum EngineError {
     /// Keyed state could not be read or written.
     #[error("keyed state: {0}")]
     State(#[from] millstream_state::StateError),
+    /// A local run has one input per source.
+    #[error("a local run has one input per source: {inputs} inputs for {sources} sources")]
+    Inputs {
+        /// How many inputs.
+        inputs: usize,
+        /// How many sources.
+        sources: usize,
+    },
     /// Input or output failed.
     #[error("{what}: {cause}")]
     Io {
@@ -42,7 +50,4 @@ pub enum EngineError {
         /// Why it failed.
         cause: std::io::Error,
     },
-    /// A local run has one source.
-    #[error("a local run reads one source, the pipeline has {0}")]
-    Sources(usize),
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_core::ids::{SourceId, WATERMARK_MIN};
+use millstream_core::exchange::Place;
+use millstream_core::exchange::merge::Anchor;
+use millstream_core::ids::{SourceId, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_sandbox::codec::Columns;
 
 /// A stretch of a source that was scanned for all partitions.
@@ -52,6 +54,19 @@ pub struct Undecodable {
     pub cause: String,
 }
 
+/// What a chunk says beyond if its source is another stage.
+#[derive(Debug)]
+pub struct MergedChunk {
+    /// Where the merge stood before the stretch.
+    pub from: Arc<Anchor>,
+    /// Where it stood behind the stretch.
+    pub through: Arc<Anchor>,
+    /// Upstream partition of each own record, and the place behind it.
+    pub places: Vec<(u16, Place)>,
+    /// The same of each undecodable record.
+    pub undecodable: Vec<(u16, Place)>,
+}
+
 /// A stretch of a source as one partition sees it.
 #[derive(Debug)]
 pub struct Chunk {
@@ -69,12 +84,17 @@ pub struct Chunk {
     pub origins: Vec<Origin>,
     /// Records that could not be decoded; in order.
     pub undecodable: Vec<Undecodable>,
+    /// If the source is another stage: the sequences are numbers of its merged input.
+    pub merged: Option<MergedChunk>,
 }
+
+/// The bound of a source whose advances are watermarks already: another stage.
+pub const BOUND_OF_WATERMARKS_MS: i64 = -1;
 
 /// The watermark that a highest event time stands for, after the rule of bounded out-of-orderness.
 pub fn watermark_of(max_event_time: i64, bound_ms: i64) -> i64 {
-    if max_event_time == WATERMARK_MIN {
-        WATERMARK_MIN
+    if max_event_time == WATERMARK_MIN || max_event_time == WATERMARK_MAX {
+        max_event_time
     } else {
         max_event_time.saturating_sub(bound_ms).saturating_sub(1)
     }

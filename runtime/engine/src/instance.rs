@@ -1,15 +1,19 @@
-//! Starts the UDF of a stage.
+//! Starts the operator of a stage's partition.
 
 use std::sync::Arc;
 
+use millstream_core::description::Description;
 use millstream_core::udf::{Fault, Udf};
+use millstream_sandbox::codec::{Decoder, TimeSource};
 use millstream_sandbox::{GuestObserver, Instance};
 
 use crate::error::EngineError;
-use crate::spec::StageSpec;
+use crate::executor::{ExecutorOptions, Feeding, OperatorSource};
+use crate::input::BOUND_OF_WATERMARKS_MS;
+use crate::spec::{InputFrom, PipelineSpec, StageInput, StageSpec};
 
 /// A running instance of the stage's module; what it says goes to `observer`.
-pub fn start_udf(
+fn start_udf(
     stage: &StageSpec,
     observer: Box<dyn GuestObserver>,
 ) -> Result<Box<dyn Udf + Send>, EngineError> {
@@ -28,6 +32,60 @@ pub fn digest_hex(stage: &StageSpec) -> String {
 }
 
 /// The stage's description, shared.
-pub fn description(stage: &StageSpec) -> Arc<millstream_core::description::Description> {
+pub fn description(stage: &StageSpec) -> Arc<Description> {
     Arc::new(stage.module.description().clone())
+}
+
+/// What the operator of a partition is made from: a new instance of the UDF, the stage's inputs as sources.
+pub fn executor_options(
+    spec: &PipelineSpec,
+    stage_index: usize,
+    partition: u16,
+    observer: Box<dyn GuestObserver>,
+) -> Result<ExecutorOptions, EngineError> {
+    let stage = &spec.stages[stage_index];
+    let wanted = |output: usize| {
+        !stage.outputs[output].is_empty() || spec.is_read(stage_index, output as u8)
+    };
+    Ok(ExecutorOptions {
+        udf: start_udf(stage, observer)?,
+        description: description(stage),
+        module: digest_hex(stage),
+        wanted: (0..stage.outputs.len()).map(wanted).collect(),
+        on_error: stage.on_error,
+        sources: stage.inputs.iter().map(|input| operator_source(spec, input)).collect(),
+        keep_delta: true,
+        feeding: spec.feeds_stages(stage_index).then(|| Feeding {
+            ordering: spec.ordering(stage_index),
+            tells_advances: partition == 0,
+        }),
+    })
+}
+
+fn operator_source(spec: &PipelineSpec, input: &StageInput) -> OperatorSource {
+    let (bound_ms, upstream) = match input.from {
+        InputFrom::Source(source) => (spec.sources[source].watermark_bound_ms, None),
+        InputFrom::Stage { stage, .. } => {
+            (BOUND_OF_WATERMARKS_MS, Some(spec.stages[stage].partitions))
+        }
+    };
+    OperatorSource { name: spec.input_name(input), bound_ms, timed: true, upstream }
+}
+
+/// What decodes the records of a stage's input.
+pub fn decoder(
+    spec: &PipelineSpec,
+    stage: &StageSpec,
+    input: &StageInput,
+) -> Result<Decoder, EngineError> {
+    let fields = &stage.module.description().inputs[input.input].fields;
+    let event_time = match input.from {
+        InputFrom::Source(source) => spec.sources[source].event_time.clone(),
+        // Another stage's outputs have the time of what caused them, and the router passes it so.
+        InputFrom::Stage { .. } => TimeSource::Broker,
+    };
+    Decoder::new(fields, input.key.clone(), event_time).map_err(|error| EngineError::Pointer {
+        input: spec.input_name(input),
+        cause: error.to_string(),
+    })
 }

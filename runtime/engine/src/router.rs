@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_core::ids::{Sequence, key_hash, partition_of};
+use millstream_core::exchange::Place;
+use millstream_core::exchange::merge::{Anchor, Merged};
+use millstream_core::ids::{Sequence, SourceId, key_hash, partition_of};
 use millstream_core::slice::SourcePosition;
-use millstream_sandbox::codec::{Columns, Decoder, HeaderSource};
+use millstream_sandbox::codec::{Columns, Decoder, HeaderSource, NoHeaders};
 
-use crate::input::{Chunk, Origin, Scan, Undecodable};
+use crate::input::{Chunk, MergedChunk, Origin, Scan, Undecodable};
 
 /// Decodes and distributes. One per source and stage.
 pub struct Router {
@@ -17,6 +19,15 @@ pub struct Router {
     position: SourcePosition,
     scan: Scan,
     parts: Vec<Part>,
+    merged: Option<MergedRouter>,
+}
+
+/// What routing another stage's outputs needs beside.
+struct MergedRouter {
+    /// Where the merge stood after the last finished stretch.
+    from: Arc<Anchor>,
+    /// Per partition and upstream partition what it has applied already.
+    done: Vec<Vec<Place>>,
 }
 
 struct Part {
@@ -24,6 +35,8 @@ struct Part {
     hashes: Vec<u64>,
     origins: Vec<Origin>,
     undecodable: Vec<Undecodable>,
+    places: Vec<(u16, Place)>,
+    undecodable_places: Vec<(u16, Place)>,
 }
 
 /// A record as it came from a source.
@@ -47,7 +60,22 @@ impl Router {
     pub fn new(input: u32, decoder: Decoder, partitions: u16, position: SourcePosition) -> Self {
         let parts = (0..partitions).map(|_| Part::new(&decoder)).collect();
         let scan = Scan { event_time_before: position.max_event_time, ..Scan::default() };
-        Self { input, decoder, position, scan, parts }
+        Self { input, decoder, position, scan, parts, merged: None }
+    }
+
+    /// A router of another stage's merged outputs that goes on behind `from`. `done` is, per partition and upstream
+    /// partition, the place up to which it has applied them.
+    pub fn merged(
+        input: u32,
+        decoder: Decoder,
+        source: SourceId,
+        from: Anchor,
+        done: Vec<Vec<Place>>,
+    ) -> Self {
+        let position = SourcePosition::unread(source);
+        let mut router = Self::new(input, decoder, done.len() as u16, position);
+        router.merged = Some(MergedRouter { from: Arc::new(from), done });
+        router
     }
 
     /// The end of the last finished stretch.
@@ -57,11 +85,45 @@ impl Router {
 
     /// Adds the next record of the source.
     pub fn add(&mut self, raw: Raw<'_>) {
+        let (sequence, broker_ms) = (raw.sequence, raw.time_ns / 1_000_000);
+        (self.position.last_sequence, self.position.last_time_ns) =
+            (Sequence(sequence), raw.time_ns);
+        if let Some(event_time) = self.route(raw, broker_ms, None)
+            && event_time > self.position.max_event_time
+        {
+            self.position.max_event_time = event_time;
+            self.scan.advances.push((sequence, event_time));
+        }
+    }
+
+    /// Adds the next element of another stage's merged outputs; `name` is what the input is called.
+    pub fn add_merged(&mut self, element: Merged, name: &Bytes) {
+        match element {
+            Merged::Advance { number, watermark } => {
+                if watermark > self.position.max_event_time {
+                    self.position.max_event_time = watermark;
+                    self.scan.advances.push((number, watermark));
+                }
+            }
+            Merged::Output { number, partition, place, event_time, payload, .. } => {
+                let raw = Raw {
+                    sequence: number,
+                    time_ns: event_time.saturating_mul(1_000_000),
+                    subject: name.clone(),
+                    headers: &NoHeaders,
+                    attempts: 0,
+                    payload,
+                };
+                self.route(raw, event_time, Some((partition, place)));
+            }
+        }
+    }
+
+    /// Decodes a record for the partition it belongs to; its event time if it has one. `place` is before it.
+    fn route(&mut self, raw: Raw<'_>, time_ms: i64, place: Option<(u16, Place)>) -> Option<i64> {
         let subject = raw.subject.clone();
         let subject = str::from_utf8(&subject).unwrap_or_default();
         let payload = raw.payload.clone();
-        (self.position.last_sequence, self.position.last_time_ns) =
-            (Sequence(raw.sequence), raw.time_ns);
         let origin = Origin {
             sequence: raw.sequence,
             time_ns: raw.time_ns,
@@ -70,26 +132,51 @@ impl Router {
             payload: raw.payload,
         };
         let partitions = self.parts.len() as u16;
-        match self.decoder.scan(&payload, subject, raw.headers, raw.time_ns / 1_000_000) {
+        let is_done = |partition: usize| {
+            let merged = self.merged.as_ref().zip(place);
+            merged.is_some_and(|(m, (from, place))| place < m.done[partition][usize::from(from)])
+        };
+        let behind = place.map(|(from, at)| (from, Place { outputs: at.outputs + 1, ..at }));
+        match self.decoder.scan(&payload, subject, raw.headers, time_ms) {
             Ok(scanned) => {
                 let hash = key_hash(scanned.key());
                 let event_time = scanned.event_time();
-                let part = &mut self.parts[partition_of(hash, partitions) as usize];
-                match scanned.append(&mut part.records) {
-                    Ok(()) => {
-                        part.hashes.push(hash);
-                        part.origins.push(origin);
+                let partition = partition_of(hash, partitions) as usize;
+                if !is_done(partition) {
+                    let part = &mut self.parts[partition];
+                    match scanned.append(&mut part.records) {
+                        Ok(()) => {
+                            part.hashes.push(hash);
+                            part.origins.push(origin);
+                            part.places.extend(behind);
+                        }
+                        Err(error) => part.reject(origin, error.to_string(), behind),
                     }
-                    Err(error) => part.reject(origin, error.to_string()),
                 }
-                if event_time > self.position.max_event_time {
-                    self.position.max_event_time = event_time;
-                    self.scan.advances.push((raw.sequence, event_time));
-                }
+                Some(event_time)
             }
             // Without a key no partition owns it; the first one buries it.
-            Err(error) => self.parts[0].reject(origin, error.to_string()),
+            Err(error) => {
+                if !is_done(0) {
+                    self.parts[0].reject(origin, error.to_string(), behind);
+                }
+                None
+            }
         }
+    }
+
+    /// Ends the stretch of another stage's merged outputs where the merge now stands.
+    pub fn finish_merged(&mut self, through: Anchor) -> Vec<Chunk> {
+        let through = Arc::new(through);
+        let merged = self.merged.as_mut().expect("made for another stage's outputs");
+        let from = std::mem::replace(&mut merged.from, Arc::clone(&through));
+        let mut chunks = self.finish(through.number, false);
+        for chunk in &mut chunks {
+            if let Some(merged) = &mut chunk.merged {
+                (merged.from, merged.through) = (Arc::clone(&from), Arc::clone(&through));
+            }
+        }
+        chunks
     }
 
     /// Ends the stretch at the sequence `through` and gives each partition its chunk.
@@ -106,10 +193,18 @@ impl Router {
         let scan = Arc::new(scan);
         let decoder = &self.decoder;
         let (source, input) = (position.source, self.input);
+        let merged = self.merged.as_ref().map(|m| &m.from);
         let parts = self.parts.iter_mut().map(|part| {
-            let Part { records, hashes, origins, undecodable } =
+            let Part { records, hashes, origins, undecodable, places, undecodable_places } =
                 std::mem::replace(part, Part::new(decoder));
-            Chunk { source, input, scan: Arc::clone(&scan), records, hashes, origins, undecodable }
+            let merged = merged.map(|from| MergedChunk {
+                from: Arc::clone(from),
+                through: Arc::clone(from),
+                places,
+                undecodable: undecodable_places,
+            });
+            let scan = Arc::clone(&scan);
+            Chunk { source, input, scan, records, hashes, origins, undecodable, merged }
         });
         parts.collect()
     }
@@ -122,10 +217,13 @@ impl Part {
             hashes: Vec::new(),
             origins: Vec::new(),
             undecodable: Vec::new(),
+            places: Vec::new(),
+            undecodable_places: Vec::new(),
         }
     }
 
-    fn reject(&mut self, origin: Origin, cause: String) {
+    fn reject(&mut self, origin: Origin, cause: String, place: Option<(u16, Place)>) {
+        self.undecodable_places.extend(place);
         self.undecodable.push(Undecodable { before: self.origins.len(), origin, cause });
     }
 }

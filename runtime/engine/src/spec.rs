@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use millstream_core::exchange::Ordering;
 use millstream_core::ids::Incarnation;
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
@@ -24,6 +25,60 @@ pub struct PipelineSpec {
     pub checkpoint_interval_ms: u64,
     /// URL of the store of its checkpoints, such as `file:///...`; none: the worker's own store.
     pub checkpoint_store: Option<String>,
+}
+
+impl PipelineSpec {
+    /// What an input is called: the source's name, or `STAGE.OUTPUT`.
+    pub fn input_name(&self, input: &StageInput) -> String {
+        match input.from {
+            InputFrom::Source(source) => self.sources[source].name.clone(),
+            InputFrom::Stage { stage, output } => {
+                let from = &self.stages[stage];
+                let output = &from.module.description().outputs[usize::from(output)].name;
+                format!("{}.{output}", from.name)
+            }
+        }
+    }
+
+    /// Whether some stage reads this output of this stage.
+    pub fn is_read(&self, stage: usize, output: u8) -> bool {
+        let from = InputFrom::Stage { stage, output };
+        self.stages.iter().flat_map(|s| &s.inputs).any(|input| input.from == from)
+    }
+
+    /// Whether some stage reads any output of this stage.
+    pub fn feeds_stages(&self, stage: usize) -> bool {
+        let reads = |input: &StageInput| matches!(input.from, InputFrom::Stage { stage: s, .. } if s == stage);
+        self.stages.iter().flat_map(|s| &s.inputs).any(reads)
+    }
+
+    /// What orders the causes of a stage's outputs, for the stages that read it. Only one input whose own order is
+    /// that of a sequence gives one.
+    pub fn ordering(&self, stage: usize) -> Ordering {
+        match self.stages[stage].inputs.as_slice() {
+            [StageInput { from: InputFrom::Source(_), .. }] => Ordering::Sequence,
+            [StageInput { from: InputFrom::Stage { stage, .. }, .. }] => self.ordering(*stage),
+            _ => Ordering::Time,
+        }
+    }
+
+    /// The stages, each behind all that feed it.
+    pub fn in_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        while order.len() < self.stages.len() {
+            let ready = |stage: &usize| {
+                let fed = self.stages[*stage].inputs.iter().all(|input| match input.from {
+                    InputFrom::Source(_) => true,
+                    InputFrom::Stage { stage, .. } => order.contains(&stage),
+                });
+                fed && !order.contains(stage)
+            };
+            let next = (0..self.stages.len()).find(ready);
+            // A manifest with a cycle was refused.
+            order.push(next.expect("stages do not feed themselves"));
+        }
+        order
+    }
 }
 
 /// Where a reader begins when the log holds no position yet.
@@ -76,11 +131,27 @@ pub enum OnError {
     Stop,
 }
 
-/// One declared input of the stage's UDF, fed.
+/// What feeds an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFrom {
+    /// Index into `PipelineSpec::sources`.
+    Source(usize),
+    /// An output of another stage.
+    Stage {
+        /// Index into `PipelineSpec::stages`; stages do not feed themselves, directly or through others.
+        stage: usize,
+        /// Index of its UDF's declared output.
+        output: u8,
+    },
+}
+
+/// Something that feeds a stage.
 #[derive(Clone, Debug)]
 pub struct StageInput {
-    /// Index into `PipelineSpec::sources`.
-    pub source: usize,
+    /// What it is.
+    pub from: InputFrom,
+    /// Index of the declared input of the stage's UDF that it feeds; several may feed the same.
+    pub input: usize,
     /// Where the key is.
     pub key: KeySource,
 }
@@ -96,10 +167,10 @@ pub struct StageSpec {
     pub module: Arc<Module>,
     /// Its configuration, a JSON object.
     pub config: String,
-    /// One per declared input of the UDF, in that order.
+    /// What feeds it; every declared input of the UDF is fed.
     pub inputs: Vec<StageInput>,
-    /// Per declared output of the UDF the index into `PipelineSpec::sinks`; none: dropped.
-    pub outputs: Vec<Option<usize>>,
+    /// Per declared output of the UDF the indexes into `PipelineSpec::sinks` of those that take it.
+    pub outputs: Vec<Vec<usize>>,
     /// What to do with poison.
     pub on_error: OnError,
 }

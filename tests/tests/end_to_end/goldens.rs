@@ -34,7 +34,7 @@ fn check(input: &str, expected: &str, bound_ms: i64, partitions: u16, cache_byte
     };
     let stats = run(
         &fraud(bound_ms, partitions),
-        Box::new(Cursor::new(golden(input))),
+        vec![Box::new(Cursor::new(golden(input)))],
         Box::new(output.clone()),
         options,
     )

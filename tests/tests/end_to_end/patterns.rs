@@ -26,7 +26,7 @@ fn pattern(partitions: u16) -> PipelineSpec {
     spec.name = "pattern".into();
     let stage = &mut spec.stages[0];
     stage.name = "pattern".into();
-    stage.outputs = vec![Some(0); module.description().outputs.len()];
+    stage.outputs = vec![vec![0]; module.description().outputs.len()];
     stage.module = module;
     spec.sinks[0].subject = "pattern".into();
     spec
@@ -57,7 +57,7 @@ fn check_files(input: &str, expected: &str, partitions: u16, cache_bytes: usize)
         dead_letters: None,
     };
     let input = Box::new(Cursor::new(golden(input)));
-    let stats = run(&pattern(partitions), input, Box::new(output.clone()), options).unwrap();
+    let stats = run(&pattern(partitions), vec![input], Box::new(output.clone()), options).unwrap();
     assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
     let (found, expected) = (output.0.lock().unwrap().clone(), golden(expected));
     assert_eq!(sorted_lines(&found), sorted_lines(&expected), "{partitions} partitions");

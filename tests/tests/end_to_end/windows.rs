@@ -30,7 +30,7 @@ fn windows(config: &str, partitions: u16) -> PipelineSpec {
     let mut spec = fraud(5_000, partitions);
     spec.name = "windows".into();
     let stage = &mut spec.stages[0];
-    stage.outputs = vec![Some(0); module.description().outputs.len()];
+    stage.outputs = vec![vec![0]; module.description().outputs.len()];
     stage.module = module;
     stage.config = config.into();
     spec
@@ -61,7 +61,7 @@ fn over_files(spec: &PipelineSpec, input: &str, expected: &str, cache_bytes: usi
         dead_letters: None,
     };
     let input = Box::new(Cursor::new(golden(input)));
-    let stats = run(spec, input, Box::new(output.clone()), options).unwrap();
+    let stats = run(spec, vec![input], Box::new(output.clone()), options).unwrap();
     assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
     let found = output.0.lock().unwrap().clone();
     let expected = golden(expected);
@@ -99,7 +99,7 @@ fn allowed_lateness_gives_the_same_at_any_number_of_partitions() {
             dead_letters: None,
         };
         let input = Box::new(Cursor::new(golden("input_disorder")));
-        run(&windows(config, partitions), input, Box::new(output.clone()), options).unwrap();
+        run(&windows(config, partitions), vec![input], Box::new(output.clone()), options).unwrap();
         let found = output.0.lock().unwrap().clone();
         sorted_lines(&found).join("\n")
     });

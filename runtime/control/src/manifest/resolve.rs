@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use millstream_core::description::Description;
 use millstream_core::ids::Incarnation;
-use millstream_engine::spec::{self, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec};
+use millstream_engine::spec::{
+    self, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+};
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 
@@ -39,16 +41,20 @@ pub fn resolve(
             config: stage.config.to_string(),
             inputs: inputs
                 .into_iter()
-                .filter_map(|(source, key)| {
+                .enumerate()
+                .filter_map(|(input, (source, key))| {
                     Some(StageInput {
-                        source: index_of(&manifest.sources, &source)?,
+                        from: InputFrom::Source(index_of(&manifest.sources, &source)?),
+                        input,
                         key: key_source(key),
                     })
                 })
                 .collect(),
             outputs: outputs
                 .into_iter()
-                .map(|sink| sink.and_then(|sink| index_of(&manifest.sinks, &sink)))
+                .map(|sink| {
+                    sink.and_then(|sink| index_of(&manifest.sinks, &sink)).into_iter().collect()
+                })
                 .collect(),
             on_error: match stage.on_error {
                 OnError::DeadLetter => spec::OnError::DeadLetter,

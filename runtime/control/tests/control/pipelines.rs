@@ -43,7 +43,7 @@ async fn apply_creates_changes_and_leaves_alone() {
     assert_eq!((spec.stages[0].partitions, spec.stages[0].config.as_str()), (2, r#"{"limit":5}"#));
 
     assert_eq!(spec.stages[0].inputs[0].key, KeySource::Pointer("/id".into()));
-    assert_eq!(spec.stages[0].outputs, [Some(0), None]);
+    assert_eq!(spec.stages[0].outputs, [vec![0], vec![]]);
     assert_eq!(
         (spec.sources[0].stream.as_str(), spec.sinks[0].subject.as_str()),
         ("COMMANDS", "echoes")

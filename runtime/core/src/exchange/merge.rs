@@ -177,6 +177,11 @@ impl Merge {
         self.upstreams.iter().map(|u| u.queue.len()).sum()
     }
 
+    /// Whether what is merged waits for commits of this partition.
+    pub fn holds_back(&self, partition: u16) -> bool {
+        self.upstreams[usize::from(partition)].frontier <= self.frontier()
+    }
+
     /// Where it stands.
     pub fn anchor(&self) -> Anchor {
         let place = |u: &Upstream| match u.queue.front() {

@@ -267,7 +267,7 @@ impl<O: Operator> Partition<O> {
         }
         let oldest = self.cursors.oldest().map_or(CommitNumber(u64::MAX), |oldest| oldest.commit);
         if point.number >= oldest {
-            self.hand_out(point, record.slice.outputs.freeze(), out);
+            self.hand_out(point, record.slice.outputs.freeze(), None, out);
         }
         if point.number < self.last.point.number {
             return Ok(true);

@@ -194,16 +194,24 @@ impl<O: Operator> Partition<O> {
             return self.taken_over(out);
         }
         self.operator.acknowledged(point);
-        self.hand_out(point, std::mem::take(&mut slice.outputs).freeze(), out);
+        let outputs = std::mem::take(&mut slice.outputs).freeze();
+        self.hand_out(point, outputs, slice.exchange.take(), out);
         slice.clear();
         self.spare = slice;
         Ok(())
     }
 
-    pub(super) fn hand_out(&mut self, point: LogPoint, outputs: Outputs, out: &mut Vec<Action>) {
+    pub(super) fn hand_out(
+        &mut self,
+        point: LogPoint,
+        outputs: Outputs,
+        exchange: Option<Exchange>,
+        out: &mut Vec<Action>,
+    ) {
         let end = OutputPoint { commit: point.number, count: outputs.count() };
         self.cursors.handed_out(end, outputs.len());
-        out.push(Action::Committed { point, outputs, confirmed_at_ms: self.confirmed_at_ms });
+        let confirmed_at_ms = self.confirmed_at_ms;
+        out.push(Action::Committed { point, outputs, exchange, confirmed_at_ms });
     }
 
     /// Begins the first slice behind the takeover.

@@ -335,7 +335,7 @@ impl World {
                     }
                     self.attach(id);
                 }
-                Action::Committed { point, outputs, confirmed_at_ms } => {
+                Action::Committed { point, outputs, confirmed_at_ms, .. } => {
                     for egress in &mut self.owners[id].egress {
                         egress.offer(point, outputs.clone(), confirmed_at_ms);
                     }

@@ -29,6 +29,7 @@ impl Executor {
             let cause = heads.filter_map(|(o, e)| e.causes.get(next[o])).min().copied();
             let Some(cause) = cause else { break };
             let key = keys.get(key_of[cause as usize] as usize);
+            let fed = self.options.feeding.map(|f| self.cause_of(f.ordering, kind, cause as usize));
             for (output, emitted) in effects.emitted.iter().enumerate().filter(|(o, _)| wanted[*o])
             {
                 while emitted.causes.get(next[output]) == Some(&cause) {
@@ -36,6 +37,9 @@ impl Executor {
                     slice.outputs.push_with(output as u8, key, times[cause as usize], |out| {
                         self.encoders[output].encode(emitted, item, out)
                     });
+                    if let (Some(exchange), Some(cause)) = (&mut slice.exchange, fed) {
+                        exchange.caused(slice.outputs.count() - 1, cause);
+                    }
                     next[output] += 1;
                 }
             }

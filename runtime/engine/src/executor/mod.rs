@@ -10,6 +10,7 @@
 mod batch;
 mod call;
 mod effects;
+mod exchange;
 mod inspect;
 mod view;
 
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 use millstream_core::delta::DeltaOp;
 use millstream_core::description::{Capability, Description, StateKind, TimeDomain};
+use millstream_core::exchange::merge::Anchor;
+use millstream_core::exchange::{Ordering, Place};
 use millstream_core::ids::{CommitNumber, SourceId, WATERMARK_MAX, WATERMARK_MIN, key_hash};
 use millstream_core::partition::{Computed, Halt};
 use millstream_core::slice::{Run, Slice, SourcePosition};
@@ -44,6 +47,17 @@ pub struct OperatorSource {
     pub bound_ms: i64,
     /// Whether it takes part in the operator's watermark (redriven dead letters do not).
     pub timed: bool,
+    /// If it is another stage: its number of partitions.
+    pub upstream: Option<u16>,
+}
+
+/// What an operator whose outputs other stages read tells them.
+#[derive(Clone, Copy, Debug)]
+pub struct Feeding {
+    /// What orders its causes.
+    pub ordering: Ordering,
+    /// Whether it tells where the watermark advanced; one of the partitions does.
+    pub tells_advances: bool,
 }
 
 /// What an [`Executor`] is made from.
@@ -62,6 +76,8 @@ pub struct ExecutorOptions {
     pub sources: Vec<OperatorSource>,
     /// Whether slices carry the state's delta. Without a log nobody reads it.
     pub keep_delta: bool,
+    /// If other stages read it.
+    pub feeding: Option<Feeding>,
 }
 
 /// What replaces the UDF of a running operator.
@@ -106,6 +122,8 @@ pub struct Executor {
     event_timers: TimerQueue,
     clock_timers: TimerQueue,
     positions: Vec<SourcePosition>,
+    /// Per source how far it is, if it is another stage.
+    upstream: Vec<Option<Upstream>>,
     /// All timers up to here have fired.
     watermark: i64,
     processing_time: i64,
@@ -120,11 +138,20 @@ pub struct Executor {
     totals: Totals,
 }
 
+/// How far another stage's outputs are applied.
+#[derive(Clone, Debug)]
+struct Upstream {
+    anchor: Arc<Anchor>,
+    done: Vec<Place>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct At {
     record: usize,
     undecodable: usize,
     advance: usize,
+    /// Advances that the slices tell of.
+    told: usize,
 }
 
 /// What bounds a turn.
@@ -138,6 +165,7 @@ impl Executor {
     pub fn new(options: ExecutorOptions, state: KeyedState) -> Result<Self, StateError> {
         let (encoders, value_states, wants_seeds) = derived(&options.description);
         let positions = start_positions(options.sources.len());
+        let upstream = start_upstream(&options.sources);
         let mut executor = Self {
             encoders,
             value_states,
@@ -146,6 +174,7 @@ impl Executor {
             event_timers: TimerQueue::default(),
             clock_timers: TimerQueue::default(),
             positions,
+            upstream,
             watermark: WATERMARK_MIN,
             processing_time: i64::MIN,
             queue: VecDeque::new(),
@@ -191,6 +220,11 @@ impl Executor {
         })
     }
 
+    fn is_event_timer(&self, timer: u16) -> bool {
+        let spec = self.options.description.timers.get(usize::from(timer));
+        spec.is_some_and(|spec| spec.domain == TimeDomain::EventTime)
+    }
+
     /// Sets or deletes a timer in the queue of its domain.
     fn change_timer(&mut self, timer: u16, key: &[u8], time: i64, set: bool) {
         let Some(spec) = self.options.description.timers.get(usize::from(timer)) else { return };
@@ -215,6 +249,7 @@ impl Executor {
         self.state = state;
         self.clear_queue();
         self.positions = start_positions(self.options.sources.len());
+        self.upstream = start_upstream(&self.options.sources);
         self.watermark = WATERMARK_MIN;
         self.processing_time = i64::MIN;
         self.load_timers()
@@ -246,13 +281,7 @@ impl Executor {
         let timed =
             self.positions.iter().zip(&self.options.sources).filter(|(p, s)| s.timed && !p.idle);
         timed
-            .map(|(p, s)| {
-                if p.max_event_time == WATERMARK_MAX {
-                    WATERMARK_MAX
-                } else {
-                    watermark_of(p.max_event_time, s.bound_ms)
-                }
-            })
+            .map(|(p, s)| watermark_of(p.max_event_time, s.bound_ms))
             .min()
             .unwrap_or(self.watermark)
     }
@@ -298,6 +327,7 @@ impl Executor {
                 *own = *position;
             }
         }
+        self.redo_upstream(slice);
         Ok(())
     }
 
@@ -316,9 +346,12 @@ impl Executor {
         let done = (slice.calls.len(), slice.failures.len());
         let (outputs, dead_letters) = (slice.outputs.count(), self.totals.dead_letters);
         let mut room = Room { bytes_max, records: TURN_RECORDS_MAX };
+        if self.options.feeding.is_some() {
+            slice.exchange.get_or_insert_default();
+        }
         let result = self.fill(slice, &mut room);
         slice.watermark = self.watermark;
-        slice.positions.clone_from(&self.positions);
+        self.close_exchange(slice);
         self.totals.outputs +=
             u64::from(slice.outputs.count() - outputs) - (self.totals.dead_letters - dead_letters);
         result?;
@@ -337,11 +370,16 @@ impl Executor {
                 break;
             }
             let Some(chunk) = self.queue.front() else { break };
-            if chunk.scan.through <= self.positions[chunk.source.0 as usize].sequence.0
+            if chunk.merged.is_none()
+                && chunk.scan.through <= self.positions[chunk.source.0 as usize].sequence.0
                 && !chunk.scan.end_of_input
             {
                 self.pop();
                 continue;
+            }
+            if self.tells_too_much(slice, room) {
+                self.full = true;
+                break;
             }
             self.step(slice, room)?;
         }
@@ -379,7 +417,7 @@ impl Executor {
         {
             return self.advance(slice, room, advance);
         }
-        self.pass_advances(source, next);
+        self.pass_advances(slice, source, next);
         let chunk = self.queue.front().expect("the queue did not change");
         if next == u64::MAX {
             return self.finish_chunk(slice, room);
@@ -403,6 +441,10 @@ impl Executor {
     /// Skips what the position has already behind it (the reader serves several partitions).
     fn skip_known(&mut self) {
         let chunk = self.queue.front().expect("skip runs with a chunk");
+        // The reader of another stage's outputs passes on only what the partition lacks.
+        if chunk.merged.is_some() {
+            return;
+        }
         let known = self.positions[chunk.source.0 as usize].sequence.0;
         let at = &mut self.at;
         at.record += chunk.origins[at.record..].partition_point(|o| o.sequence <= known);
@@ -445,6 +487,7 @@ impl Executor {
     /// Fires what advance number `advance` of the first chunk makes due.
     fn advance(&mut self, slice: &mut Slice, room: &mut Room, advance: usize) -> Result<(), Halt> {
         self.position_at_advance(advance);
+        self.tell_advances(slice, advance + 1);
         self.at.advance = advance + 1;
         self.settle(slice, room)
     }
@@ -463,13 +506,18 @@ impl Executor {
         let (scan, source) = (Arc::clone(&chunk.scan), chunk.source.0 as usize);
         let position = &mut self.positions[source];
         position.sequence.0 = position.sequence.0.max(scan.through);
-        if scan.last_sequence > position.last_sequence.0 {
-            position.last_sequence.0 = scan.last_sequence;
-            position.last_time_ns = scan.last_time_ns;
+        if let Some(merged) = &chunk.merged {
+            let through = Arc::clone(&merged.through);
+            self.merged_through(source, through);
+        } else {
+            if scan.last_sequence > position.last_sequence.0 {
+                position.last_sequence.0 = scan.last_sequence;
+                position.last_time_ns = scan.last_time_ns;
+            }
+            position.stream_created_ns = scan.stream_created_ns;
         }
-        position.stream_created_ns = scan.stream_created_ns;
         if scan.end_of_input {
-            position.max_event_time = WATERMARK_MAX;
+            self.end_input(slice, source);
             self.settle(slice, room)?;
             if self.full {
                 return Ok(());
@@ -486,27 +534,30 @@ impl Executor {
 
     /// Books `count` records of the first chunk as done.
     fn take_records(&mut self, slice: &mut Slice, room: &mut Room, count: usize) {
+        self.take_merged(count);
         let chunk = self.queue.front().expect("records belong to a chunk");
         let source = chunk.source;
         let last = &chunk.origins[self.at.record + count - 1];
-        let position = &mut self.positions[source.0 as usize];
-        position.sequence.0 = last.sequence;
-        if last.sequence > position.last_sequence.0 {
-            position.last_sequence.0 = last.sequence;
-            position.last_time_ns = last.time_ns;
-        }
-        position.stream_created_ns = chunk.scan.stream_created_ns;
         let sequence = last.sequence;
+        let position = &mut self.positions[source.0 as usize];
+        position.sequence.0 = sequence;
+        if chunk.merged.is_none() {
+            if sequence > position.last_sequence.0 {
+                position.last_sequence.0 = sequence;
+                position.last_time_ns = last.time_ns;
+            }
+            position.stream_created_ns = chunk.scan.stream_created_ns;
+        }
         self.at.record += count;
         room.records -= count.min(room.records);
         self.totals.records += count as u64;
         add_run(slice, source, count as u32);
-        self.pass_advances(source.0 as usize, sequence.saturating_add(1));
+        self.pass_advances(slice, source.0 as usize, sequence.saturating_add(1));
     }
 
     /// Applies the advances of the first chunk before the sequence `next`. The position takes all of
     /// them; one that makes timers due is left for [`Self::advance`], so that they fire before anything else.
-    fn pass_advances(&mut self, source: usize, next: u64) {
+    fn pass_advances(&mut self, slice: &mut Slice, source: usize, next: u64) {
         let due = self.due_advance(source).unwrap_or(usize::MAX);
         let chunk = self.queue.front().expect("advances belong to a chunk");
         let passed = self.at.advance
@@ -518,10 +569,12 @@ impl Executor {
         if quiet > self.at.advance {
             self.position_at_advance(quiet - 1);
             self.watermark = self.watermark.max(self.combined_watermark());
+            self.tell_advances(slice, quiet);
             self.at.advance = quiet;
         }
         if passed > quiet {
             // The position of a record includes the advance that the record caused.
+            self.tell_advances(slice, passed);
             self.position_at_advance(passed - 1);
         }
     }
@@ -541,17 +594,27 @@ impl Executor {
         }
         let position = &mut self.positions[source.0 as usize];
         position.sequence.0 = record.origin.sequence;
+        self.bury_merged();
         self.at.undecodable += 1;
         room.records -= 1;
         self.totals.records += 1;
         add_run(slice, source, 1);
-        self.pass_advances(source.0 as usize, record.origin.sequence.saturating_add(1));
+        self.pass_advances(slice, source.0 as usize, record.origin.sequence.saturating_add(1));
         Ok(())
     }
 }
 
 fn start_positions(sources: usize) -> Vec<SourcePosition> {
     (0..sources).map(|source| SourcePosition::unread(SourceId(source as u16))).collect()
+}
+
+fn start_upstream(sources: &[OperatorSource]) -> Vec<Option<Upstream>> {
+    let start = |partitions| Upstream {
+        // Whatever the ordering: the anchor of the first chunk replaces it.
+        anchor: Arc::new(Anchor::start(partitions, Ordering::Sequence)),
+        done: vec![Place::default(); usize::from(partitions)],
+    };
+    sources.iter().map(|source| source.upstream.map(start)).collect()
 }
 
 fn add_run(slice: &mut Slice, source: SourceId, count: u32) {

@@ -1,14 +1,16 @@
 //! The worker: runs pipelines against JetStream. One per process and tenant.
 //!
 //! [`Worker`] holds the set of running pipelines. A pipeline is a task per partition
-//! (`partition`), a reader per source of a stage (`source`), an egress per partition
-//! and sink (`egress`), and a supervisor that starts readers and trims the log (`pipeline`).
+//! (`partition`), a reader per source of a stage (`source`) or per stage that it reads (`exchange`), an egress per
+//! partition and sink (`egress`), and a supervisor that starts readers and trims the log (`pipeline`).
 //!
 //! Architecture invariant: what must be decided is decided in `millstream_core`; here facts are
 //! read and decisions carried out.
 
 mod checkpoint;
+mod commits;
 mod egress;
+mod exchange;
 mod observer;
 mod operator;
 mod partition;

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use millstream_core::append::AppendReply;
+use millstream_core::exchange::UpstreamPosition;
 use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::incident::Incident;
 use millstream_core::outputs::Outputs;
@@ -17,6 +18,7 @@ use millstream_log::commit_log::{Append, CommitLog, Entry, LogError, PartitionSu
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{self, CheckpointStore};
+use super::commits::{Commits, Committed};
 use super::egress::{self, EgressSpec, EgressStart, Offer};
 use super::operator::StageOperator;
 use super::report::Board;
@@ -55,7 +57,12 @@ pub enum Command {
 /// What a partition tells the pipeline.
 pub enum Notice {
     /// Recovery is over; sources go on behind these positions.
-    Running { stage: usize, partition: u16, positions: Vec<SourcePosition> },
+    Running {
+        stage: usize,
+        partition: u16,
+        positions: Vec<SourcePosition>,
+        upstream: Vec<UpstreamPosition>,
+    },
     /// It ended.
     Stopped { stage: usize, partition: u16, why: Stopped },
 }
@@ -73,6 +80,8 @@ pub struct PartitionTask {
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub notices: mpsc::UnboundedSender<Notice>,
     pub board: Arc<Board>,
+    /// Where the stages that read this one find its commits, if there are any.
+    pub commits: Option<Arc<Commits>>,
 }
 
 /// A checkpoint being uploaded.
@@ -248,7 +257,7 @@ impl Running {
     /// What may be done between two turns.
     fn after_turn(&mut self) {
         let executor = &self.task.machine.operator().executor;
-        self.task.board.scanned(executor.positions());
+        self.task.board.scanned(executor.positions(), executor.merged());
         if self.swap.is_some()
             && self.task.machine.is_running()
             && self.task.machine.is_at_boundary()
@@ -293,6 +302,9 @@ impl Running {
             })),
             Action::TakenOver { point, generation, cursors, confirmed_at_ms } => {
                 self.task.board.update(|s| s.generation = generation.0);
+                if let Some(commits) = &self.task.commits {
+                    commits.taken_over(self.task.partition, point.sequence);
+                }
                 self.open_egress(point.number, &cursors, confirmed_at_ms);
             }
             Action::Wiped { local } => tracing::warn!(
@@ -317,14 +329,19 @@ impl Running {
                     Event::Restored { found: found.unwrap_or(false) }
                 }));
             }
-            Action::Running { positions, upstream: _ } => {
+            Action::Running { positions, upstream } => {
                 self.task
                     .board
                     .update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });
                 let (stage, partition) = (self.task.stage, self.task.partition);
-                let _ = self.task.notices.send(Notice::Running { stage, partition, positions });
+                let running = Notice::Running { stage, partition, positions, upstream };
+                let _ = self.task.notices.send(running);
             }
-            Action::Committed { point, outputs, confirmed_at_ms } => {
+            Action::Committed { point, outputs, exchange, confirmed_at_ms } => {
+                if let (Some(commits), Some(exchange)) = (&self.task.commits, exchange) {
+                    let (sequence, outputs) = (point.sequence, outputs.clone());
+                    commits.push(self.task.partition, Committed { sequence, outputs, exchange });
+                }
                 self.committed(point, outputs, confirmed_at_ms)
             }
             Action::Stopped(why) => return Some(why),
@@ -341,7 +358,13 @@ impl Running {
         let executor = &machine.operator().executor;
         let (totals, watermark) = (executor.totals(), executor.watermark());
         let needs = machine.cursors().iter().map(|c| c.read_from).min();
-        self.task.board.committed(point, machine.positions(), watermark, totals, needs);
+        self.task.board.committed(
+            point,
+            (machine.positions(), machine.upstream()),
+            watermark,
+            totals,
+            needs,
+        );
     }
 
     fn open_egress(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millstream_core::commit::Compression;
 use millstream_core::egress::EgressConfig;
+use millstream_core::exchange::UpstreamPosition;
 use millstream_core::ids::{Incarnation, Sequence, SourceId};
 use millstream_core::outputs::DEAD_LETTER;
 use millstream_core::partition::{Partition, PartitionConfig, SinkConfig, Stopped};
@@ -26,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::checkpoint::{CheckpointStore, KEPT};
+use super::commits::Commits;
 use super::egress::EgressSpec;
+use super::exchange::{self, ExchangeSpec, Standing};
 use super::operator::StageOperator;
 use super::partition::{Command, Notice, PartitionTask, reason};
 use super::report::{Board, Heads};
@@ -34,7 +37,7 @@ use super::source::{self, ReaderError, ReaderSpec};
 use crate::executor::{ExecutorOptions, OperatorSource, Swap};
 use crate::input::Chunk;
 use crate::instance;
-use crate::spec::{OnGap, PipelineSpec, SourceSpec, StageSpec, Start};
+use crate::spec::{InputFrom, OnGap, PipelineSpec, SourceSpec, StageInput, StageSpec, Start};
 use crate::status::{CheckpointInfo, Phase, PipelineStatus, StageStatus};
 
 /// Chunks that wait for a partition.
@@ -43,6 +46,8 @@ const CHUNKS_WAITING: usize = 4;
 const COMMIT_MARGIN_BYTES: usize = 8 << 10;
 /// A partition that only scans commits how far after this time, milliseconds.
 const QUIET_COMMIT_MS: i64 = 30_000;
+/// The same if other stages read it: they wait for it.
+const QUIET_COMMIT_FEEDING_MS: i64 = 5;
 /// Outputs that a sink lacks, bytes; above it a partition computes no more.
 const BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// How often the log is looked at for what may go.
@@ -60,6 +65,8 @@ const WINDOW: Duration = Duration::from_secs(3_600);
 pub struct Pipeline {
     pub spec: PipelineSpec,
     lanes: Vec<Vec<Lane>>,
+    /// Per stage, if others read it.
+    commits: Vec<Option<Arc<Commits>>>,
     held: AtomicBool,
     failed: Arc<Mutex<Option<String>>>,
     cancel: CancellationToken,
@@ -116,6 +123,7 @@ impl Pipeline {
         let mut lanes = Vec::new();
         let mut feeds = Vec::new();
         let mut stage_heads = Vec::new();
+        let mut commits = Vec::new();
         // Nothing runs before everything is there: a start that fails leaves nothing behind.
         let mut tasks = Vec::new();
         for (stage_index, stage) in spec.stages.iter().enumerate() {
@@ -125,6 +133,8 @@ impl Pipeline {
             stage_sinks.push((subject.clone(), facts_of(context, &subject).await?));
             let heads: Heads =
                 Arc::new((0..=stage.inputs.len()).map(|_| AtomicU64::new(0)).collect());
+            let stage_commits =
+                spec.feeds_stages(stage_index).then(|| Arc::new(Commits::new(stage.partitions)));
             let mut stage_lanes = Vec::new();
             let mut stage_feeds = Vec::new();
             for partition in 0..stage.partitions {
@@ -133,7 +143,7 @@ impl Pipeline {
                 let sources = stage
                     .inputs
                     .iter()
-                    .map(|i| spec.sources[i.source].name.clone())
+                    .map(|input| spec.input_name(input))
                     .chain(["redrive".to_owned()])
                     .collect();
                 let board = Arc::new(Board::new(
@@ -146,7 +156,7 @@ impl Pipeline {
                     board.stored(info, redo_from, KEPT);
                 }
                 let operator = StageOperator::open(
-                    executor_options(context, &spec, stage)?,
+                    executor_options(context, &spec, stage_index, partition)?,
                     &dir,
                     &context.shared,
                 )
@@ -156,7 +166,7 @@ impl Pipeline {
                         return vec![DEAD_LETTER];
                     }
                     (0..stage.outputs.len())
-                        .filter(|&o| stage.outputs[o] == Some(sink))
+                        .filter(|&o| stage.outputs[o].contains(&sink))
                         .map(|o| o as u8)
                         .collect()
                 };
@@ -190,7 +200,10 @@ impl Pipeline {
                             sequence_at_start: facts.last,
                         })
                         .collect(),
-                    quiet_commit_ms: QUIET_COMMIT_MS,
+                    quiet_commit_ms: match stage_commits {
+                        Some(_) => QUIET_COMMIT_FEEDING_MS,
+                        None => QUIET_COMMIT_MS,
+                    },
                     backlog_bytes_max: BACKLOG_BYTES_MAX,
                 };
                 let (commands, commanded) = mpsc::unbounded_channel();
@@ -207,6 +220,7 @@ impl Pipeline {
                     commands: commanded,
                     notices: notices.clone(),
                     board: Arc::clone(&board),
+                    commits: stage_commits.clone(),
                 });
                 stage_lanes.push(Lane { commands, board, store });
                 stage_feeds.push(feed);
@@ -214,6 +228,7 @@ impl Pipeline {
             lanes.push(stage_lanes);
             feeds.push(stage_feeds);
             stage_heads.push(heads);
+            commits.push(stage_commits);
         }
         for task in tasks {
             tokio::spawn(task.run());
@@ -226,14 +241,16 @@ impl Pipeline {
             lanes: lanes.clone(),
             feeds,
             heads: stage_heads,
-            positions: spec.stages.iter().map(|s| vec![None; usize::from(s.partitions)]).collect(),
+            commits: commits.clone(),
+            running: spec.stages.iter().map(|s| vec![None; usize::from(s.partitions)]).collect(),
             cancel: cancel.clone(),
             failed: Arc::clone(&failed),
             noticed,
             readers: tokio::task::JoinSet::new(),
         };
         let supervisor = tokio::spawn(supervisor.run());
-        Ok(Self { spec, lanes, held: AtomicBool::new(false), failed, cancel, supervisor })
+        let held = AtomicBool::new(false);
+        Ok(Self { spec, lanes, commits, held, failed, cancel, supervisor })
     }
 
     fn all(&self) -> impl Iterator<Item = &Lane> {
@@ -255,11 +272,12 @@ impl Pipeline {
                 && old.partitions == new.partitions
                 && old.outputs == new.outputs
                 && old.module.description().inputs == new.module.description().inputs
+                && old.inputs.len() == new.inputs.len()
                 && old
                     .inputs
                     .iter()
                     .zip(&new.inputs)
-                    .all(|(a, b)| a.source == b.source && a.key == b.key)
+                    .all(|(a, b)| (a.from, a.input, &a.key) == (b.from, b.input, &b.key))
         };
         let sinks =
             |s: &PipelineSpec| s.sinks.iter().map(|s| s.subject.clone()).collect::<Vec<_>>();
@@ -281,10 +299,11 @@ impl Pipeline {
         spec: PipelineSpec,
     ) -> Result<Duration, String> {
         let mut waiting = Vec::new();
-        for (stage, lanes) in spec.stages.iter().zip(&self.lanes) {
-            for lane in lanes {
+        for (stage_index, lanes) in self.lanes.iter().enumerate() {
+            let stage = &spec.stages[stage_index];
+            for (lane, partition) in lanes.iter().zip(0..) {
                 // The new instance is ready before the partition pauses.
-                let options = executor_options(context, &spec, stage)?;
+                let options = executor_options(context, &spec, stage_index, partition)?;
                 let swap = Swap {
                     udf: options.udf,
                     description: options.description,
@@ -313,18 +332,37 @@ impl Pipeline {
     pub fn catch_up(&self, context: &Context) -> impl Future<Output = Result<(), String>> + use<> {
         let jetstream = context.connection.jetstream().clone();
         let mut inputs = Vec::new();
-        for (stage, lanes) in self.spec.stages.iter().zip(&self.lanes) {
-            for (index, input) in stage.inputs.iter().enumerate() {
+        for stage in self.spec.in_order() {
+            let lanes = &self.lanes[stage];
+            for (index, input) in self.spec.stages[stage].inputs.iter().enumerate() {
                 let boards: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.board)).collect();
-                inputs.push((self.spec.sources[input.source].stream.clone(), index, boards));
+                let holds = match input.from {
+                    InputFrom::Source(source) => {
+                        Holds::Stream(self.spec.sources[source].stream.clone())
+                    }
+                    InputFrom::Stage { stage, .. } => {
+                        Holds::Commits(self.commits[stage].clone().expect("it is read"))
+                    }
+                };
+                inputs.push((holds, index, boards));
             }
         }
         async move {
-            for (stream, index, boards) in inputs {
-                let mut stream = jetstream.get_stream(&stream).await.map_err(text)?;
-                let last = stream.info().await.map_err(text)?.state.last_sequence;
-                for board in boards {
-                    board.until_scanned(index, Sequence(last)).await;
+            for (holds, index, boards) in inputs {
+                match holds {
+                    Holds::Stream(stream) => {
+                        let mut stream = jetstream.get_stream(&stream).await.map_err(text)?;
+                        let last = stream.info().await.map_err(text)?.state.last_sequence;
+                        for board in boards {
+                            board.until_scanned(index, Sequence(last)).await;
+                        }
+                    }
+                    Holds::Commits(commits) => {
+                        let last = commits.all_newest();
+                        for board in boards {
+                            board.until_merged(index, &last).await;
+                        }
+                    }
                 }
             }
             Ok(())
@@ -480,28 +518,33 @@ async fn facts_of(context: &Context, subject: &str) -> Result<SinkFacts, String>
 fn executor_options(
     context: &Context,
     spec: &PipelineSpec,
-    stage: &StageSpec,
+    stage_index: usize,
+    partition: u16,
 ) -> Result<ExecutorOptions, String> {
-    let sources = stage.inputs.iter().map(|input| {
-        let source = &spec.sources[input.source];
-        OperatorSource {
-            name: source.name.clone(),
-            bound_ms: source.watermark_bound_ms,
-            timed: true,
-        }
-    });
+    let observer = context.guests.observer(&spec.name, &spec.stages[stage_index].name);
+    let mut options =
+        instance::executor_options(spec, stage_index, partition, observer).map_err(text)?;
     // Redriven dead letters come late by nature; they do not move time.
-    let redriven = OperatorSource { name: "redrive".to_owned(), bound_ms: 0, timed: false };
-    Ok(ExecutorOptions {
-        udf: instance::start_udf(stage, context.guests.observer(&spec.name, &stage.name))
-            .map_err(text)?,
-        description: instance::description(stage),
-        module: instance::digest_hex(stage),
-        wanted: stage.outputs.iter().map(Option::is_some).collect(),
-        on_error: stage.on_error,
-        sources: sources.chain([redriven]).collect(),
-        keep_delta: true,
-    })
+    options.sources.push(OperatorSource {
+        name: "redrive".to_owned(),
+        bound_ms: 0,
+        timed: false,
+        upstream: None,
+    });
+    Ok(options)
+}
+
+/// What an input holds now.
+enum Holds {
+    Stream(String),
+    Commits(Arc<Commits>),
+}
+
+/// Where a partition was when it began to run.
+#[derive(Clone)]
+struct Began {
+    positions: Vec<SourcePosition>,
+    upstream: Vec<UpstreamPosition>,
 }
 
 /// Hears what partitions and readers say, starts the readers, trims the log.
@@ -512,8 +555,10 @@ struct Supervisor {
     lanes: Vec<Vec<Lane>>,
     feeds: Vec<Vec<mpsc::Sender<Chunk>>>,
     heads: Vec<Heads>,
+    /// Per stage, if others read it.
+    commits: Vec<Option<Arc<Commits>>>,
     /// Per stage and partition, once it runs.
-    positions: Vec<Vec<Option<Vec<SourcePosition>>>>,
+    running: Vec<Vec<Option<Began>>>,
     cancel: CancellationToken,
     failed: Arc<Mutex<Option<String>>>,
     noticed: mpsc::UnboundedReceiver<Notice>,
@@ -531,8 +576,8 @@ impl Supervisor {
         while left > 0 {
             tokio::select! {
                 Some(notice) = self.noticed.recv() => match notice {
-                    Notice::Running { stage, partition, positions } => {
-                        self.positions[stage][usize::from(partition)] = Some(positions);
+                    Notice::Running { stage, partition, positions, upstream } => {
+                        self.running[stage][usize::from(partition)] = Some(Began { positions, upstream });
                         self.start_readers(stage);
                     }
                     Notice::Stopped { stage, partition, why } => {
@@ -575,19 +620,20 @@ impl Supervisor {
 
     /// Starts the readers of a stage once all its partitions run.
     fn start_readers(&mut self, stage_index: usize) {
-        let Some(positions) =
-            self.positions[stage_index].iter().cloned().collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
-        let stage = &self.spec.stages[stage_index];
-        let of = |source: u16| -> Vec<Option<SourcePosition>> {
-            let read = |p: &SourcePosition| p.source.0 == source && p.stream_created_ns != 0;
-            positions.iter().map(|all| all.iter().find(|p| read(p)).copied()).collect()
-        };
-        let mut specs = Vec::new();
-        for (input, feed) in stage.inputs.iter().enumerate() {
-            specs.push((input, self.spec.sources[feed.source].clone(), feed.key.clone()));
+        let running = self.running[stage_index].iter().cloned();
+        let Some(running) = running.collect::<Option<Vec<Began>>>() else { return };
+        let stage = self.spec.stages[stage_index].clone();
+        for (source, input) in stage.inputs.iter().enumerate() {
+            let id = SourceId(source as u16);
+            match input.from {
+                InputFrom::Source(source) => {
+                    let source = self.spec.sources[source].clone();
+                    self.read_source(stage_index, id, input, source, &running);
+                }
+                InputFrom::Stage { stage, output } => {
+                    self.read_stage(stage_index, id, input, (stage, output), &running)
+                }
+            }
         }
         if let Some(first) = stage.inputs.first() {
             let redriven = SourceSpec {
@@ -595,51 +641,134 @@ impl Supervisor {
                 stream: REDRIVEN.0.to_owned(),
                 subject: Some(format!("{}.{}.{}", REDRIVEN.1, self.spec.name, stage.name)),
                 start: Start::Beginning,
+                event_time: match first.from {
+                    InputFrom::Source(source) => self.spec.sources[source].event_time.clone(),
+                    InputFrom::Stage { .. } => TimeSource::Broker,
+                },
+                watermark_bound_ms: 0,
                 on_gap: OnGap::Skip,
-                ..self.spec.sources[first.source].clone()
             };
-            specs.push((0, redriven, first.key.clone()));
+            let id = SourceId(stage.inputs.len() as u16);
+            self.read_source(stage_index, id, first, redriven, &running);
         }
-        for (source, (input, spec, key)) in specs.into_iter().enumerate() {
-            let fields = stage.module.description().inputs[input].fields.clone();
-            let event_time = spec.event_time.clone();
-            let reader = ReaderSpec {
-                connection: self.context.connection.clone(),
-                spec,
-                source: SourceId(source as u16),
-                input: input as u32,
-                partitions: stage.partitions,
-                lanes: self.feeds[stage_index].clone(),
-                heads: Arc::clone(&self.heads[stage_index]),
-                positions: of(source as u16),
-                handed_over: None,
-            };
-            // Pointers were checked when the manifest was resolved.
-            if let Err(error) = decoder(&fields, &key, &event_time) {
-                self.fail(error);
-                return;
+    }
+
+    /// Starts the reader of a stream.
+    fn read_source(
+        &mut self,
+        stage_index: usize,
+        id: SourceId,
+        input: &StageInput,
+        spec: SourceSpec,
+        running: &[Began],
+    ) {
+        let stage = &self.spec.stages[stage_index];
+        let fields = stage.module.description().inputs[input.input].fields.clone();
+        let (key, event_time) = (input.key.clone(), spec.event_time.clone());
+        let read = |p: &&SourcePosition| p.source == id && p.stream_created_ns != 0;
+        let reader = ReaderSpec {
+            connection: self.context.connection.clone(),
+            spec,
+            source: id,
+            input: input.input as u32,
+            partitions: stage.partitions,
+            lanes: self.feeds[stage_index].clone(),
+            heads: Arc::clone(&self.heads[stage_index]),
+            positions: running.iter().map(|p| p.positions.iter().find(read).copied()).collect(),
+            handed_over: None,
+        };
+        // Pointers were checked when the manifest was resolved.
+        if let Err(error) = decoder(&fields, &key, &event_time) {
+            self.fail(error);
+            return;
+        }
+        let cancel = self.cancel.clone();
+        self.readers.spawn(async move {
+            let make = move || decoder(&fields, &key, &event_time).expect("it was made before");
+            (stage_index, source::run(reader, make, cancel).await)
+        });
+    }
+
+    /// Starts the reader of another stage's output.
+    fn read_stage(
+        &mut self,
+        stage_index: usize,
+        id: SourceId,
+        input: &StageInput,
+        (from, output): (usize, u8),
+        running: &[Began],
+    ) {
+        let (stage, upstream) = (&self.spec.stages[stage_index], &self.spec.stages[from]);
+        let decoder = match instance::decoder(&self.spec, stage, input) {
+            Ok(decoder) => decoder,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        let partitions = upstream.partitions;
+        let subject = |partition| {
+            PartitionSubject::new(
+                &Name::new(&self.spec.name).expect("the pipeline has started"),
+                &Name::new(&upstream.name).expect("the stage has started"),
+                partition,
+            )
+        };
+        let reader = ExchangeSpec {
+            log: Arc::clone(&self.log),
+            subjects: (0..partitions).map(subject).collect(),
+            commits: self.commits[from].clone().expect("it is read"),
+            output,
+            ordering: self.spec.ordering(from),
+            name: self.spec.input_name(input),
+            source: id,
+            input: input.input as u32,
+            lanes: self.feeds[stage_index].clone(),
+            heads: Arc::clone(&self.heads[stage_index]),
+            positions: running
+                .iter()
+                .map(|began| Standing::of(id, partitions, &began.positions, &began.upstream))
+                .collect(),
+        };
+        let cancel = self.cancel.clone();
+        self.readers.spawn(async move {
+            (stage_index, exchange::run(reader, decoder, cancel).await.map_err(ReaderError::from))
+        });
+    }
+
+    /// From where on the partitions of other stages need the records of a partition.
+    fn needed_downstream(&self, from: usize, partition: u16) -> Vec<Sequence> {
+        let mut needed = Vec::new();
+        for (stage, lanes) in self.spec.stages.iter().zip(&self.lanes) {
+            for (source, input) in stage.inputs.iter().enumerate() {
+                if !matches!(input.from, InputFrom::Stage { stage, .. } if stage == from) {
+                    continue;
+                }
+                let of = |p: &&UpstreamPosition| {
+                    usize::from(p.source.0) == source && p.partition == partition
+                };
+                // One that has read nothing yet needs all.
+                needed.extend(lanes.iter().map(|lane| {
+                    let upstream = lane.board.needs().upstream;
+                    upstream.iter().find(of).map_or(Sequence(0), |p| p.anchor.commit)
+                }));
             }
-            let cancel = self.cancel.clone();
-            self.readers.spawn(async move {
-                let make = move || decoder(&fields, &key, &event_time).expect("it was made before");
-                (stage_index, source::run(reader, make, cancel).await)
-            });
         }
+        needed
     }
 
     /// Purges what no partition needs any more.
     async fn trim(&self) {
         let mut needs = Vec::new();
-        for (i, lane) in self.lanes.iter().flatten().enumerate() {
-            let of = lane.board.needs();
-            needs.push(Needs {
-                partition: i as u16,
-                last_record: of.last,
-                checkpoint: of.checkpoint,
-                egress: vec![(0, of.egress)],
-                downstream: Vec::new(),
-                audit: None,
-            });
+        for (stage, lanes) in self.lanes.iter().enumerate() {
+            for (partition, lane) in lanes.iter().enumerate() {
+                let of = lane.board.needs();
+                needs.push(Needs {
+                    partition: needs.len() as u16,
+                    last_record: of.last,
+                    checkpoint: of.checkpoint,
+                    egress: vec![(0, of.egress)],
+                    downstream: self.needed_downstream(stage, partition as u16),
+                    audit: None,
+                });
+            }
         }
         let Some(floor) = trim::floor(&needs) else { return };
         if floor.keep_from > Sequence(1)

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use millstream_core::exchange::merge::Anchor;
+use millstream_core::exchange::{Place, UpstreamPosition};
 use millstream_core::ids::{LogPoint, Sequence, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_core::slice::SourcePosition;
 
@@ -35,6 +37,10 @@ struct Inner {
     kept: VecDeque<Sequence>,
     /// Per source, what the operator has applied.
     scanned: Vec<Sequence>,
+    /// Per source that is another stage, where its merged outputs are applied.
+    merged: Vec<Option<Arc<Anchor>>>,
+    /// How far the last commit says that other stages' outputs are applied.
+    upstream: Vec<UpstreamPosition>,
     /// (time, records, outputs), oldest first.
     rates: VecDeque<(i64, u64, u64)>,
 }
@@ -44,6 +50,8 @@ pub struct LogNeeds {
     pub last: Sequence,
     pub checkpoint: Option<Sequence>,
     pub egress: Sequence,
+    /// What it needs of other stages' records.
+    pub upstream: Vec<UpstreamPosition>,
 }
 
 impl Board {
@@ -68,12 +76,24 @@ impl Board {
     }
 
     /// How far the operator is, committed or not.
-    pub fn scanned(&self, positions: &[SourcePosition]) {
+    pub fn scanned<'a>(
+        &self,
+        positions: &[SourcePosition],
+        merged: impl Iterator<Item = Option<&'a Arc<Anchor>>>,
+    ) {
         let moved = self.with(|inner| {
-            let moved = inner.scanned.len() != positions.len()
+            let mut moved = inner.scanned.len() != positions.len()
                 || inner.scanned.iter().zip(positions).any(|(old, new)| *old != new.sequence);
             if moved {
                 inner.scanned = positions.iter().map(|p| p.sequence).collect();
+            }
+            inner.merged.resize(positions.len(), None);
+            for (known, anchor) in inner.merged.iter_mut().zip(merged) {
+                let Some(anchor) = anchor else { continue };
+                if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, anchor)) {
+                    *known = Some(Arc::clone(anchor));
+                    moved = true;
+                }
             }
             moved
         });
@@ -84,13 +104,29 @@ impl Board {
 
     /// Waits until the operator has applied source `source` up to `last`, or has stopped.
     pub async fn until_scanned(&self, source: usize, last: Sequence) {
+        self.until(|inner| inner.scanned.get(source).is_some_and(|s| *s >= last)).await;
+    }
+
+    /// Waits until the operator has applied what the partitions of another stage, which is source `source`, had
+    /// committed with the records `last`, or has stopped.
+    pub async fn until_merged(&self, source: usize, last: &[Sequence]) {
+        self.until(|inner| {
+            let anchor = inner.merged.get(source).and_then(Option::as_ref);
+            anchor.is_some_and(|anchor| {
+                let behind = |(place, last): (&Place, &Sequence)| {
+                    *place >= Place { commit: *last, outputs: u32::MAX }
+                };
+                anchor.places.iter().zip(last).all(behind)
+            })
+        })
+        .await;
+    }
+
+    async fn until(&self, is_reached: impl Fn(&Inner) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.with(|inner| {
-                inner.status.phase >= Phase::Stopped
-                    || inner.scanned.get(source).is_some_and(|s| *s >= last)
-            }) {
+            if self.with(|inner| inner.status.phase >= Phase::Stopped || is_reached(inner)) {
                 return;
             }
             changed.await;
@@ -100,7 +136,7 @@ impl Board {
     pub fn committed(
         &self,
         point: LogPoint,
-        positions: &[SourcePosition],
+        (positions, upstream): (&[SourcePosition], &[UpstreamPosition]),
         watermark: i64,
         totals: Totals,
         needs_from: Option<Sequence>,
@@ -109,6 +145,8 @@ impl Board {
         self.with(|inner| {
             inner.last = point;
             inner.needs_from = needs_from;
+            inner.upstream.clear();
+            inner.upstream.extend_from_slice(upstream);
             let status = &mut inner.status;
             status.commit = point.number.0;
             status.watermark =
@@ -160,6 +198,7 @@ impl Board {
             last: inner.last.sequence,
             checkpoint: inner.kept.front().copied(),
             egress: inner.needs_from.unwrap_or(inner.last.sequence),
+            upstream: inner.upstream.clone(),
         })
     }
 

@@ -16,6 +16,7 @@ use millstream_sandbox::codec::{Decoder, HeaderSource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::exchange::ExchangeError;
 use super::report::Heads;
 use crate::input::Chunk;
 use crate::router::{Raw, Router};
@@ -50,6 +51,8 @@ pub enum ReaderError {
     Incident(#[from] Incident),
     #[error("source `{name}`: {error}")]
     Source { name: String, error: SourceError },
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
 }
 
 struct Headers<'a>(Option<&'a HeaderMap>);

@@ -1,0 +1,234 @@
+//! Reads the commits of another stage for all partitions of one stage.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures::StreamExt;
+use millstream_core::commit::{CommitError, CommitRecord};
+use millstream_core::exchange::merge::{Anchor, Merge};
+use millstream_core::exchange::{Ordering, Place, UpstreamPosition};
+use millstream_core::ids::{Sequence, SourceId};
+use millstream_core::slice::SourcePosition;
+use millstream_log::commit_log::{CommitLog, LogError, PartitionSubject};
+use millstream_sandbox::codec::Decoder;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::commits::{Commits, Committed, Following};
+use super::report::Heads;
+use crate::input::Chunk;
+use crate::router::Router;
+
+/// Outputs that wait for a slower partition of the stage; above it only that partition is read on.
+const WAITING_MAX: usize = 65_536;
+/// Bytes of the log that are read of one partition before what they hold is passed on.
+const READ_BYTES: usize = 4 << 20;
+/// Wait before the log is read again after a failure.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What one reader is for.
+pub struct ExchangeSpec {
+    pub log: Arc<dyn CommitLog>,
+    /// One per partition of the stage that is read.
+    pub subjects: Vec<PartitionSubject>,
+    pub commits: Arc<Commits>,
+    /// Which of that stage's outputs.
+    pub output: u8,
+    pub ordering: Ordering,
+    /// What the input is called.
+    pub name: String,
+    pub source: SourceId,
+    pub input: u32,
+    /// One per partition of the stage that reads.
+    pub lanes: Vec<mpsc::Sender<Chunk>>,
+    pub heads: Heads,
+    /// Where each of them stands.
+    pub positions: Vec<Option<Standing>>,
+}
+
+/// How far a partition has applied the outputs of another stage.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The merged input may be read again from here.
+    anchor: Anchor,
+    /// Per partition of the stage that is read, the place up to which outputs are applied.
+    done: Vec<Place>,
+}
+
+impl Standing {
+    /// What a commit says; `None`: nothing was read yet.
+    pub fn of(
+        source: SourceId,
+        partitions: u16,
+        positions: &[SourcePosition],
+        upstream: &[UpstreamPosition],
+    ) -> Option<Self> {
+        let position = positions.iter().find(|p| p.source == source)?;
+        let nowhere = vec![Place::default(); usize::from(partitions)];
+        let mut standing = Self {
+            anchor: Anchor {
+                places: nowhere.clone(),
+                order: position.last_time_ns,
+                number: position.last_sequence.0,
+            },
+            done: nowhere,
+        };
+        let mut found = false;
+        for place in upstream.iter().filter(|p| p.source == source) {
+            let partition = usize::from(place.partition);
+            standing.anchor.places[partition] = place.anchor;
+            standing.done[partition] = place.done;
+            found |= place.anchor != Place::default();
+        }
+        found.then_some(standing)
+    }
+}
+
+/// Why a reader ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    #[error("input `{name}`: record {sequence} of the log, which is to be read again, is gone")]
+    Trimmed { name: String, sequence: u64 },
+    #[error("input `{name}`: record {sequence} of the log: {error}")]
+    Damaged { name: String, sequence: u64, error: CommitError },
+}
+
+/// Reads until it is cancelled, the partitions are gone, or the log is not what it must be.
+pub async fn run(
+    spec: ExchangeSpec,
+    decoder: Decoder,
+    cancel: CancellationToken,
+) -> Result<(), ExchangeError> {
+    tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        ended = Reader::new(spec, decoder).read() => ended,
+    }
+}
+
+struct Reader {
+    spec: ExchangeSpec,
+    merge: Merge,
+    router: Router,
+    /// Where the merge began.
+    start: Anchor,
+    /// Per partition the last record that the merge has.
+    taken: Vec<Sequence>,
+}
+
+impl Reader {
+    fn new(spec: ExchangeSpec, decoder: Decoder) -> Self {
+        let partitions = spec.subjects.len();
+        let never = || Anchor::start(partitions as u16, spec.ordering);
+        // The reader serves the partition that is furthest behind; what the others have is not passed to them.
+        let anchors = spec.positions.iter().map(|p| p.as_ref().map(|p| p.anchor.clone()));
+        let start = anchors
+            .map(|anchor| anchor.unwrap_or_else(never))
+            .min_by_key(|anchor| (anchor.number, anchor.order))
+            .unwrap_or_else(never);
+        let nowhere = || vec![Place::default(); partitions];
+        let done =
+            spec.positions.iter().map(|p| p.as_ref().map_or_else(nowhere, |p| p.done.clone()));
+        let router =
+            Router::merged(spec.input, decoder, spec.source, start.clone(), done.collect());
+        // The record of a place is read again: some of it may be left, and it tells the frontier.
+        let taken = start.places.iter().map(|p| Sequence(p.commit.0.saturating_sub(1))).collect();
+        Self { merge: Merge::new(spec.output, spec.ordering, &start), router, start, taken, spec }
+    }
+
+    async fn read(mut self) -> Result<(), ExchangeError> {
+        let mut changed = self.spec.commits.subscribe();
+        let name = bytes::Bytes::from(self.spec.name.clone());
+        let mut passed = self.start.clone();
+        loop {
+            changed.mark_unchanged();
+            let mut more = false;
+            for partition in 0..self.taken.len() as u16 {
+                if self.merge.waiting() < WAITING_MAX || self.merge.holds_back(partition) {
+                    more |= self.take(partition).await?;
+                }
+            }
+            while let Some(element) = self.merge.poll() {
+                self.router.add_merged(element, &name);
+            }
+            let anchor = self.merge.anchor();
+            let head = &self.spec.heads[usize::from(self.spec.source.0)];
+            head.store(anchor.number + self.merge.waiting() as u64, Relaxed);
+            if anchor != passed {
+                passed = anchor.clone();
+                for (lane, chunk) in self.spec.lanes.iter().zip(self.router.finish_merged(anchor)) {
+                    if lane.send(chunk).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            if !more {
+                // The stage that is read lives as long as this one.
+                let _ = changed.changed().await;
+            }
+        }
+    }
+
+    /// Gives the merge the next commits of a partition; whether there were any.
+    async fn take(&mut self, partition: u16) -> Result<bool, ExchangeError> {
+        let taken = self.taken[usize::from(partition)];
+        match self.spec.commits.following(partition, taken) {
+            Following::Nothing => Ok(false),
+            Following::Commits(commits) => {
+                for Committed { sequence, outputs, exchange } in &commits {
+                    self.merge.commit(partition, *sequence, outputs, Some(exchange));
+                    self.taken[usize::from(partition)] = *sequence;
+                }
+                Ok(true)
+            }
+            Following::InLog { through } => self.take_from_log(partition, through).await,
+        }
+    }
+
+    async fn take_from_log(
+        &mut self,
+        partition: u16,
+        through: Sequence,
+    ) -> Result<bool, ExchangeError> {
+        let index = usize::from(partition);
+        let (log, subject) = (Arc::clone(&self.spec.log), self.spec.subjects[index].clone());
+        let from = Sequence(self.taken[index].0 + 1);
+        let mut entries = log.read(&subject, from, through);
+        let mut bytes = 0;
+        while let Some(entry) = entries.next().await {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(LogError::Incomplete { .. }) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "log cannot be read; trying again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                    return Ok(true);
+                }
+            };
+            let sequence = entry.sequence;
+            let begins_at = self.start.places[index].commit;
+            if from == begins_at && self.taken[index] < from && sequence != begins_at {
+                let (name, sequence) = (self.spec.name.clone(), begins_at.0);
+                return Err(ExchangeError::Trimmed { name, sequence });
+            }
+            bytes += entry.bytes.len();
+            let record = CommitRecord::decode(&entry.bytes).map_err(|error| {
+                let (name, sequence) = (self.spec.name.clone(), sequence.0);
+                ExchangeError::Damaged { name, sequence, error }
+            })?;
+            let slice = record.slice;
+            self.merge.commit(
+                partition,
+                sequence,
+                &slice.outputs.freeze(),
+                slice.exchange.as_ref(),
+            );
+            self.taken[index] = sequence;
+            if bytes >= READ_BYTES {
+                return Ok(true);
+            }
+        }
+        self.taken[index] = self.taken[index].max(through);
+        Ok(true)
+    }
+}
