@@ -157,14 +157,14 @@ impl Config {
             within(name, points, 0, POINTS_MAX)?;
         }
         within("hold_points", self.hold_points, 1, 5 * POINTS_MAX)?;
-        // A hundred times these amounts still fits into 64 bits.
+        // A thousand times these amounts still fits into 64 bits.
         for (name, amount) in [
             ("structuring.threshold_minor", self.structuring.threshold_minor),
             ("rapid.min_minor", self.rapid.min_minor),
             ("round_trip.min_minor", self.round_trip.min_minor),
             ("dormant.min_minor", self.dormant.min_minor),
         ] {
-            within(name, amount, 1, i64::MAX / 100)?;
+            within(name, amount, 1, i64::MAX / 1_000)?;
         }
         within("structuring.floor_percent", self.structuring.floor_percent, 0, 100)?;
         within("structuring.count", self.structuring.count as i64, 2, 20)?;

@@ -181,7 +181,7 @@ impl BehaviorAnalytics {
         out.session.emit(SessionEnd {
             customer_id: ctx.key_text()?,
             start: session.first_ms,
-            duration_ms: session.last_ms - session.first_ms,
+            duration_ms: session.last_ms.saturating_sub(session.first_ms),
             actions: session.actions,
             purchases: session.purchases,
             amount_minor: Json(session.amount),

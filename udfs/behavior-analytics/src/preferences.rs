@@ -30,14 +30,14 @@ impl Preferences {
     pub fn add(&mut self, category: &str, ts: i64, config: &Drift) {
         let (short_ms, long_ms) = (config.short_days * DAY_MS, config.long_days * DAY_MS);
         if self.actions == 0 || ts > self.as_of_ms {
-            let elapsed = if self.actions == 0 { 0 } else { ts - self.as_of_ms };
+            let elapsed = if self.actions == 0 { 0 } else { ts.saturating_sub(self.as_of_ms) };
             for (short, long) in self.weights.values_mut() {
                 *short = decay(*short, elapsed, short_ms);
                 *long = decay(*long, elapsed, long_ms);
             }
             self.as_of_ms = ts;
         }
-        let age = self.as_of_ms - ts;
+        let age = self.as_of_ms.saturating_sub(ts);
         let added = (decay(ONE, age, short_ms), decay(ONE, age, long_ms));
         if !self.weights.contains_key(category) && self.weights.len() >= CATEGORIES_MAX {
             let weakest = self.weights.iter().min_by_key(|(_, weights)| weights.1);

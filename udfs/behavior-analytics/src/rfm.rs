@@ -65,7 +65,7 @@ impl Purchases {
         if self.count == 0 {
             return None;
         }
-        let days_since_last = (now_ms - self.last_ms).max(0) / DAY_MS;
+        let days_since_last = now_ms.saturating_sub(self.last_ms).max(0) / DAY_MS;
         let passed =
             |reached: [bool; 4]| 1 + reached.into_iter().filter(|reached| *reached).count() as i64;
         let recency = passed(config.recency_days.map(|most| days_since_last <= most));
@@ -83,7 +83,8 @@ impl Purchases {
 
     /// When the recency score falls the next time, after a time.
     pub fn next_fall(&self, now_ms: i64, config: &Rfm) -> Option<i64> {
-        let falls = config.recency_days.map(|most| self.last_ms + (most + 1) * DAY_MS);
+        let falls =
+            config.recency_days.map(|most| self.last_ms.saturating_add((most + 1) * DAY_MS));
         falls.into_iter().find(|fall| *fall > now_ms)
     }
 
@@ -92,8 +93,8 @@ impl Purchases {
         let x = self.count - self.first_count;
         (self.count > 0).then(|| RepeatBuying {
             x,
-            t_x_days: (self.last_ms - self.first_ms) / DAY_MS,
-            observed_days: (now_ms.max(self.last_ms) - self.first_ms) / DAY_MS,
+            t_x_days: self.last_ms.saturating_sub(self.first_ms) / DAY_MS,
+            observed_days: now_ms.max(self.last_ms).saturating_sub(self.first_ms) / DAY_MS,
             mean_minor: (x > 0).then(|| {
                 let repeated = i128::from(self.total) - i128::from(self.first_total);
                 finance::divide(repeated, x.into(), finance::Rounding::HalfUp) as i64

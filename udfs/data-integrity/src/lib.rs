@@ -229,6 +229,8 @@ impl DataIntegrity {
                 }
                 source.batches.insert(id, &batch);
             }
+        }
+        if seen == Seen::Beyond {
             ctx.set_timer(Self::GAPS, record.ts.saturating_add(self.config.gap_grace_ms()));
         }
         if seen == (Seen::Missing { reported: true }) {

@@ -20,8 +20,10 @@ pub struct Gap {
 /// What a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// The next one, or one further on.
-    New,
+    /// The next one.
+    Next,
+    /// One further on: those in between are missing.
+    Beyond,
     /// It was missing; and whether that was reported.
     Missing { reported: bool },
     /// It has come before.
@@ -45,14 +47,16 @@ impl Sequence {
 
     /// Takes a number in.
     pub fn take(&mut self, number: u64, at_ms: i64) -> Result<Seen> {
-        if number >= self.next {
-            if number > self.next {
-                self.room_for(1)?;
-                let (from, to) = (self.next, number - 1);
-                self.gaps.push(Gap { from, to, since_ms: at_ms, reported: false });
-            }
+        if number == self.next {
             self.next = number + 1;
-            return Ok(Seen::New);
+            return Ok(Seen::Next);
+        }
+        if number > self.next {
+            self.room_for(1)?;
+            let (from, to) = (self.next, number - 1);
+            self.gaps.push(Gap { from, to, since_ms: at_ms, reported: false });
+            self.next = number + 1;
+            return Ok(Seen::Beyond);
         }
         let behind = self.gaps.partition_point(|gap| gap.to < number);
         match self.gaps.get(behind) {
@@ -101,8 +105,8 @@ mod tests {
     #[test]
     fn gaps_open_split_and_close() {
         let mut sequence = Sequence::new(1);
-        assert_eq!(sequence.take(1, 0).unwrap(), Seen::New);
-        assert_eq!(sequence.take(6, 10).unwrap(), Seen::New);
+        assert_eq!(sequence.take(1, 0).unwrap(), Seen::Next);
+        assert_eq!(sequence.take(6, 10).unwrap(), Seen::Beyond);
         assert_eq!(sequence.take(4, 11).unwrap(), Seen::Missing { reported: false });
         assert_eq!(sequence.take(4, 12).unwrap(), Seen::Before);
         let ranges = |gaps: Vec<Gap>| gaps.iter().map(|gap| (gap.from, gap.to)).collect::<Vec<_>>();
