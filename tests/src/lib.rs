@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod fraud;
+pub mod stages;
 
 use std::path::{Path, PathBuf};
 

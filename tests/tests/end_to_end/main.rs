@@ -6,4 +6,5 @@ mod goldens;
 mod jetstream;
 mod patterns;
 mod pipelines;
+mod stages;
 mod windows;

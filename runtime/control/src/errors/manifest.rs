@@ -49,9 +49,9 @@ super::catalogue! {
     EMPTY_SECTION = 1016, "empty section",
         "A pipeline needs at least one source and one stage, and a stage at least one input.",
         "Add one, or remove the pipeline with `millstream delete`.";
-    NOT_SUPPORTED = 1017, "not supported yet",
-        "The manifest asks for something that this version does not do, such as a stage that reads another stage's output.",
-        "Connect the stages through a sink and a stream: let the first publish to a subject that a stream captures, and make that stream a source.";
+    STAGE_WITHOUT_OUTPUT = 1017, "a stage as an input lacks its output",
+        "A stage reads an output of another stage, not the stage as such.",
+        "Write `STAGE.OUTPUT`, such as `fraud.alert: { key: { pointer: /account_id } }`. `millstream module show` lists a module's outputs.";
     INVALID_HEADER = 1018, "invalid header name",
         "A NATS header's name consists of printable characters without spaces and colons.",
         "Write `header: Event-Time`.";

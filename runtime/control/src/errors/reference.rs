@@ -16,9 +16,6 @@ super::catalogue! {
     INPUT_NOT_FED = 1105, "an input is not fed",
         "The module declares an input, and no source of the stage is connected to it.",
         "Add a source under the stage's `inputs` with `as: <declared input>`.";
-    INPUT_FED_TWICE = 1106, "an input is fed twice",
-        "Two sources of the stage are connected to the same declared input.",
-        "Give each source another `as`. To read several subjects as one input, use one source whose subject filter covers them.";
     INPUT_AMBIGUOUS = 1107, "it is not clear which input is meant",
         "The module declares several inputs, and the source has no `as` and not the name of one of them.",
         "Add `as: <declared input>`.";
@@ -46,4 +43,13 @@ super::catalogue! {
     COMPILE_LIMIT = 1115, "compiling the module takes too much",
         "A node compiles every module in a process of its own, with limits on memory and time. This one exceeded them, or brought the compiler down.",
         "Make the module smaller: build with `--release`, drop dependencies, split functions of tens of thousands of lines.";
+    UNKNOWN_STAGE = 1116, "unknown stage",
+        "An input is written `STAGE.OUTPUT`, and there is no such stage.",
+        "Correct the stage's name.";
+    STAGES_IN_A_CIRCLE = 1117, "stages feed themselves",
+        "A stage reads its own output, directly or through other stages.",
+        "Remove one of the inputs that the message lists. A loop can be closed through a sink and a stream that a source reads.";
+    KEY_OF_OUTPUT = 1118, "an output of a stage has no headers and no subject",
+        "The key of an input that is another stage's output is taken from a header or a subject token, and there are none.",
+        "Take the key from the payload: `key: { pointer: /account_id }`.";
 }

@@ -164,6 +164,20 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A text, or a list of them.
+    pub fn texts(&self, example: &str) -> Option<Vec<String>> {
+        let Value::List(items) = &self.node.value else {
+            return self.text(example).map(|text| vec![text.to_owned()]);
+        };
+        let texts = items.iter().map(|node| {
+            let place = Place { name: node.mark, value: node.mark };
+            let item = Field { reading: self.reading, node, place, path: self.path.clone() };
+            item.text(example).map(str::to_owned)
+        });
+        // No short-circuit: every item reports.
+        texts.collect::<Vec<_>>().into_iter().collect()
+    }
+
     /// A whole number within limits.
     pub fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let (min, max) = (*range.start(), *range.end());

@@ -89,6 +89,10 @@ impl Document {
         for (stage_name, stage) in &manifest.stages {
             for (source_name, input) in &stage.inputs {
                 let field = format!("stages.{stage_name}.inputs.{source_name}");
+                if let Some((from, _)) = source_name.split_once('.') {
+                    problems.extend(self.check_stage_input(&field, from, &input.key));
+                    continue;
+                }
                 let Some(source) = manifest.sources.get(source_name) else {
                     problems.push(self.unknown_source(&field, source_name));
                     continue;
@@ -109,7 +113,9 @@ impl Document {
                     );
                 }
             }
-            for (output, sink) in &stage.outputs {
+            for (output, sink) in
+                stage.outputs.iter().flat_map(|(o, sinks)| sinks.iter().map(move |sink| (o, sink)))
+            {
                 if !manifest.sinks.contains_key(sink) {
                     let sinks = manifest.sinks.keys().map(String::as_str);
                     problems.push(
@@ -120,17 +126,78 @@ impl Document {
                 }
             }
         }
+        problems.extend(self.check_circles());
         sort(&mut problems);
         problems
+    }
+
+    /// An input that is an output of the stage `from`.
+    fn check_stage_input(&self, field: &str, from: &str, key: &Key) -> Option<Problem> {
+        if !self.manifest.stages.contains_key(from) {
+            let stages = self.manifest.stages.keys().map(String::as_str);
+            return Some(self.problem_at_name(
+                errors::UNKNOWN_STAGE,
+                field,
+                format!("there is no stage `{from}`"),
+                suggest::help(from, stages),
+            ));
+        }
+        matches!(key, Key::Header(_) | Key::SubjectToken(_)).then(|| {
+            self.problem(
+                errors::KEY_OF_OUTPUT,
+                &format!("{field}.key"),
+                "an output of a stage has neither headers nor a subject".to_owned(),
+                "write `{ pointer: /id }`, or `none`".to_owned(),
+            )
+        })
+    }
+
+    /// Stages that feed themselves: the first that is found.
+    fn check_circles(&self) -> Option<Problem> {
+        let stages = &self.manifest.stages;
+        let feeds = |stage: &str| {
+            let inputs = stages.get(stage).into_iter().flat_map(|stage| stage.inputs.keys());
+            inputs.filter_map(|input| input.split_once('.')).map(|(from, _)| from)
+        };
+        // Whatever is fed only by what is fed cannot be in a circle.
+        let mut left: Vec<&str> = stages.keys().map(String::as_str).collect();
+        loop {
+            let before = left.len();
+            let known = left.clone();
+            left.retain(|stage| feeds(stage).any(|from| known.contains(&from)));
+            if left.len() == before {
+                break;
+            }
+        }
+        // Of those that are left some are only fed by a circle: going back from any leads into one.
+        let mut path = vec![*left.first()?];
+        let circle = loop {
+            let from = feeds(path.last()?).find(|from| left.contains(from))?;
+            if let Some(start) = path.iter().position(|stage| *stage == from) {
+                break &path[start..];
+            }
+            path.push(from);
+        };
+        let names: Vec<String> = circle.iter().rev().map(|stage| format!("`{stage}`")).collect();
+        let first = circle.last()?;
+        Some(self.problem_at_name(
+            errors::STAGES_IN_A_CIRCLE,
+            &format!("stages.{first}.inputs"),
+            match names.as_slice() {
+                [only] => format!("the stage {only} reads its own output"),
+                _ => format!("the stages {} feed each other in a circle", names.join(", ")),
+            },
+            "remove one of these inputs".to_owned(),
+        ))
     }
 
     fn unknown_source(&self, field: &str, name: &str) -> Problem {
         if self.manifest.stages.contains_key(name) {
             return Problem::new(
-                errors::NOT_SUPPORTED,
-                format!("`{name}` is a stage; a stage reads only sources"),
+                errors::STAGE_WITHOUT_OUTPUT,
+                format!("`{name}` is a stage, and which of its outputs is read is not said"),
             )
-            .help("publish through a sink, and read the stream that captures it as a source")
+            .help(format!("write `{name}.OUTPUT`, with the name of an output of its module"))
             .at(self.at_name(field));
         }
         let sources = self.manifest.sources.keys().map(String::as_str);

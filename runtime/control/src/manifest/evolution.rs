@@ -50,6 +50,9 @@ pub fn check(old: &Version<'_>, new: &Version<'_>) -> Result<(), Problems> {
         if let (Some(old_wiring), Some(new_wiring)) = (old.wirings.get(name), new.wirings.get(name))
         {
             judge.inputs(&field, old_wiring, new_wiring, &mut problems);
+            for feed in &new_wiring.inputs {
+                judge.upstream(&field, &feed.from, old, new, &mut problems);
+            }
         }
         if let (Some(old), Some(new)) = (old.descriptions.get(name), new.descriptions.get(name)) {
             let field = format!("{field}.module");
@@ -134,9 +137,10 @@ impl Judge<'_> {
 
     fn inputs(&self, field: &str, old: &Wiring, new: &Wiring, problems: &mut Vec<Problem>) {
         let sources = |wiring: &Wiring| {
-            wiring.inputs.iter().map(|(source, _)| source.clone()).collect::<Vec<_>>()
+            wiring.inputs.iter().map(|feed| feed.from.clone()).collect::<Vec<_>>()
         };
-        if sources(old) != sources(new) {
+        let fed = |wiring: &Wiring| wiring.inputs.iter().map(|feed| feed.input).collect::<Vec<_>>();
+        if (sources(old), fed(old)) != (sources(new), fed(new)) {
             let message = format!(
                 "the stage's inputs were fed by {}, now by {}",
                 sources(old).join(", "),
@@ -149,15 +153,44 @@ impl Judge<'_> {
             ));
             return;
         }
-        for ((source, old_key), (_, new_key)) in old.inputs.iter().zip(&new.inputs) {
-            if old_key != new_key {
-                let message = format!("the key of `{source}` was {}", serde_json::json!(old_key));
+        for (old, new) in old.inputs.iter().zip(&new.inputs) {
+            if old.key != new.key {
+                let source = &old.from;
+                let message = format!("the key of `{source}` was {}", serde_json::json!(old.key));
                 problems.push(self.refusal(
                     errors::KEY_CHANGED,
                     &format!("{field}.inputs.{source}.key"),
                     message,
                 ));
             }
+        }
+    }
+
+    /// Outputs that another stage reads are in the log by their numbers.
+    fn upstream(
+        &self,
+        field: &str,
+        from: &str,
+        old: &Version<'_>,
+        new: &Version<'_>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let Some((stage, output)) = from.split_once('.') else { return };
+        let number = |version: &Version<'_>| {
+            let outputs = &version.descriptions.get(stage)?.outputs;
+            outputs.iter().position(|declared| declared.name == output)
+        };
+        let (before, after) = (number(old), number(new));
+        if let (Some(before), Some(after)) = (before, after)
+            && before != after
+        {
+            let message = format!(
+                "`{output}` was output number {} of stage `{stage}`, in the new module it is number {}",
+                before + 1,
+                after + 1
+            );
+            let field = format!("{field}.inputs.{from}");
+            problems.push(self.refusal(errors::INPUTS_CHANGED, &field, message));
         }
     }
 

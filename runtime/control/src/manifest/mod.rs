@@ -36,4 +36,4 @@ pub use resolve::resolve;
 pub use suggest::help as suggest;
 pub use text::{check_digest, check_name, parse_module};
 pub use units::{Duration, InvalidDuration, InvalidTimestamp, Timestamp};
-pub use wiring::{Wiring, wire};
+pub use wiring::{Feed, Wiring, wire};

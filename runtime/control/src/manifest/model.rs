@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::units::{Duration, Timestamp};
 
@@ -148,19 +148,32 @@ pub struct Stage {
     #[serde(default = "partitions")]
     #[schemars(range(min = 1, max = 256))]
     pub partitions: u16,
-    /// The sources it reads, by name.
+    /// The sources and outputs of other stages that it reads: `SOURCE`, or `STAGE.OUTPUT`.
     #[schemars(extend("minProperties" = 1))]
     pub inputs: BTreeMap<String, Input>,
     /// Configuration for the UDF: any mapping.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub config: serde_json::Value,
-    /// Where the UDF's declared outputs go: output name to sink name. Outputs that are not listed are dropped.
-    #[serde(default)]
-    pub outputs: BTreeMap<String, String>,
+    /// Where the UDF's declared outputs go: output name to the name of a sink, or to several. Outputs that are neither
+    /// listed nor read by other stages are dropped.
+    #[serde(default, serialize_with = "one_or_several")]
+    #[schemars(with = "BTreeMap<String, SinkNames>")]
+    pub outputs: BTreeMap<String, Vec<String>>,
     /// What happens to a record that the UDF refuses or that cannot be decoded. Default: dead-letter.
     #[serde(default)]
     pub on_error: OnError,
+}
+
+/// A single name as such, several as a list.
+fn one_or_several<S: Serializer>(
+    outputs: &BTreeMap<String, Vec<String>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(outputs.iter().map(|(output, sinks)| match sinks.as_slice() {
+        [sink] => (output, serde_json::Value::from(sink.as_str())),
+        sinks => (output, serde_json::Value::from(sinks)),
+    }))
 }
 
 /// How a module is named.
@@ -213,13 +226,24 @@ enum ModuleForms {
     },
 }
 
-/// A source as an input of a stage.
+/// All the ways of writing where an output goes, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SinkNames {
+    /// One sink.
+    One(String),
+    /// Several sinks.
+    Several(Vec<String>),
+}
+
+/// A source or another stage's output as an input of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Input {
     /// Where a record's key is: `{ pointer: /id }`, `{ header: Id }`, `{ subject-token: 2 }`, or `none`.
     pub key: Key,
-    /// The UDF's declared input; needed if it declares several.
+    /// The UDF's declared input; needed if it declares several. Several inputs may feed the same: their union.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#as: Option<String>,
 }

@@ -77,6 +77,17 @@ fn section<T>(
     example: &str,
     read: fn(&Field<'_>) -> Option<T>,
 ) -> Option<BTreeMap<String, T>> {
+    section_of(field, min, example, |name| name, read)
+}
+
+/// A mapping of names of which the user chooses a part.
+fn section_of<T>(
+    field: &Field<'_>,
+    min: usize,
+    example: &str,
+    chosen: fn(&str) -> &str,
+    read: fn(&Field<'_>) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
     let entries = field.entries("a mapping of names", example)?;
     if entries.len() < min {
         field.refuse_name(
@@ -95,11 +106,9 @@ fn section<T>(
     }
     let read = entries.iter().map(|(name, field)| {
         // Both are read, so that a wrong name does not hide what else is wrong.
-        let (name, value) = (
-            named(name, |message, help| field.refuse_name(errors::INVALID_NAME, message, help)),
-            read(field),
-        );
-        Some((name?, value?))
+        let refuse = |message, help| field.refuse_name(errors::INVALID_NAME, message, help);
+        let (checked, value) = (named(chosen(name), refuse), read(field));
+        checked.and(Some((String::from(*name), value?)))
     });
     // No short-circuit: every entry reports.
     read.collect::<Vec<_>>().into_iter().collect()
@@ -250,7 +259,10 @@ fn stage(field: &Field<'_>) -> Option<Stage> {
     });
     let inputs = fields
         .require("inputs", "inputs: { orders: { key: { pointer: /customer } } }")
-        .and_then(|field| section(&field, 1, "`orders: { key: { pointer: /customer } }`", input));
+        .and_then(|field| {
+            // Outputs are named by modules.
+            section_of(&field, 1, "`orders: { key: { pointer: /customer } }`", of_stage, input)
+        });
     let config = or_default(&fields, "config", serde_json::json!({}), |field| {
         field.entries("a mapping", "`config: { limit: 5 }`").map(|_| field.json())
     });
@@ -258,7 +270,7 @@ fn stage(field: &Field<'_>) -> Option<Stage> {
         let entries =
             field.entries("a mapping of output names to sink names", "`alert: alerts`")?;
         let read = entries.into_iter().map(|(name, field)| {
-            field.text("the name of a sink").map(|sink| (name.to_owned(), sink.to_owned()))
+            field.texts("the name of a sink").map(|sinks| (name.to_owned(), sinks))
         });
         read.collect::<Vec<_>>().into_iter().collect()
     });
@@ -273,6 +285,11 @@ fn stage(field: &Field<'_>) -> Option<Stage> {
         outputs: outputs?,
         on_error: on_error?,
     })
+}
+
+/// The part of an input's name that is the name of a source or a stage.
+fn of_stage(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(stage, _)| stage)
 }
 
 fn module(field: &Field<'_>) -> Option<ModuleRef> {

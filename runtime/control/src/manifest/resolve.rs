@@ -41,19 +41,21 @@ pub fn resolve(
             config: stage.config.to_string(),
             inputs: inputs
                 .into_iter()
-                .enumerate()
-                .filter_map(|(input, (source, key))| {
-                    Some(StageInput {
-                        from: InputFrom::Source(index_of(&manifest.sources, &source)?),
-                        input,
-                        key: key_source(key),
-                    })
+                .filter_map(|feed| {
+                    let from = match feed.from.split_once('.') {
+                        None => InputFrom::Source(index_of(&manifest.sources, &feed.from)?),
+                        Some((stage, output)) => InputFrom::Stage {
+                            stage: index_of(&manifest.stages, stage)?,
+                            output: output_of(descriptions.get(stage)?, output)?,
+                        },
+                    };
+                    Some(StageInput { from, input: feed.input, key: key_source(feed.key) })
                 })
                 .collect(),
             outputs: outputs
                 .into_iter()
-                .map(|sink| {
-                    sink.and_then(|sink| index_of(&manifest.sinks, &sink)).into_iter().collect()
+                .map(|sinks| {
+                    sinks.iter().filter_map(|sink| index_of(&manifest.sinks, sink)).collect()
                 })
                 .collect(),
             on_error: match stage.on_error {
@@ -79,6 +81,11 @@ pub fn resolve(
 
 fn index_of<T>(section: &BTreeMap<String, T>, name: &str) -> Option<usize> {
     section.keys().position(|key| key == name)
+}
+
+fn output_of(description: &Description, name: &str) -> Option<u8> {
+    let index = description.outputs.iter().position(|output| output.name == name)?;
+    u8::try_from(index).ok()
 }
 
 fn source_spec(name: &str, source: &Source) -> SourceSpec {

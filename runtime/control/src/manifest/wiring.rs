@@ -14,10 +14,21 @@ use crate::problem::{Problem, Problems};
 /// How one stage is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wiring {
-    /// Per declared input of the module, in its order: the source's name and the key.
-    pub inputs: Vec<(String, Key)>,
-    /// Per declared output of the module, in its order: the sink's name; none: dropped.
-    pub outputs: Vec<Option<String>>,
+    /// What feeds the stage, in the order of the module's declared inputs.
+    pub inputs: Vec<Feed>,
+    /// Per declared output of the module, in its order: the names of the sinks.
+    pub outputs: Vec<Vec<String>>,
+}
+
+/// Something that feeds a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Name of a source, or `STAGE.OUTPUT`.
+    pub from: String,
+    /// Index of the declared input that it feeds.
+    pub input: usize,
+    /// Where the key is.
+    pub key: Key,
 }
 
 /// Connects every stage. `descriptions` holds one per stage.
@@ -40,7 +51,8 @@ pub fn wire(
             ));
             continue;
         };
-        let wire = StageWiring { document, field: format!("stages.{name}"), stage, description };
+        let field = format!("stages.{name}");
+        let wire = StageWiring { document, name, field, stage, description, descriptions };
         let inputs = wire.inputs(&mut problems);
         let outputs = wire.outputs(&mut problems);
         wire.config(&mut problems);
@@ -53,38 +65,33 @@ pub fn wire(
 
 struct StageWiring<'a> {
     document: &'a Document,
+    name: &'a str,
     field: String,
     stage: &'a Stage,
     description: &'a Description,
+    descriptions: &'a BTreeMap<String, &'a Description>,
 }
 
 impl StageWiring<'_> {
-    fn inputs(&self, problems: &mut Vec<Problem>) -> Vec<(String, Key)> {
+    fn inputs(&self, problems: &mut Vec<Problem>) -> Vec<Feed> {
         let declared: Vec<&str> =
             self.description.inputs.iter().map(|input| input.name.as_str()).collect();
-        let mut fed: Vec<Option<(String, Key)>> = vec![None; declared.len()];
+        let mut feeds = Vec::new();
         let before = problems.len();
-        for (source, input) in &self.stage.inputs {
-            let field = format!("{}.inputs.{source}", self.field);
-            match self.declared_input(&declared, &field, source, input.r#as.as_deref()) {
+        for (from, input) in &self.stage.inputs {
+            let field = format!("{}.inputs.{from}", self.field);
+            problems.extend(self.check_upstream(&field, from));
+            match self.declared_input(&declared, &field, from, input.r#as.as_deref()) {
                 Err(problem) => problems.push(*problem),
-                Ok(index) => match &fed[index] {
-                    Some((other, _)) => problems.push(self.document.problem_at_name(
-                        errors::INPUT_FED_TWICE,
-                        &field,
-                        format!("input `{}` is fed by source `{other}` already", declared[index]),
-                        match declared.len() {
-                            1 => "the module has one input: keep one source, or read both subjects with one filter".to_owned(),
-                            _ => format!("add `as:` with another of {}", list(&declared)),
-                        },
-                    )),
-                    None => fed[index] = Some((source.clone(), input.key.clone())),
-                },
+                Ok(index) => {
+                    feeds.push(Feed { from: from.clone(), input: index, key: input.key.clone() })
+                }
             }
         }
         // An input that is missing because of a mistake above is not a second mistake.
         if problems.len() == before {
-            for (name, _) in declared.iter().zip(&fed).filter(|(_, source)| source.is_none()) {
+            let is_fed = |index: usize| feeds.iter().any(|feed| feed.input == index);
+            for (_, name) in declared.iter().enumerate().filter(|(index, _)| !is_fed(*index)) {
                 problems.push(self.document.problem_at_name(
                     errors::INPUT_NOT_FED,
                     &format!("{}.inputs", self.field),
@@ -96,7 +103,28 @@ impl StageWiring<'_> {
                 ));
             }
         }
-        fed.into_iter().flatten().collect()
+        // The sort is stable: feeds of one input stay in the order of their names.
+        feeds.sort_by_key(|feed| feed.input);
+        feeds
+    }
+
+    /// An input that is another stage's output: whether that stage's module declares it.
+    fn check_upstream(&self, field: &str, from: &str) -> Option<Problem> {
+        let (stage, output) = from.split_once('.')?;
+        let description = self.descriptions.get(stage)?;
+        let declared = || description.outputs.iter().map(|output| output.name.as_str());
+        if declared().any(|name| name == output) {
+            return None;
+        }
+        Some(self.document.problem_at_name(
+            errors::UNKNOWN_OUTPUT,
+            field,
+            format!(
+                "module {}@{} of stage `{stage}` declares no output `{output}`",
+                description.name, description.version
+            ),
+            suggest::help(output, declared()),
+        ))
     }
 
     /// Index of the declared input that a source feeds.
@@ -120,7 +148,8 @@ impl StageWiring<'_> {
         if let [_] = declared {
             return Ok(0);
         }
-        declared.iter().position(|name| *name == source).ok_or_else(|| {
+        let output = source.split_once('.').map_or(source, |(_, output)| output);
+        declared.iter().position(|name| *name == output).ok_or_else(|| {
             Box::new(self.document.problem_at_name(
                 errors::INPUT_AMBIGUOUS,
                 field,
@@ -130,7 +159,7 @@ impl StageWiring<'_> {
         })
     }
 
-    fn outputs(&self, problems: &mut Vec<Problem>) -> Vec<Option<String>> {
+    fn outputs(&self, problems: &mut Vec<Problem>) -> Vec<Vec<String>> {
         let declared: Vec<&str> =
             self.description.outputs.iter().map(|output| output.name.as_str()).collect();
         let before = problems.len();
@@ -144,7 +173,12 @@ impl StageWiring<'_> {
                 suggest::help(output, declared.iter().copied()),
             ));
         }
-        if self.stage.outputs.is_empty() && !declared.is_empty() && problems.len() == before {
+        let stages = self.document.manifest.stages.values();
+        let is_read = stages
+            .flat_map(|stage| stage.inputs.keys())
+            .any(|input| input.split_once('.').is_some_and(|(stage, _)| stage == self.name));
+        let is_dropped = self.stage.outputs.is_empty() && !is_read;
+        if is_dropped && !declared.is_empty() && problems.len() == before {
             problems.push(self.document.problem_at_name(
                 errors::OUTPUTS_DROPPED,
                 &self.field,
@@ -152,7 +186,10 @@ impl StageWiring<'_> {
                 format!("add `outputs: {{ {}: <sink> }}`", declared[0]),
             ));
         }
-        declared.iter().map(|name| self.stage.outputs.get(*name).cloned()).collect()
+        declared
+            .iter()
+            .map(|name| self.stage.outputs.get(*name).cloned().unwrap_or_default())
+            .collect()
     }
 
     fn config(&self, problems: &mut Vec<Problem>) {
