@@ -38,7 +38,7 @@ const OTHER_DIGITS: [(&str, u8); 26] = [
     ("XPF", 0),
 ];
 
-/// Currencies whose minor unit is a hundredth. Codes without a minor unit (metals, `XDR`, `XXX` and such) are in neither
+/// Currencies whose minor unit is a hundredth. Codes without a minor unit (metals, `XDR` and such) are in neither
 /// list. `BGN` was replaced by the euro on 1 January 2026 and stays, for what is booked in it.
 const HUNDREDTHS: &str = "\
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW \
@@ -136,7 +136,7 @@ mod tests {
         let digits = |code: &str| Currency::from_code(code).expect("a code").digits();
         let codes = ["EUR", "USD", "JPY", "KRW", "BHD", "KWD", "CLF", "CLP", "MGA", "HUF"];
         assert_eq!(codes.map(digits), [2, 2, 0, 0, 3, 3, 4, 0, 2, 2]);
-        for code in ["", "eur", "EU", "EURO", "XAU", "XXX", "E\u{20ac}", "USD EUR"] {
+        for code in ["", "eur", "EU", "EURO", "XAU", "XTS", "E\u{20ac}", "USD EUR"] {
             let unknown = Currency::from_code(code).expect_err("no such currency");
             assert_eq!(unknown, MoneyError::UnknownCurrency(code.into()));
         }

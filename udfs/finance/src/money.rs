@@ -81,8 +81,12 @@ impl Money {
         currency: Currency,
         rounding: Rounding,
     ) -> Result<Self, MoneyError> {
-        let per_major = currency.minor_per_major().into();
-        let minor = mul_div(units, per_major, 10_i128.pow(scale.into()), rounding);
+        let minor = match scale.checked_sub(currency.digits()) {
+            Some(surplus) => {
+                i64::try_from(divide(units, 10_i128.pow(surplus.into()), rounding)).ok()
+            }
+            None => mul_div(units, 10_i128.pow((currency.digits() - scale).into()), 1, rounding),
+        };
         Ok(Self { minor: minor.ok_or(MoneyError::OutOfRange(currency))?, currency })
     }
 

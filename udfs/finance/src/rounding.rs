@@ -25,8 +25,14 @@ pub enum Rounding {
 
 /// `numerator / denominator`, rounded once. Panics if `denominator` is 0, and for `i128::MIN / -1`.
 pub const fn divide(numerator: i128, denominator: i128, rounding: Rounding) -> i128 {
-    let quotient = numerator / denominator;
-    let remainder = numerator % denominator;
+    // A division of 128 bits costs hundreds of instructions in the sandbox, one of 64 bits costs one.
+    let (quotient, remainder) = match (narrow(numerator), narrow(denominator)) {
+        (Some(n), Some(d)) if d != -1 => ((n / d) as i128, (n % d) as i128),
+        _ => {
+            let quotient = numerator / denominator;
+            (quotient, numerator - quotient * denominator)
+        }
+    };
     if remainder == 0 {
         return quotient;
     }
@@ -50,20 +56,27 @@ pub const fn divide(numerator: i128, denominator: i128, rounding: Rounding) -> i
     }
 }
 
+/// The same number in 64 bits, if it fits.
+const fn narrow(value: i128) -> Option<i64> {
+    if value as i64 as i128 == value { Some(value as i64) } else { None }
+}
+
 /// `a * b / c`, exact up to one rounding; `None` if `c` is 0, or if the product leaves 128 bits or the result 64.
 pub const fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i64> {
     if c == 0 {
         return None;
     }
-    let Some(product) = a.checked_mul(b) else { return None };
+    let product = match (narrow(a), narrow(b)) {
+        (Some(a), Some(b)) => a as i128 * b as i128,
+        _ => match a.checked_mul(b) {
+            Some(product) => product,
+            None => return None,
+        },
+    };
     if product == i128::MIN {
         return None;
     }
-    let result = divide(product, c, rounding);
-    if result < i64::MIN as i128 || result > i64::MAX as i128 {
-        return None;
-    }
-    Some(result as i64)
+    narrow(divide(product, c, rounding))
 }
 
 #[cfg(test)]

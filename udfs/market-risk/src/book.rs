@@ -132,8 +132,11 @@ impl Book {
     /// Applies a period: trades and closing prices.
     pub fn close(&mut self, period: Period, currency: Currency) -> Result<Closed> {
         let (mut profit, mut hypothetical, mut moves) = (0_i128, 0_i128, Vec::new());
+        let mut by_name: Vec<usize> = (0..self.instruments.len()).collect();
+        by_name.sort_unstable_by(|a, b| self.instruments[*a].name.cmp(&self.instruments[*b].name));
         for (name, activity) in period.instruments {
-            let known = self.instruments.iter().position(|instrument| instrument.name == name);
+            let known = by_name.binary_search_by(|place| self.instruments[*place].name.cmp(&name));
+            let known = known.ok().map(|found| by_name[found]);
             let place = known.unwrap_or(self.instruments.len());
             if known.is_none() {
                 ensure!(
@@ -185,30 +188,28 @@ impl Book {
         values: &[i64],
         shock: Shock,
         currency: Currency,
-    ) -> Result<Vec<(usize, i64)>> {
-        let mut losses = Vec::with_capacity(moves.len());
-        for (place, before, behind) in moves {
+    ) -> impl Iterator<Item = Result<(usize, i64)>> {
+        moves.iter().filter_map(move |(place, before, behind)| {
             let place = *place as usize;
             let instrument = &self.instruments[place];
             if instrument.quantity == 0 {
-                continue;
+                return None;
             }
             let change = behind - before;
-            let gain = match shock {
-                Shock::Relative => mul_div(
-                    values[place].into(),
-                    change.into(),
-                    (*before).into(),
-                    Rounding::HalfEven,
-                )
-                .ok_or_else(|| {
-                    Error::new(format_args!("a move of `{}` leaves 64 bits", instrument.name))
-                })?,
-                Shock::Absolute => value(instrument.quantity, change, currency)?,
+            let gain: Result<i64> = match shock {
+                Shock::Relative => {
+                    let (value, change) = (values[place].into(), change.into());
+                    mul_div(value, change, (*before).into(), Rounding::HalfEven).ok_or_else(|| {
+                        let name = &instrument.name;
+                        Error::new(format_args!(
+                            "a move of `{name}` is outside the range of 64 bits"
+                        ))
+                    })
+                }
+                Shock::Absolute => value(instrument.quantity, change, currency),
             };
-            losses.push((place, -gain));
-        }
-        Ok(losses)
+            Some(gain.map(|gain| (place, -gain)))
+        })
     }
 
     /// Counts a report whose holdings made `hypothetical`: was the loss beyond the forecast?

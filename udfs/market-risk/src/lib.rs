@@ -170,14 +170,13 @@ impl MarketRisk {
         let net = fit(values.iter().map(|value| i128::from(*value)).sum())?;
         let largest = values.iter().map(|value| value.saturating_abs()).max().unwrap_or(0);
 
-        let mut times = Vec::new();
+        let mut numbers = Vec::new();
         let mut losses = Vec::new();
-        let mut parts = Vec::new();
-        for (_, (end, moves)) in kept.scenarios.iter() {
-            let of_instruments = book.losses(&moves, &values, shock, currency)?;
-            losses.push(fit(of_instruments.iter().map(|(_, loss)| i128::from(*loss)).sum())?);
-            parts.push(of_instruments);
-            times.push(end);
+        for (number, (_, moves)) in kept.scenarios.iter() {
+            losses.push(fit(book
+                .losses(&moves, &values, shock, currency)
+                .try_fold(0, |sum, loss| loss.map(|(_, loss)| sum + i128::from(loss)))?)?);
+            numbers.push(number);
         }
         let enough = losses.len() >= self.config.min_scenarios as usize;
         let levels = if enough { &self.config.levels[..] } else { &[] };
@@ -186,13 +185,19 @@ impl MarketRisk {
         let highest = tails.last().map(|(_, tail)| *tail);
 
         let exact = |minor| Json(currency.exact(minor));
-        let described = tails.iter().map(|(level, tail)| LevelOfRisk {
-            confidence: Exact::new(*level, 4),
-            value_at_risk: currency.exact(tail.value_at_risk),
-            expected_shortfall: currency.exact(tail.expected_shortfall),
-            scenario_ts: times[tail.scenario],
-            reasons: self.reasons(book, &parts[tail.scenario]),
-        });
+        let mut described = Vec::with_capacity(tails.len());
+        for (level, tail) in &tails {
+            let Some((end, moves)) = kept.scenarios.get(&numbers[tail.scenario]) else { continue };
+            let parts =
+                book.losses(&moves, &values, shock, currency).collect::<Result<Vec<_>>>()?;
+            described.push(LevelOfRisk {
+                confidence: Exact::new(*level, 4),
+                value_at_risk: currency.exact(tail.value_at_risk),
+                expected_shortfall: currency.exact(tail.expected_shortfall),
+                scenario_ts: end,
+                reasons: self.reasons(book, &parts),
+            });
+        }
         let zone = (book.reports > BACKTEST_REPORTS
             && self.config.levels.last() == Some(&backtest::LEVEL))
         .then(|| backtest::zone(book.exceptions.len()));
@@ -204,7 +209,7 @@ impl MarketRisk {
             net_exposure: exact(net),
             profit: exact(closed.profit),
             scenarios: losses.len() as i64,
-            tails: Json(described.collect()),
+            tails: Json(described),
             exceptions: book.exceptions.len() as i64,
             zone: zone.map(|zone| zone.name),
             plus_factor: zone.map(|zone| Json(zone.plus)),

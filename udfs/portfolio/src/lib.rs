@@ -11,7 +11,7 @@ use finance::{Exact, Money};
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, Written};
-use crate::lots::Sold;
+use crate::lots::{Lot, Sold};
 use crate::portfolio::{Portfolio, SCALE};
 use crate::rebalance::{Proposal, Valuation};
 
@@ -133,6 +133,8 @@ struct Out {
 #[derive(States)]
 struct Kept {
     portfolio: Value<Portfolio>,
+    /// By instrument.
+    lots: Map<String, Vec<Lot>>,
 }
 
 /// The UDF.
@@ -167,11 +169,14 @@ impl Portfolios {
             "trade" => {
                 let (instrument, price) = (record.instrument()?, record.price()?);
                 let quantity = record.quantity()?;
+                let mut lots = kept.lots.get(instrument).unwrap_or_default();
                 if quantity > 0 {
-                    portfolio.buy(instrument, quantity, price, ts, currency)?;
+                    portfolio.buy(&mut lots, (instrument, quantity, price), ts, currency)?;
+                    kept.lots.insert(instrument, &lots);
                 } else {
-                    let sold =
-                        portfolio.sell(instrument, -quantity, price, self.config.lots, currency)?;
+                    let trade = (instrument, -quantity, price);
+                    let sold = portfolio.sell(&mut lots, trade, self.config.lots, currency)?;
+                    kept.lots.insert(instrument, &lots);
                     out.sales.emit(Sale {
                         id: record.id,
                         portfolio: name,
@@ -199,7 +204,8 @@ impl Portfolios {
         };
         self.valued(record.id, name, ts, reason, portfolio, &valuation, out);
         if review || drifted {
-            self.propose(record.id, name, ts, portfolio, &valuation, out)?;
+            let lots = &kept.lots;
+            self.propose(record.id, name, ts, portfolio, lots, &valuation, out)?;
         }
         Ok(())
     }
@@ -251,17 +257,20 @@ impl Portfolios {
         });
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one item's fields")]
     fn propose(
         &self,
         id: &str,
         name: &str,
         ts: i64,
         portfolio: &Portfolio,
+        lots: &Map<String, Vec<Lot>>,
         valuation: &Valuation,
         out: &mut Out,
     ) -> Result<()> {
         let currency = self.config.currency;
-        let proposal = Proposal::of(portfolio, valuation, &self.config)?;
+        let lots_of = |instrument: &str| lots.get(instrument).unwrap_or_default();
+        let proposal = Proposal::of(portfolio, lots_of, valuation, &self.config)?;
         let instrument = |place: usize| valuation.positions[place].instrument.clone();
         let trades = proposal.trades.iter().map(|trade| TradeItem {
             instrument: instrument(trade.place),

@@ -12,9 +12,9 @@ pub const SCALE: u8 = 6;
 /// Instruments of a portfolio, at most.
 pub const INSTRUMENTS_MAX: usize = 200;
 /// Lots of an instrument, at most.
-const LOTS_MAX: usize = 200;
+const LOTS_MAX: usize = 1_000;
 
-/// A portfolio.
+/// A portfolio. Its lots are kept apart, since few records need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Portfolio {
     /// Cash; negative if it is owed.
@@ -32,24 +32,16 @@ pub struct Portfolio {
 pub struct Holding {
     /// The last price.
     pub price: i64,
-    /// What is held.
-    pub lots: Vec<Lot>,
+    /// Pieces held: those of its lots.
+    pub quantity: i64,
+    /// What they cost: the sum of its lots.
+    pub cost: i64,
 }
 
 impl Holding {
-    /// Pieces held.
-    pub fn quantity(&self) -> i64 {
-        self.lots.iter().map(|lot| lot.quantity).sum()
-    }
-
-    /// What the pieces cost.
-    pub fn cost(&self) -> i64 {
-        self.lots.iter().map(|lot| lot.cost).sum()
-    }
-
-    /// What they are worth.
+    /// What the pieces are worth.
     pub fn value(&self, currency: Currency) -> Result<i64> {
-        worth(self.quantity(), self.price, currency)
+        worth(self.quantity, self.price, currency)
     }
 }
 
@@ -66,48 +58,48 @@ impl Portfolio {
         Ok(())
     }
 
-    /// Pieces were bought.
+    /// Pieces were bought: `lots` are the instrument's.
     pub fn buy(
         &mut self,
-        instrument: &str,
-        quantity: i64,
-        price: i64,
+        lots: &mut Vec<Lot>,
+        (instrument, quantity, price): (&str, i64, i64),
         at: i64,
         currency: Currency,
     ) -> Result<()> {
         let cost = worth(quantity, price, currency)?;
         let cash = sum([self.cash, -cost])?;
+        ensure!(lots.len() < LOTS_MAX, "more than {LOTS_MAX} lots of `{instrument}`");
         let holding = self.holding(instrument)?;
-        ensure!(holding.lots.len() < LOTS_MAX, "more than {LOTS_MAX} lots of `{instrument}`");
-        sum([holding.quantity(), quantity])?;
-        sum([holding.cost(), cost])?;
-        holding.lots.push(Lot { acquired: at, quantity, cost });
+        holding.quantity = sum([holding.quantity, quantity])?;
+        holding.cost = sum([holding.cost, cost])?;
         holding.price = price;
+        lots.push(Lot { acquired: at, quantity, cost });
         self.cash = cash;
         Ok(())
     }
 
-    /// Pieces were sold. Gives the lots that they came from.
+    /// Pieces were sold: `lots` are the instrument's. Gives those that they came from.
     pub fn sell(
         &mut self,
-        instrument: &str,
-        quantity: i64,
-        price: i64,
+        lots: &mut Vec<Lot>,
+        (instrument, quantity, price): (&str, i64, i64),
         order: Order,
         currency: Currency,
     ) -> Result<Vec<Sold>> {
         let proceeds = worth(quantity, price, currency)?;
         let cash = sum([self.cash, proceeds])?;
         let holding = self.holding(instrument)?;
-        let held = holding.quantity();
+        let held = holding.quantity;
         ensure!(
             quantity <= held,
             "a sale of {} `{instrument}`, of which {} are held",
             Decimal::<SCALE>::from_units(quantity),
             Decimal::<SCALE>::from_units(held)
         );
+        let sold = sell(lots, order, quantity, proceeds);
         holding.price = price;
-        let sold = sell(&mut holding.lots, order, quantity, proceeds);
+        holding.quantity -= quantity;
+        holding.cost -= sold.iter().map(|part| part.cost).sum::<i64>();
         self.cash = cash;
         self.realized = sum(sold.iter().map(Sold::gain).chain([self.realized]))?;
         Ok(sold)

@@ -4,7 +4,7 @@ use finance::{Rounding, allocate, mul_div};
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, WEIGHT_ONE};
-use crate::lots::{Sold, sell};
+use crate::lots::{Lot, Sold, sell};
 use crate::portfolio::{Portfolio, SCALE, sum, worth};
 
 /// An instrument beside its target.
@@ -49,7 +49,7 @@ impl Valuation {
         let mut positions = Vec::new();
         for (instrument, holding) in &portfolio.holdings {
             let target_weight = config.targets.get(instrument).copied().unwrap_or(0);
-            let quantity = holding.quantity();
+            let quantity = holding.quantity;
             if quantity == 0 && target_weight == 0 {
                 continue;
             }
@@ -57,7 +57,7 @@ impl Valuation {
                 instrument: instrument.clone(),
                 quantity,
                 price: holding.price,
-                cost: holding.cost(),
+                cost: holding.cost,
                 value: holding.value(config.currency)?,
                 target: 0,
                 weight: 0,
@@ -174,8 +174,13 @@ pub struct Proposal {
 
 impl Proposal {
     /// The trades that bring the portfolio closer to its targets. No trade goes beyond its target, and none is paid with cash that
-    /// is not there; so each lowers [`Valuation::distance`] by its value.
-    pub fn of(portfolio: &Portfolio, valuation: &Valuation, config: &Config) -> Result<Self> {
+    /// is not there; so each lowers [`Valuation::distance`] by its value. `lots_of` gives an instrument's lots.
+    pub fn of(
+        portfolio: &Portfolio,
+        lots_of: impl Fn(&str) -> Vec<Lot>,
+        valuation: &Valuation,
+        config: &Config,
+    ) -> Result<Self> {
         let mut proposal = Self::default();
         if valuation.total <= 0 {
             return Ok(proposal);
@@ -202,7 +207,7 @@ impl Proposal {
                 buys.push(Trade { place, quantity, value, why, lots: Vec::new() });
             } else {
                 let why = if all { Why::NoTarget } else { Why::Overweight };
-                let mut lots = portfolio.holdings[&position.instrument].lots.clone();
+                let mut lots = lots_of(&position.instrument);
                 let lots = sell(&mut lots, config.lots, quantity, value);
                 cash += i128::from(value);
                 proposal.trades.push(Trade { place, quantity: -quantity, value, why, lots });

@@ -1,7 +1,7 @@
 //! Published examples, reproduced.
 
 use finance::Currency;
-use millstream_udf::Aggregate;
+use millstream_udf::{Aggregate, Result};
 use serde_json::{Value, json};
 
 use super::{price, run, trade};
@@ -33,7 +33,8 @@ fn hull_values_of_the_market_variables_in_scenarios() {
     let [before, behind] = history;
     let scenario = {
         let moves = (0..4).map(|i| (i as u32, units(before[i]), units(behind[i]))).collect();
-        let losses = book.losses(&moves, &values, Shock::Relative, dollar).expect("they fit");
+        let losses = book.losses(&moves, &values, Shock::Relative, dollar);
+        let losses = losses.collect::<Result<Vec<_>>>().expect("they fit");
         losses
             .iter()
             .map(|(i, loss)| dollar.exact(values[*i] - loss).to_string())

@@ -20,14 +20,26 @@ fn lots() -> impl Strategy<Value = Vec<Lot>> {
     prop::collection::vec(lot, 0..6)
 }
 
-fn portfolio() -> impl Strategy<Value = Portfolio> {
-    let holding = (1..300_000_000_i64, lots()).prop_map(|(price, lots)| Holding { price, lots });
-    let holdings = prop::collection::btree_map("[A-F]", holding, 0..6);
-    (-10_000..5_000_000_i64, holdings).prop_map(|(cash, holdings)| Portfolio {
-        cash,
-        holdings,
-        ..Portfolio::default()
+/// A portfolio beside its lots.
+type Held = (Portfolio, BTreeMap<String, Vec<Lot>>);
+
+fn held() -> impl Strategy<Value = Held> {
+    let holdings = prop::collection::btree_map("[A-F]", (1..300_000_000_i64, lots()), 0..6);
+    (-10_000..5_000_000_i64, holdings).prop_map(|(cash, holdings)| {
+        let mut portfolio = Portfolio { cash, ..Portfolio::default() };
+        let mut all = BTreeMap::new();
+        for (instrument, (price, lots)) in holdings {
+            let quantity = lots.iter().map(|lot| lot.quantity).sum();
+            let cost = lots.iter().map(|lot| lot.cost).sum();
+            portfolio.holdings.insert(instrument.clone(), Holding { price, quantity, cost });
+            all.insert(instrument, lots);
+        }
+        (portfolio, all)
     })
+}
+
+fn lots_of(lots: &BTreeMap<String, Vec<Lot>>) -> impl Fn(&str) -> Vec<Lot> {
+    move |instrument| lots.get(instrument).cloned().unwrap_or_default()
 }
 
 fn config() -> impl Strategy<Value = Config> {
@@ -46,7 +58,7 @@ fn config() -> impl Strategy<Value = Config> {
 
 /// The portfolio behind the proposed trades.
 fn traded(
-    portfolio: &Portfolio,
+    (portfolio, lots): &Held,
     valuation: &Valuation,
     proposal: &Proposal,
     config: &Config,
@@ -54,20 +66,18 @@ fn traded(
     let mut after = portfolio.clone();
     for trade in &proposal.trades {
         let position = &valuation.positions[trade.place];
+        let name = &position.instrument;
+        let mut lots = lots_of(lots)(name);
+        let of = (&name[..], trade.quantity.abs(), position.price);
         if trade.quantity > 0 {
-            after
-                .buy(&position.instrument, trade.quantity, position.price, 0, config.currency)
-                .expect("it can be bought");
+            after.buy(&mut lots, of, 0, config.currency).expect("it can be bought");
         } else {
-            let sold = after.sell(
-                &position.instrument,
-                -trade.quantity,
-                position.price,
-                config.lots,
-                config.currency,
-            );
+            let sold = after.sell(&mut lots, of, config.lots, config.currency);
             assert_eq!(sold.expect("it can be sold"), trade.lots);
         }
+        let holding = &after.holdings[name];
+        assert_eq!(holding.quantity, lots.iter().map(|lot| lot.quantity).sum::<i64>());
+        assert_eq!(holding.cost, lots.iter().map(|lot| lot.cost).sum::<i64>());
     }
     after
 }
@@ -76,10 +86,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn rebalancing_reduces_drift_by_what_is_traded(portfolio in portfolio(), config in config()) {
-        let before = Valuation::of(&portfolio, &config).expect("it fits");
-        let proposal = Proposal::of(&portfolio, &before, &config).expect("it fits");
-        let after = traded(&portfolio, &before, &proposal, &config);
+    fn rebalancing_reduces_drift_by_what_is_traded(held in held(), config in config()) {
+        let (portfolio, lots) = &held;
+        let before = Valuation::of(portfolio, &config).expect("it fits");
+        let proposal = Proposal::of(portfolio, lots_of(lots), &before, &config).expect("it fits");
+        let after = traded(&held, &before, &proposal, &config);
         let valued = Valuation::of(&after, &config).expect("it fits");
         // Trades at the valuation's prices neither make nor lose money, but for rounding an instrument's value once.
         let instruments = before.positions.len() as i64;
@@ -96,10 +107,11 @@ proptest! {
     }
 
     #[test]
-    fn every_position_off_target_is_traded_or_named(portfolio in portfolio(), config in config()) {
-        let valuation = Valuation::of(&portfolio, &config).expect("it fits");
+    fn every_position_off_target_is_traded_or_named(held in held(), config in config()) {
+        let (portfolio, lots) = &held;
+        let valuation = Valuation::of(portfolio, &config).expect("it fits");
         prop_assume!(valuation.total > 0);
-        let proposal = Proposal::of(&portfolio, &valuation, &config).expect("it fits");
+        let proposal = Proposal::of(portfolio, lots_of(lots), &valuation, &config).expect("it fits");
         let mut named: BTreeMap<usize, usize> = BTreeMap::new();
         let places = proposal.trades.iter().map(|trade| trade.place).chain(proposal.left.iter().map(|(place, _)| *place));
         places.for_each(|place| *named.entry(place).or_default() += 1);
