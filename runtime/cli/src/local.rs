@@ -42,9 +42,10 @@ pub struct LocalArgs {
     )]
     manifest: Option<PathBuf>,
 
-    /// Where records come from, one per line; `-` is standard input
-    #[arg(long, value_name = "FILE", requires = "local")]
-    input: Option<PathBuf>,
+    /// Where records come from, one per line; `-` is standard input. A pipeline of several sources takes one for each:
+    /// `--input payments=FILE --input settlements=FILE`
+    #[arg(long, value_name = "[SOURCE=]FILE", requires = "local")]
+    input: Vec<String>,
 
     /// Where outputs of all sinks go, one per line; `-` is standard output
     #[arg(long, value_name = "FILE", requires = "local")]
@@ -71,27 +72,30 @@ impl LocalArgs {
         let missing =
             |name: &str| Failure::coded(errors::USAGE, format!("`--local` needs `{name}`"));
         let manifest = self.manifest.as_deref().ok_or_else(|| missing("--file"))?;
-        let input = self.input.as_deref().ok_or_else(|| missing("--input"))?;
         let output = self.output.as_deref().ok_or_else(|| missing("--output"))?;
-        if manifest == Path::new("-") && input == Path::new("-") {
+        let spec = spec(manifest, self.partitions)?;
+        let inputs = inputs(&spec, &self.input)?;
+        let stdin = Path::new("-");
+        if inputs.iter().chain([&manifest]).filter(|path| **path == stdin).count() > 1 {
             return Err(Failure::coded(
                 errors::USAGE,
-                "the manifest and the input cannot both be standard input",
+                "only one of the manifest and the inputs can be standard input",
             ));
         }
-
-        let spec = spec(manifest, self.partitions)?;
         let folder = StateFolder::make(data)?;
         let threads = self.threads.map_or_else(processors, NonZeroUsize::get);
-        let bar = progress::over_bytes(size(input), "processing");
-        let reader = open(input)?;
+        let bar = progress::over_bytes(inputs.iter().map(|path| size(path)).sum(), "processing");
+        let readers: Vec<Box<dyn Read + Send>> = inputs
+            .iter()
+            .map(|path| Ok(Box::new(bar.wrap_read(open(path)?)) as Box<dyn Read + Send>))
+            .collect::<Result<_, Failure>>()?;
         let options = LocalOptions {
             data: folder.path.clone(),
             shared: Shared::new(Budgets::default()),
             threads,
             dead_letters: self.dead_letters.as_deref().map(create).transpose()?,
         };
-        let stats = run(&spec, vec![Box::new(bar.wrap_read(reader))], create(output)?, options);
+        let stats = run(&spec, readers, create(output)?, options);
         bar.finish_and_clear();
         report(&stats.map_err(failed)?, self.dead_letters.is_some());
         Ok(Exit::Ok)
@@ -116,6 +120,41 @@ fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Fai
         stage.partitions = partitions.map_or(stage.partitions, NonZeroU16::get);
     }
     Ok(spec)
+}
+
+/// One path per source of the pipeline, from `[SOURCE=]FILE`s.
+fn inputs<'a>(spec: &PipelineSpec, given: &'a [String]) -> Result<Vec<&'a Path>, Failure> {
+    let usage = |message: String| Failure::coded(errors::USAGE, message);
+    let names: Vec<&str> = spec.sources.iter().map(|source| source.name.as_str()).collect();
+    let mut paths: Vec<Option<&Path>> = vec![None; names.len()];
+    for given in given {
+        let named = given.split_once('=').and_then(|(name, path)| {
+            names.iter().position(|known| *known == name).map(|source| (source, path))
+        });
+        let (source, path) = match (named, names.as_slice()) {
+            (Some(named), _) => named,
+            (None, [_]) => (0, given.as_str()),
+            (None, _) => {
+                return Err(usage(format!(
+                    "`--input {given}` names none of the pipeline's sources"
+                ))
+                .help(format!(
+                    "write `--input SOURCE=FILE`; the sources are {}",
+                    names.join(", ")
+                )));
+            }
+        };
+        if paths[source].replace(Path::new(path)).is_some() {
+            return Err(usage(format!("the source `{}` has two inputs", names[source])));
+        }
+    }
+    let found = names.iter().zip(paths).map(|(name, path)| {
+        path.ok_or_else(|| {
+            usage(format!("the source `{name}` has no input"))
+                .help(format!("add `--input {name}=FILE`"))
+        })
+    });
+    found.collect()
 }
 
 /// The folder of the run's state, emptied before and removed after.

@@ -75,6 +75,33 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
     }
 }
 
+/// Runs the example of two sources with these inputs.
+fn settle(inputs: &[&str]) -> crate::millstream::Called {
+    let folder = root().join("examples/payment-settlement");
+    let pipeline = folder.join("pipeline.yaml");
+    let mut args: Vec<std::ffi::OsString> =
+        ["run", "--local", "--output", "-", "-f"].map(Into::into).into();
+    args.push(pipeline.into_os_string());
+    for input in inputs {
+        args.extend(["--input".into(), input.replace("DIR", &folder.display().to_string()).into()]);
+    }
+    Millstream::new().call(args)
+}
+
+#[test]
+fn each_source_has_its_own_input() {
+    let payments = "payments=DIR/payments.ndjson";
+    let called = settle(&["settlements=DIR/settlements.ndjson", payments]).ok();
+    let mut lines: Vec<_> = called.stdout.lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, expected("payment-settlement"));
+
+    settle(&[payments]).failed(2, &["`settlements` has no input", "--input settlements=FILE"]);
+    settle(&[payments, "DIR/settlements.ndjson"])
+        .failed(2, &["names none of the pipeline's sources", "payments, settlements"]);
+    settle(&[payments, payments]).failed(2, &["`payments` has two inputs"]);
+}
+
 #[test]
 fn a_module_of_the_registry_is_refused() {
     let millstream = Millstream::new();
