@@ -1,7 +1,7 @@
 //! The glue that `#[udf]` generates calls to: from a batch to effects, once for the component and
 //! the test harness.
 
-use crate::context::{Context, Records, TimerContext, Timers};
+use crate::context::{BroadcastContext, Context, Records, TimerContext, Timers};
 use crate::describe::Description;
 use crate::error::{Error, Result};
 use crate::frame::{Batch, Effects, Failure, Stored, TimerBatch, TimerChanges};
@@ -16,6 +16,8 @@ use crate::state::{Opening, States};
 pub trait Udf: Sized + 'static {
     /// Its keyed state.
     type State: States;
+    /// Its broadcast state.
+    type Broadcast: States;
     /// Its outputs.
     type Outputs: Outputs;
     /// Whether it asks for the stage's configuration. A component that does not has no such import.
@@ -39,50 +41,81 @@ pub fn configuration<C: serde::de::DeserializeOwned>(config: Option<&str>) -> Re
 
 /// Runs a handler for each record of a batch.
 #[inline]
-pub fn process<'b, S: States, O: Outputs>(
+pub fn process<'b, S: States, B: States, O: Outputs>(
     records: &'b Records,
     values: Vec<Stored>,
-    mut handle: impl FnMut(usize, &mut S, &mut O, &mut Context<'b>) -> Result<()>,
+    mut handle: impl FnMut(usize, &mut S, &B, &mut O, &mut Context<'b>) -> Result<()>,
 ) -> Result<Effects, Failure> {
-    let mut state = S::open(&mut Opening::new(records.distinct_keys(), values));
+    let mut opening =
+        Opening::new(records.distinct_keys(), values).reading(records.broadcast_epoch());
+    let (mut state, broadcast) = (S::open(&mut opening), B::open(&mut opening));
     let mut outputs = O::open(records.count());
     let mut context = Context::new(records);
     for i in 0..records.count() {
         let key = context.select(i);
         state.select(key);
         outputs.select(i as u32);
-        if let Err(error) = handle(i, &mut state, &mut outputs, &mut context) {
+        if let Err(error) = handle(i, &mut state, &broadcast, &mut outputs, &mut context) {
             return Err(error.at(i));
         }
     }
-    Ok(close(state, outputs, context.close()))
+    Ok(close(state, broadcast, outputs, context.close()))
+}
+
+/// Runs a handler for each record of a batch of a broadcast input. The states of keys are not touched.
+#[inline]
+pub fn process_broadcast<'b, S: States, B: States, O: Outputs>(
+    records: &'b Records,
+    values: Vec<Stored>,
+    mut handle: impl FnMut(usize, &mut B, &mut O, &mut BroadcastContext<'b>) -> Result<()>,
+) -> Result<Effects, Failure> {
+    let mut opening = Opening::new(0, values);
+    let (state, mut broadcast) = (S::open(&mut opening), B::open(&mut opening));
+    let mut outputs = O::open(records.count());
+    let mut context = BroadcastContext::new(records);
+    for i in 0..records.count() {
+        context.select(i);
+        outputs.select(i as u32);
+        if let Err(error) = handle(i, &mut broadcast, &mut outputs, &mut context) {
+            return Err(error.at(i));
+        }
+    }
+    Ok(close(state, broadcast, outputs, TimerChanges::default()))
 }
 
 /// Runs a handler for each timer of a batch.
 #[inline]
-pub fn on_timer<'b, S: States, O: Outputs>(
+pub fn on_timer<'b, S: States, B: States, O: Outputs>(
     timers: &'b Timers,
     values: Vec<Stored>,
-    mut handle: impl FnMut(&mut S, &mut O, &mut TimerContext<'b>) -> Result<()>,
+    mut handle: impl FnMut(&mut S, &B, &mut O, &mut TimerContext<'b>) -> Result<()>,
 ) -> Result<Effects, Failure> {
-    let mut state = S::open(&mut Opening::new(timers.distinct_keys(), values));
+    let mut opening =
+        Opening::new(timers.distinct_keys(), values).reading(timers.broadcast_epoch());
+    let (mut state, broadcast) = (S::open(&mut opening), B::open(&mut opening));
     let mut outputs = O::open(timers.count());
     let mut context = TimerContext::new(timers);
     for i in 0..timers.count() {
         let key = context.select(i);
         state.select(key);
         outputs.select(i as u32);
-        if let Err(error) = handle(&mut state, &mut outputs, &mut context) {
+        if let Err(error) = handle(&mut state, &broadcast, &mut outputs, &mut context) {
             return Err(error.at(i));
         }
     }
-    Ok(close(state, outputs, context.close()))
+    Ok(close(state, broadcast, outputs, context.close()))
 }
 
-fn close<S: States, O: Outputs>(state: S, outputs: O, timer_changes: TimerChanges) -> Effects {
+fn close<S: States, B: States, O: Outputs>(
+    state: S,
+    broadcast: B,
+    outputs: O,
+    timer_changes: TimerChanges,
+) -> Effects {
     let mut effects = Effects { timer_changes, ..Effects::default() };
     outputs.close(&mut effects.emitted);
     state.close(&mut effects.written);
+    broadcast.close(&mut effects.written);
     effects
 }
 

@@ -79,6 +79,7 @@ pub struct Records {
     input_watermarks: Vec<i64>,
     seeds: Vec<u64>,
     processing_time: i64,
+    broadcast_epoch: u64,
 }
 
 impl Records {
@@ -94,6 +95,7 @@ impl Records {
             input_watermarks,
             seeds,
             processing_time,
+            broadcast_epoch,
             ..
         } = batch;
         let keys = Keys::new(keys);
@@ -106,6 +108,7 @@ impl Records {
                 input_watermarks,
                 seeds,
                 processing_time,
+                broadcast_epoch,
             },
             columns,
             values,
@@ -120,6 +123,11 @@ impl Records {
     #[doc(hidden)]
     pub fn distinct_keys(&self) -> usize {
         self.keys.ends.len()
+    }
+
+    #[doc(hidden)]
+    pub fn broadcast_epoch(&self) -> u64 {
+        self.broadcast_epoch
     }
 }
 
@@ -206,6 +214,62 @@ impl<'b> Context<'b> {
     }
 }
 
+/// The times of a record of a broadcast input, which has no key and sets no timers. All times are milliseconds since
+/// 1970 UTC.
+pub struct BroadcastContext<'b> {
+    records: &'b Records,
+    index: usize,
+}
+
+impl<'b> BroadcastContext<'b> {
+    #[doc(hidden)]
+    pub fn new(records: &'b Records) -> Self {
+        Self { records, index: 0 }
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn select(&mut self, index: usize) {
+        self.index = index;
+    }
+
+    #[doc(hidden)]
+    pub fn random(&self) -> Random {
+        random_at(&self.records.seeds, self.index)
+    }
+
+    /// Event time of the record.
+    #[inline]
+    pub fn event_time(&self) -> i64 {
+        self.records.event_times[self.index]
+    }
+
+    /// The operator's watermark before this record was read. It differs from partition to partition, so what is written
+    /// or emitted should not depend on it.
+    #[inline]
+    pub fn watermark(&self) -> i64 {
+        self.records.watermarks[self.index]
+    }
+
+    /// The watermark of the record's own input before this record was read, which is the same in every partition.
+    #[inline]
+    pub fn input_watermark(&self) -> i64 {
+        self.records.input_watermarks.get(self.index).copied().unwrap_or_else(|| self.watermark())
+    }
+
+    /// Whether the record is late: the watermark of its input has reached its event time.
+    #[inline]
+    pub fn is_late(&self) -> bool {
+        self.event_time() <= self.input_watermark()
+    }
+
+    /// Processing time of the whole batch; the same at a replay.
+    #[inline]
+    pub fn processing_time(&self) -> i64 {
+        self.records.processing_time
+    }
+}
+
 /// The key, the times and the timers of a timer that fires. All times are milliseconds since 1970
 /// UTC.
 pub struct TimerContext<'b> {
@@ -224,6 +288,7 @@ pub struct Timers {
     seeds: Vec<u64>,
     watermark: i64,
     processing_time: i64,
+    broadcast_epoch: u64,
 }
 
 impl Timers {
@@ -238,7 +303,7 @@ impl Timers {
             watermark,
             seeds,
             processing_time,
-            ..
+            broadcast_epoch,
         } = batch;
         (
             Self {
@@ -249,6 +314,7 @@ impl Timers {
                 seeds,
                 watermark,
                 processing_time,
+                broadcast_epoch,
             },
             values,
         )
@@ -262,6 +328,11 @@ impl Timers {
     #[doc(hidden)]
     pub fn distinct_keys(&self) -> usize {
         self.keys.ends.len()
+    }
+
+    #[doc(hidden)]
+    pub fn broadcast_epoch(&self) -> u64 {
+        self.broadcast_epoch
     }
 }
 

@@ -258,6 +258,12 @@ impl Description {
     }
 
     #[doc(hidden)]
+    pub fn broadcast_input<'a, I: InputRecord<'a>>(mut self, name: &str) -> Self {
+        self.inputs.push(Input { name: name.into(), fields: I::fields(), broadcast: true });
+        self
+    }
+
+    #[doc(hidden)]
     pub fn outputs<O: Outputs>(mut self) -> Self {
         O::declare(&mut self.outputs);
         self

@@ -44,17 +44,20 @@ mod vectors;
 pub use millstream_udf_macros::{Input, Output, Outputs, States, udf};
 
 pub use call::Udf;
-pub use context::{Context, TimerContext};
+pub use context::{BroadcastContext, Context, TimerContext};
 pub use decimal::Decimal;
 pub use error::{Error, Result};
 pub use fires::FiredContext;
 pub use input::Payload;
-pub use join::{Interval, IntervalJoin, Joined};
+pub use join::{
+    AsOf, BroadcastTable, ByEventTime, Interval, IntervalJoin, Joined, JoinedWindow, Ordered,
+    TemporalJoin, Versioned, WindowJoin,
+};
 pub use json::{Json, RawJson};
 pub use metrics::Metrics;
 pub use output::Emit;
 pub use random::Random;
-pub use state::{List, Map, MapKey, Value};
+pub use state::{BroadcastMap, BroadcastValue, List, Map, MapKey, Value};
 pub use timer::{Clock, EventTime, ProcessingTime, Timer};
 pub use window::{Aggregate, Elements, Fired, Window, Windows};
 
@@ -67,9 +70,11 @@ pub mod contract {
 /// All that a UDF usually needs.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Interval,
-        IntervalJoin, Joined, Json, List, Map, Metrics, Output, Outputs, Payload, Random, RawJson,
-        Result, States, TimerContext, Value, Window, Windows, bail, ensure, log, udf,
+        Aggregate, AsOf, BroadcastContext, BroadcastMap, BroadcastTable, BroadcastValue,
+        ByEventTime, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Interval,
+        IntervalJoin, Joined, JoinedWindow, Json, List, Map, Metrics, Ordered, Output, Outputs,
+        Payload, Random, RawJson, Result, States, TemporalJoin, TimerContext, Value, Versioned,
+        Window, WindowJoin, Windows, bail, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -78,7 +83,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::append::{AppendField, Builder};
-    pub use crate::call::{configuration, on_timer, process, undeclared};
+    pub use crate::call::{configuration, on_timer, process, process_broadcast, undeclared};
     pub use crate::context::{Records, Timers};
     pub use crate::describe::{
         self, Capability, Description, FieldSource, FieldType, InputField, OutputField, StateKind,

@@ -57,12 +57,13 @@ pub fn derive_states(item: TokenStream) -> TokenStream {
 /// Makes an `impl` block, or a function, the UDF of this component.
 ///
 /// Settings: `name` (default: that of the type or function, with dashes), `version` (default: that of the
-/// package), `state = T` (a `#[derive(States)]` struct), `outputs = T` (a `#[derive(Outputs)]` struct or
+/// package), `state = T` (a `#[derive(States)]` struct), `broadcast = T` (another, of broadcast fields), `outputs = T` (a `#[derive(Outputs)]` struct or
 /// an `Emit<T>`).
 ///
 /// In an `impl` block:
 /// - `fn process(&self, record, ...)` handles the records of the only input, whose name is `input`;
-/// - or each `#[input] fn payments(&self, record, ...)` handles those of the input `payments`;
+/// - or each `#[input] fn payments(&self, record, ...)` handles those of the input `payments`, and
+///   `#[input(broadcast)] fn rules(&self, record, ...)` those of one whose records go to every partition;
 /// - `#[timer(event_time)] fn expired(&self, ...)` or `#[timer(processing_time)]` declares and handles a
 ///   timer, and makes the constant `Self::EXPIRED` to set it with;
 /// - `#[window(minutes = Window::tumbling(size))] fn minute(&self, minute: Fired<R>, ...)` lays out the windows of the
@@ -71,8 +72,9 @@ pub fn derive_states(item: TokenStream) -> TokenStream {
 /// - `fn new(config: C) -> Result<Self>` makes the instance from the stage's configuration; without it
 ///   the type's `Default` does.
 ///
-/// What a handler takes after the record is what it may use, in any order: `&mut` the state, `&mut` the
-/// outputs, `&mut Context` (`&mut TimerContext` for a timer, `&FiredContext` for windows and joins), `&mut Random`, `&Metrics`. It returns
+/// What a handler takes after the record is what it may use, in any order: `&mut` the state, `&` the broadcast state, `&mut` the
+/// outputs, `&mut Context` (`&mut TimerContext` for a timer, `&FiredContext` for windows and joins), `&mut Random`, `&Metrics`. A handler of
+/// broadcast records takes `&mut` the broadcast state, `&mut BroadcastContext`, and neither state nor timers. It returns
 /// `Result<()>` or nothing; a UDF with one input and no `outputs` may instead return the item to emit, an
 /// `Option` or a `Vec` of it, or a `Result` of these.
 ///

@@ -35,6 +35,12 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let firing = field(
         |_, ty| quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::StateField>::FIRING),
     );
+    let keyed = field(
+        |_, ty| quote_spanned!(ty.span()=> !<#ty as ::millstream_udf::__private::StateField>::BROADCAST),
+    );
+    let broadcast = field(
+        |_, ty| quote_spanned!(ty.span()=> <#ty as ::millstream_udf::__private::StateField>::BROADCAST),
+    );
     let (mut declared, mut checks) = (Vec::new(), Vec::new());
     for field in &parsed.fields {
         let Settings { name, ttl_ms, version } = settings(field)?;
@@ -45,6 +51,10 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                     const _: () = assert!(
                         <#ty as ::millstream_udf::__private::StateField>::FIRING == 0,
                         "windows and joins keep what they need until the watermark has passed it, and have no `ttl`"
+                    );
+                    const _: () = assert!(
+                        !<#ty as ::millstream_udf::__private::StateField>::BROADCAST,
+                        "broadcast state is there until it is removed, and has no `ttl`"
                     );
                 });
                 quote!(::core::option::Option::Some(#ms))
@@ -69,6 +79,8 @@ pub fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
         #[automatically_derived]
         impl ::millstream_udf::__private::States for #ident {
             const FIRING: usize = 0 #(+ #firing)*;
+            const KEYED: bool = #(#keyed)&&*;
+            const BROADCAST: bool = #(#broadcast)&&*;
 
             fn declare(states: &mut ::std::vec::Vec<::millstream_udf::__private::describe::State>) {
                 #(#declared)*

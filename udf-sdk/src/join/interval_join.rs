@@ -97,7 +97,7 @@ where
         match self.setup {
             Some(interval) => interval,
             None => {
-                panic!("a join takes records while a handler of its UDF runs, and at no other time")
+                panic!("{}", super::NOT_DRIVEN)
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A handler gets the states of the key of its record. [`Value`]s come along with the batch;
 //! [`List`]s and [`Map`]s are read and written on demand, element by element.
 
+mod broadcast;
 mod key;
 mod list;
 mod map;
@@ -11,6 +12,7 @@ mod value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::broadcast::{BroadcastMap, BroadcastValue};
 pub use self::key::MapKey;
 pub use self::list::List;
 pub use self::map::Map;
@@ -19,7 +21,7 @@ pub use self::value::Value;
 use crate::describe::{self, StateKind};
 use crate::frame::{Stored, Written};
 
-/// The states of a UDF: a struct whose fields are [`Value`], [`List`] and [`Map`] (derive it).
+/// The states of a UDF: a struct whose fields are [`Value`], [`List`] and [`Map`], or all of them broadcast (derive it).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the state of a UDF",
     label = "named as `state`",
@@ -28,6 +30,10 @@ use crate::frame::{Stored, Written};
 pub trait States: Sized {
     /// Number of fields that fire: each needs a handler of its own.
     const FIRING: usize;
+    /// Whether all of them belong to a key.
+    const KEYED: bool;
+    /// Whether all of them belong to the partition.
+    const BROADCAST: bool;
     /// Adds the declarations.
     fn declare(states: &mut Vec<describe::State>);
     /// Opens the states for a call.
@@ -41,6 +47,8 @@ pub trait States: Sized {
 /// The states of a UDF that has none.
 impl States for () {
     const FIRING: usize = 0;
+    const KEYED: bool = true;
+    const BROADCAST: bool = true;
 
     fn declare(_: &mut Vec<describe::State>) {}
 
@@ -56,13 +64,15 @@ impl States for () {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a kind of state",
     label = "not a kind of state",
-    note = "use `Value<T>`, `List<T>`, `Map<K, V>` or `Windows<A>`; a plain field would be lost between batches"
+    note = "use `Value<T>`, `List<T>`, `Map<K, V>`, `Windows<A>` or a join, and for broadcast state `BroadcastValue<T>` or `BroadcastMap<K, V>`; a plain field would be lost between batches"
 )]
 pub trait StateField: Sized {
     /// Its kind; of a field that is kept in several states, that of the first.
     const KIND: StateKind;
     /// 1 if it implements [`Fires`](crate::fires::Fires).
     const FIRING: usize = 0;
+    /// Whether it belongs to the partition instead of to a key.
+    const BROADCAST: bool = false;
     /// Adds the declarations of the states that it is kept in. The first is `named`.
     fn declare(named: describe::State, states: &mut Vec<describe::State>) {
         states.push(named);
@@ -80,12 +90,32 @@ pub struct Opening {
     index: u32,
     keys: usize,
     values: std::vec::IntoIter<Stored>,
+    epoch: Option<u64>,
 }
 
 impl Opening {
     #[doc(hidden)]
     pub fn new(keys: usize, values: Vec<Stored>) -> Self {
-        Self { index: 0, keys, values: values.into_iter() }
+        Self { index: 0, keys, values: values.into_iter(), epoch: None }
+    }
+
+    /// The same in a call that reads broadcast states only: what was read of them in this epoch is good.
+    #[doc(hidden)]
+    pub fn reading(self, epoch: u64) -> Self {
+        Self { epoch: Some(epoch), ..self }
+    }
+
+    /// The epoch of broadcast states, if they are only read.
+    fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
+    /// What the host passed of the next `value` state.
+    fn next_value(&mut self) -> Stored {
+        match self.values.next() {
+            Some(stored) => stored,
+            None => panic!("the host passed fewer states than were declared"),
+        }
     }
 
     /// Index of the next state.

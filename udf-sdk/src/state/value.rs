@@ -122,9 +122,7 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
 
     fn open(opening: &mut Opening) -> Self {
         opening.next_index();
-        let Some(stored) = opening.values.next() else {
-            panic!("the host passed fewer states than were declared");
-        };
+        let stored = opening.next_value();
         let slots =
             (0..opening.keys).map(|_| Slot { held: Held::Stored, changed: false }).collect();
         Self { stored, slots, changed: Vec::new(), key: 0 }

@@ -110,13 +110,13 @@ pub fn map_put(state: u32, key: u32, entry: &[u8], value: &[u8]) {
     check_element(value);
     with(|double| {
         let element = (value.to_vec(), double.store.now());
-        double.store.collection(state, key, StateKind::Map).entries.insert(entry.to_vec(), element);
+        double.store.written(state, key, StateKind::Map).entries.insert(entry.to_vec(), element);
     });
 }
 
 pub fn map_delete(state: u32, key: u32, entry: &[u8]) {
     with(|double| {
-        double.store.collection(state, key, StateKind::Map).entries.remove(entry);
+        double.store.written(state, key, StateKind::Map).entries.remove(entry);
     });
 }
 
@@ -131,7 +131,7 @@ pub fn map_scan(state: u32, key: u32, after: Option<&[u8]>, limit: u32) -> Vec<(
 }
 
 pub fn map_clear(state: u32, key: u32) {
-    with(|double| double.store.collection(state, key, StateKind::Map).entries.clear());
+    with(|double| double.store.written(state, key, StateKind::Map).entries.clear());
 }
 
 pub fn list_length(state: u32, key: u32) -> u64 {
@@ -154,7 +154,7 @@ pub fn list_append(state: u32, key: u32, item: &[u8]) {
     check_element(item);
     with(|double| {
         let element = (item.to_vec(), double.store.now());
-        double.store.collection(state, key, StateKind::List).items.push(element);
+        double.store.written(state, key, StateKind::List).items.push(element);
     });
 }
 
@@ -162,7 +162,7 @@ pub fn list_set(state: u32, key: u32, index: u64, item: &[u8]) {
     check_element(item);
     with(|double| {
         let element = (item.to_vec(), double.store.now());
-        let items = &mut double.store.collection(state, key, StateKind::List).items;
+        let items = &mut double.store.written(state, key, StateKind::List).items;
         let length = items.len();
         match items.get_mut(index as usize) {
             Some(place) => *place = element,
@@ -172,5 +172,5 @@ pub fn list_set(state: u32, key: u32, index: u64, item: &[u8]) {
 }
 
 pub fn list_clear(state: u32, key: u32) {
-    with(|double| double.store.collection(state, key, StateKind::List).items.clear());
+    with(|double| double.store.written(state, key, StateKind::List).items.clear());
 }

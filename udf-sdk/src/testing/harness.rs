@@ -1,6 +1,7 @@
 //! The harness.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::double::{self, Double};
 use super::extract::{Document, Row, columns};
 use super::record::{Record, Refusal};
 use super::render;
-use super::store::Store;
+use super::store::{Store, Touches};
 use super::timers::{Pending, Timers};
 use crate::call::Udf;
 use crate::describe::{Description, TimeDomain};
@@ -40,6 +41,13 @@ pub struct Harness<U: Udf> {
     watermark: i64,
     processing_time: i64,
     seeds: Random,
+    broadcast_epoch: u64,
+}
+
+/// An epoch of broadcast states that no harness of this process has had.
+fn next_epoch() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// What an input's records say of the time.
@@ -100,6 +108,7 @@ impl<U: Udf> Harness<U> {
             watermark: i64::MIN,
             processing_time: 0,
             seeds: Random::from_seed(1),
+            broadcast_epoch: next_epoch(),
         }
     }
 
@@ -221,6 +230,7 @@ impl<U: Udf> Harness<U> {
         let watermark = self.reached;
         self.reach();
         let key = match (&record.key, &self.key_from) {
+            _ if self.description.inputs[input].broadcast => Vec::new(),
             (Some(key), _) => key.clone(),
             (None, Some(pointer)) => document.key(pointer)?,
             (None, None) => Vec::new(),
@@ -311,10 +321,10 @@ impl<U: Udf> Harness<U> {
     ) -> (Result<Effects, Failure>, (Blob, Vec<u32>)) {
         let rows: Vec<&Row> = records.iter().map(|record| &record.row).collect();
         let (keys, key_of) = distinct(records.iter().map(|record| &record.key[..]));
-        let values = self
-            .double
-            .store
-            .begin((0..keys.len()).map(|i| keys.get(i).to_vec()).collect(), self.processing_time);
+        let broadcast = self.description.inputs[input].broadcast;
+        let touches = if broadcast { Touches::Broadcast } else { Touches::Keys };
+        let all = (0..keys.len()).map(|i| keys.get(i).to_vec()).collect();
+        let values = self.double.store.begin(all, touches, self.processing_time);
         let batch = Batch {
             input: input as u32,
             keys: keys.clone(),
@@ -330,12 +340,15 @@ impl<U: Udf> Harness<U> {
             },
             seeds: self.seeds_for(records.iter().map(|record| record.seed)),
             processing_time: self.processing_time,
-            broadcast_epoch: 0,
+            broadcast_epoch: self.broadcast_epoch,
         };
         let udf = &self.udf;
         let effects = double::run(&mut self.double, || udf.process_batch(batch));
         if effects.is_err() {
             self.double.store.drop_call();
+        }
+        if broadcast {
+            self.broadcast_epoch = next_epoch();
         }
         (effects, (keys, key_of))
     }
@@ -407,7 +420,8 @@ impl<U: Udf> Harness<U> {
 
     fn fire_one(&mut self, timer: &Pending) -> Result<(), Failure> {
         let index = self.description.timers.iter().position(|declared| declared.name == timer.name);
-        let values = self.double.store.begin(vec![timer.key.clone()], self.processing_time);
+        let values =
+            self.double.store.begin(vec![timer.key.clone()], Touches::Keys, self.processing_time);
         let (keys, key_of) = distinct([&timer.key[..]].into_iter());
         let seed = self.seeds.bits();
         let batch = TimerBatch {
@@ -419,7 +433,7 @@ impl<U: Udf> Harness<U> {
             watermark: self.watermark,
             seeds: self.seeds_for([seed].into_iter()),
             processing_time: self.processing_time,
-            broadcast_epoch: 0,
+            broadcast_epoch: self.broadcast_epoch,
         };
         let udf = &self.udf;
         let effects = double::run(&mut self.double, || udf.fire_timers(batch))
@@ -466,7 +480,8 @@ impl<U: Udf> Harness<U> {
         key: impl AsRef<[u8]>,
         look: impl FnOnce(&mut U::State) -> R,
     ) -> R {
-        let values = self.double.store.begin(vec![key.as_ref().to_vec()], self.processing_time);
+        let keys = vec![key.as_ref().to_vec()];
+        let values = self.double.store.begin(keys, Touches::Keys, self.processing_time);
         let (looked, written) = double::run(&mut self.double, || {
             let mut state = U::State::open(&mut Opening::new(1, values));
             state.select(0);
@@ -476,6 +491,25 @@ impl<U: Udf> Harness<U> {
             (looked, written)
         });
         self.double.store.commit(&written);
+        looked
+    }
+
+    /// Looks at, or changes, the broadcast state.
+    pub fn with_broadcast<R>(&mut self, look: impl FnOnce(&mut U::Broadcast) -> R) -> R {
+        let keys = vec![Vec::new()];
+        let values = self.double.store.begin(keys, Touches::Broadcast, self.processing_time);
+        let (looked, written) = double::run(&mut self.double, || {
+            let mut opening = Opening::new(0, values);
+            let (state, mut broadcast) =
+                (U::State::open(&mut opening), U::Broadcast::open(&mut opening));
+            let looked = look(&mut broadcast);
+            let mut written = Vec::new();
+            state.close(&mut written);
+            broadcast.close(&mut written);
+            (looked, written)
+        });
+        self.double.store.commit(&written);
+        self.broadcast_epoch = next_epoch();
         looked
     }
 

@@ -17,7 +17,19 @@ pub struct Collection {
     pub entries: BTreeMap<Vec<u8>, Element>,
 }
 
-/// All keyed state.
+/// What a call is about, and so which states it may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touches {
+    /// States of keys; broadcast ones are read.
+    Keys,
+    /// Broadcast states only.
+    Broadcast,
+}
+
+/// The key that broadcast states are kept under.
+const BROADCAST_KEY: &[u8] = b"";
+
+/// All state.
 #[derive(Default)]
 pub struct Store {
     states: Vec<State>,
@@ -27,6 +39,8 @@ pub struct Store {
     running: HashMap<(u32, Vec<u8>), Collection>,
     /// Distinct keys of the running call; none outside of calls.
     keys: Option<Vec<Vec<u8>>>,
+    /// What the running call may touch.
+    touches: Option<Touches>,
     /// Processing time of the running call.
     now: i64,
 }
@@ -37,14 +51,21 @@ impl Store {
     }
 
     /// Starts a call for these keys and gives the values of each `value` state.
-    pub fn begin(&mut self, keys: Vec<Vec<u8>>, now: i64) -> Vec<Stored> {
+    pub fn begin(&mut self, keys: Vec<Vec<u8>>, touches: Touches, now: i64) -> Vec<Stored> {
         self.now = now;
+        self.touches = Some(touches);
+        let broadcast = [BROADCAST_KEY.to_vec()];
         let mut all = Vec::new();
         for (index, state) in
             self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Value)
         {
             let mut stored = Stored { present: Vec::new(), items: Blob::default() };
-            for (i, key) in keys.iter().enumerate() {
+            let of: &[Vec<u8>] = match touches {
+                _ if state.broadcast => &broadcast,
+                Touches::Keys => &keys,
+                Touches::Broadcast => &[],
+            };
+            for (i, key) in of.iter().enumerate() {
                 let value =
                     self.values.get(&(index, key.clone())).filter(|(_, at)| lives(state, *at, now));
                 push_presence(&mut stored.present, i, value.is_some());
@@ -61,9 +82,15 @@ impl Store {
         let keys = self.keys.take().unwrap_or_default();
         self.collections.extend(self.running.drain());
         let values = self.states.iter().enumerate().filter(|(_, s)| s.kind == StateKind::Value);
-        for ((state, _), written) in values.zip(written) {
+        for ((state, declared), written) in values.zip(written) {
             for (i, &key) in written.keys.iter().enumerate() {
-                let at = (state, keys[key as usize].clone());
+                check_write(declared, self.touches);
+                let key = if declared.broadcast {
+                    BROADCAST_KEY.to_vec()
+                } else {
+                    keys[key as usize].clone()
+                };
+                let at = (state, key);
                 if is_present(&written.present, i) {
                     self.values.insert(at, (written.items.get(i).to_vec(), self.now));
                 } else {
@@ -79,6 +106,14 @@ impl Store {
         self.keys = None;
     }
 
+    /// The list or map of a key of the running call, to be written. Panics as the host traps.
+    pub fn written(&mut self, state: u32, key: u32, kind: StateKind) -> &mut Collection {
+        if let Some(declared) = self.states.get(state as usize) {
+            check_write(declared, self.touches);
+        }
+        self.collection(state, key, kind)
+    }
+
     /// The list or map of a key of the running call. Panics as the host traps.
     pub fn collection(&mut self, state: u32, key: u32, kind: StateKind) -> &mut Collection {
         let Some(keys) = &self.keys else { panic!("state was used outside of a call") };
@@ -92,8 +127,19 @@ impl Store {
             declared.name,
             declared.kind
         );
-        let key = keys.get(key as usize).unwrap_or_else(|| panic!("key {key} is not in the batch"));
-        let at = (state, key.clone());
+        let key = if declared.broadcast {
+            BROADCAST_KEY.to_vec()
+        } else {
+            assert!(
+                self.touches == Some(Touches::Keys),
+                "state `{}` belongs to a key, and a broadcast record has none",
+                declared.name
+            );
+            keys.get(key as usize)
+                .unwrap_or_else(|| panic!("key {key} is not in the batch"))
+                .clone()
+        };
+        let at = (state, key);
         let (collections, now) = (&self.collections, self.now);
         self.running.entry(at.clone()).or_insert_with(|| {
             let mut collection = collections.get(&at).cloned().unwrap_or_default();
@@ -114,6 +160,15 @@ impl Store {
     pub fn now(&self) -> i64 {
         self.now
     }
+}
+
+fn check_write(declared: &State, touches: Option<Touches>) {
+    assert!(
+        declared.broadcast == (touches == Some(Touches::Broadcast)),
+        "state `{}` was written from {}",
+        declared.name,
+        if declared.broadcast { "a keyed record or a timer" } else { "a broadcast record" }
+    );
 }
 
 fn lives(state: &State, written: i64, now: i64) -> bool {

@@ -106,6 +106,11 @@
 //! - Sessions of a key that overlap or touch are one; a record between two of them makes them one.
 //! - A window that holds nothing does not fire.
 //!
+//! With several inputs a record is late by the watermark of its own input, whatever the others have come to. For sessions it
+//! is late when that has reached its event time (plus the allowed lateness), whatever session is open, and sessions that only
+//! touch (exactly the gap apart) stay two. Otherwise the result would depend on how the records of the inputs come among
+//! each other.
+//!
 //! Results do not depend on how records are batched, and windows of different keys do not see each other.
 //! If a handler refuses what a window fired at its end, that is a dead letter, and the window is dropped.
 //!

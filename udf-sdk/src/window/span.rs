@@ -26,6 +26,16 @@ impl Span {
         self.start <= other.end && other.start <= self.end
     }
 
+    /// Whether two overlap, or only touch if that is enough.
+    #[inline]
+    pub fn meets(self, other: Self, touching_is_enough: bool) -> bool {
+        if touching_is_enough {
+            self.touches(other)
+        } else {
+            self.start < other.end && other.start < self.end
+        }
+    }
+
     /// The shortest that holds both.
     #[inline]
     pub fn cover(self, other: Self) -> Self {
@@ -58,6 +68,9 @@ mod tests {
         assert!(span(10, 20).touches(span(0, 10)));
         assert!(span(0, 30).touches(span(10, 20)));
         assert!(!span(0, 10).touches(span(11, 20)));
+        assert!(span(0, 10).meets(span(10, 20), true));
+        assert!(!span(0, 10).meets(span(10, 20), false));
+        assert!(span(0, 10).meets(span(9, 20), false));
         assert_eq!(span(0, 10).cover(span(5, 20)), span(0, 20));
     }
 

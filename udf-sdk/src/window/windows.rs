@@ -162,12 +162,19 @@ impl<C: Contents> Windows<C> {
         }
     }
 
-    /// Whether a session takes the record: it is one with all that it touches.
+    /// Whether sessions that only touch are one, as in Flink. With several sources they are not: one would have fired, or
+    /// not yet, when a record comes that begins where it ends, as those of the other sources happened to come.
+    fn touching_is_enough(&self) -> bool {
+        self.moment.own_watermark.is_none()
+    }
+
+    /// Whether a session takes the record: it is one with all that it meets.
     fn add_to_session(&mut self, window: &Window, own: Span, input: &C::Input<'_>) -> bool {
         self.drop_refused();
         let watermark = self.moment.watermark;
-        // What of the other sources has come would decide whether an open session takes it after all.
-        if self.moment.own_watermark.is_some_and(|watermark| window.cleanup(own) <= watermark) {
+        // An open session might take it after all, if one is still open: that depends on what of the other sources has come.
+        let moment = Span { start: own.start, end: own.start.saturating_add(1) };
+        if self.moment.own_watermark.is_some_and(|watermark| window.cleanup(moment) <= watermark) {
             return false;
         }
         let opens = own.last() > watermark || self.touches_open(own);
@@ -200,7 +207,10 @@ impl<C: Contents> Windows<C> {
     }
 
     fn touches_open(&mut self, own: Span) -> bool {
-        self.open.get().is_some_and(|open| open.slots.iter().any(|slot| slot.span.touches(own)))
+        let enough = self.touching_is_enough();
+        self.open
+            .get()
+            .is_some_and(|open| open.slots.iter().any(|slot| slot.span.meets(own, enough)))
     }
 
     /// The kept windows past their end that a session touches, in the order of time.
@@ -213,15 +223,17 @@ impl<C: Contents> Windows<C> {
         let spans = kept.map(|((end, start), contents)| (Span { start, end }, contents));
         spans
             .take_while(|(span, _)| span.touches(own))
+            .filter(|(span, _)| span.meets(own, self.touching_is_enough()))
             .filter(|(span, _)| window.cleanup(*span) > self.moment.watermark)
             .collect()
     }
 
     /// Merges a new session with the open ones that it touches, and with one from before; the index of the result.
     fn merge_open(&mut self, own: Span, before: Option<(Span, Option<C>)>) -> usize {
+        let enough = self.touching_is_enough();
         let slots = &mut self.open.get_or_default().slots;
         let own = before.as_ref().map_or(own, |(span, _)| span.cover(own));
-        let Some(at) = slots.iter().position(|slot| slot.span.touches(own)) else {
+        let Some(at) = slots.iter().position(|slot| slot.span.meets(own, enough)) else {
             let at = slots.partition_point(|slot| slot.span.start < own.start);
             let mut slot = Slot::new(own);
             slot.contents = before.and_then(|(_, contents)| contents);
@@ -232,7 +244,7 @@ impl<C: Contents> Windows<C> {
         // Of their timers the first counts. The others will find nothing to do.
         let mut timer = slots[at].timer();
         let mut span = own.cover(slots[at].span);
-        while slots.get(at + 1).is_some_and(|slot| slot.span.touches(span)) {
+        while slots.get(at + 1).is_some_and(|slot| slot.span.meets(span, enough)) {
             let later = slots.remove(at + 1);
             timer = timer.min(later.timer());
             span = span.cover(later.span);

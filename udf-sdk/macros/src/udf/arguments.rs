@@ -11,6 +11,10 @@ use super::settings::Settings;
 #[derive(Clone, Copy, PartialEq)]
 pub enum Role {
     State,
+    /// Broadcast state, to be changed or not.
+    Broadcast {
+        mutable: bool,
+    },
     Outputs,
     Context,
     FiredContext,
@@ -30,6 +34,7 @@ pub struct Argument {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Place {
     Record,
+    Broadcast,
     Timer,
     Window,
 }
@@ -39,6 +44,7 @@ impl Place {
     fn context(self) -> &'static str {
         match self {
             Self::Record => "&mut Context",
+            Self::Broadcast => "&mut BroadcastContext",
             Self::Timer => "&mut TimerContext",
             Self::Window => "&FiredContext",
         }
@@ -85,7 +91,7 @@ pub fn classify(
     let is =
         |declared: &Option<Type>| declared.as_ref().is_some_and(|declared| same_name(declared, ty));
     let role = match &name[..] {
-        "Context" | "TimerContext" | "FiredContext" => {
+        "Context" | "TimerContext" | "FiredContext" | "BroadcastContext" => {
             let wanted = place.context();
             if !wanted.ends_with(&format!(" {name}")) && !wanted.ends_with(&format!("&{name}")) {
                 return error(format!(
@@ -96,7 +102,13 @@ pub fn classify(
         }
         "Random" => Role::Random,
         "Metrics" => Role::Metrics,
+        _ if is(&settings.state) && place == Place::Broadcast => {
+            return error(format!(
+                "a broadcast record belongs to no key, so there is no `{name}`; it changes what `#[udf(broadcast = T)]` names"
+            ));
+        }
         _ if is(&settings.state) => Role::State,
+        _ if is(&settings.broadcast) => Role::Broadcast { mutable: place == Place::Broadcast },
         _ if is(&settings.outputs) || name == "Emit" => Role::Outputs,
         _ if config && reference.mutability.is_none() => Role::Config,
         _ => {
@@ -107,7 +119,10 @@ pub fn classify(
             ));
         }
     };
-    let mutable = !matches!(role, Role::Metrics | Role::Config | Role::FiredContext);
+    let mutable = !matches!(
+        role,
+        Role::Metrics | Role::Config | Role::FiredContext | Role::Broadcast { mutable: false }
+    );
     if reference.mutability.is_some() != mutable {
         return error(format!("take it as `&{}{name}`", if mutable { "mut " } else { "" }));
     }
@@ -117,8 +132,18 @@ pub fn classify(
 fn known(settings: &Settings, place: Place, config: bool) -> String {
     let named =
         |ty: &Option<Type>| ty.as_ref().and_then(last_name).map(|name| format!("`&mut {name}`"));
-    let mut known: Vec<String> =
-        [named(&settings.state), named(&settings.outputs)].into_iter().flatten().collect();
+    let shared = |ty: &Option<Type>| {
+        let name = ty.as_ref().and_then(last_name);
+        name.map(|name| match place {
+            Place::Broadcast => format!("`&mut {name}`"),
+            _ => format!("`&{name}`"),
+        })
+    };
+    let state = if place == Place::Broadcast { None } else { named(&settings.state) };
+    let mut known: Vec<String> = [state, shared(&settings.broadcast), named(&settings.outputs)]
+        .into_iter()
+        .flatten()
+        .collect();
     known.push(format!("`{}`", place.context()));
     known.push("`&mut Random`".into());
     if config {
@@ -133,6 +158,7 @@ impl Argument {
         let span = self.ty.span();
         match self.role {
             Role::State => quote_spanned!(span=> state),
+            Role::Broadcast { .. } => quote_spanned!(span=> broadcast),
             Role::Outputs => quote_spanned!(span=> outputs),
             Role::Context => quote_spanned!(span=> context),
             Role::FiredContext => quote_spanned!(span=> &fired),

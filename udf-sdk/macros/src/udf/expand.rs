@@ -132,19 +132,26 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
         Some(state) => quote!(#state),
         None => quote!(()),
     };
+    let broadcast = match &plan.settings.broadcast {
+        Some(broadcast) => quote!(#broadcast),
+        None => quote!(()),
+    };
     let outputs = outputs_type(&plan)?;
     let (ty, create, configured) = (&plan.ty, &plan.create, plan.configured);
     window::check(&plan.handlers)?;
     let description = description(&plan, ident)?;
     let all_handled = window::all_handled(&plan.handlers, &plan.settings);
+    let kinds = kinds_of_state(&plan.settings);
     let prepare = window::prepare(&plan.handlers);
     let (inputs, timers) = arms(&plan);
-    let use_timers = if timers.is_empty() { quote!(let _ = (&state, &outputs);) } else { quote!() };
+    let use_timers =
+        if timers.is_empty() { quote!(let _ = (&state, &broadcast, &outputs);) } else { quote!() };
     Ok(quote! {
         #[automatically_derived]
         #[allow(clippy::unit_arg, clippy::let_unit_value, unused_variables)]
         impl ::millstream_udf::Udf for #ty {
             type State = #state;
+            type Broadcast = #broadcast;
             type Outputs = #outputs;
 
             const CONFIGURED: bool = #configured;
@@ -174,10 +181,10 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
                 batch: ::millstream_udf::__private::TimerBatch,
             ) -> ::millstream_udf::Result<::millstream_udf::__private::Effects, ::millstream_udf::__private::Failure> {
                 let (timers, values) = ::millstream_udf::__private::Timers::split(batch);
-                ::millstream_udf::__private::on_timer::<Self::State, Self::Outputs>(
+                ::millstream_udf::__private::on_timer::<Self::State, Self::Broadcast, Self::Outputs>(
                     &timers,
                     values,
-                    |state, outputs, context| {
+                    |state, broadcast, outputs, context| {
                         #use_timers
                         #prepare
                         match context.timer() {
@@ -190,6 +197,7 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
         }
 
         #all_handled
+        #kinds
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -218,6 +226,27 @@ pub fn write(plan: Plan, ident: &Ident) -> syn::Result<TokenStream> {
             ::millstream_udf::__private::bindings::export_component!(Component with_types_in ::millstream_udf::__private::bindings);
         };
     })
+}
+
+/// Compile-time checks that the states of keys and those of the partition are apart.
+fn kinds_of_state(settings: &Settings) -> TokenStream {
+    let keyed = settings.state.iter().map(|state| {
+        quote_spanned! {state.span()=>
+            const _: () = assert!(
+                <#state as ::millstream_udf::__private::States>::KEYED,
+                "what is broadcast belongs to no key: give it a struct of its own, named with `#[udf(broadcast = T)]`"
+            );
+        }
+    });
+    let broadcast = settings.broadcast.iter().map(|broadcast| {
+        quote_spanned! {broadcast.span()=>
+            const _: () = assert!(
+                <#broadcast as ::millstream_udf::__private::States>::BROADCAST,
+                "broadcast state has fields such as `BroadcastMap<K, V>`, `BroadcastValue<T>` and `BroadcastTable<K, V>` only"
+            );
+        }
+    });
+    quote!(#(#keyed)* #(#broadcast)*)
 }
 
 /// The outputs: as declared, or taken as `Emit<T>`, or returned.
@@ -263,7 +292,7 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
     let mut declared = Vec::new();
     for handler in &plan.handlers {
         match &handler.trigger {
-            Trigger::Input { name, record } => {
+            Trigger::Input { name, record, broadcast } => {
                 if seen.contains(&&name[..]) {
                     return Err(syn::Error::new(
                         handler.ident.span(),
@@ -271,7 +300,11 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
                     ));
                 }
                 seen.push(name);
-                declared.push(quote_spanned!(record.span()=> .input::<#record>(#name)));
+                declared.push(if *broadcast {
+                    quote_spanned!(record.span()=> .broadcast_input::<#record>(#name))
+                } else {
+                    quote_spanned!(record.span()=> .input::<#record>(#name))
+                });
             }
             Trigger::Timer { name, event_time } => {
                 let domain = if *event_time { quote!(EventTime) } else { quote!(ProcessingTime) };
@@ -301,6 +334,7 @@ fn description(plan: &Plan, ident: &Ident) -> syn::Result<TokenStream> {
     Ok(quote! {
         ::millstream_udf::__private::Description::start(#name, #version)
             .states::<Self::State>()
+            .states::<Self::Broadcast>()
             .outputs::<Self::Outputs>()
             #(#declared)*
     })
@@ -313,6 +347,25 @@ fn arms(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
     for handler in &plan.handlers {
         let call = window::drive(&plan.handlers, &plan.owner, handler.call(&plan.owner));
         match &handler.trigger {
+            Trigger::Input { record, broadcast: true, .. } => {
+                let index = inputs.len() as u32;
+                let open = quote_spanned!(record.span()=> <#record as ::millstream_udf::__private::Input>::open(&columns));
+                let read = quote_spanned!(record.span()=> <#record as ::millstream_udf::__private::Input>::read(&reader, i)?);
+                let call = handler.call(&plan.owner);
+                inputs.push(quote! {
+                    #index => {
+                        let reader = #open;
+                        ::millstream_udf::__private::process_broadcast::<Self::State, Self::Broadcast, Self::Outputs>(
+                            &records,
+                            values,
+                            |i, broadcast, outputs, context| {
+                                let record = #read;
+                                #call
+                            },
+                        )
+                    }
+                });
+            }
             Trigger::Input { record, .. } => {
                 let index = inputs.len() as u32;
                 let open = quote_spanned!(record.span()=> <#record as ::millstream_udf::__private::Input>::open(&columns));
@@ -320,10 +373,10 @@ fn arms(plan: &Plan) -> (Vec<TokenStream>, Vec<TokenStream>) {
                 inputs.push(quote! {
                     #index => {
                         let reader = #open;
-                        ::millstream_udf::__private::process::<Self::State, Self::Outputs>(
+                        ::millstream_udf::__private::process::<Self::State, Self::Broadcast, Self::Outputs>(
                             &records,
                             values,
-                            |i, state, outputs, context| {
+                            |i, state, broadcast, outputs, context| {
                                 #prepare
                                 let record = #read;
                                 #call

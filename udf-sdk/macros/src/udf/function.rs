@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 
 use super::arguments::Role;
 use super::expand::{Plan, write};
-use super::handler::Handler;
+use super::handler::{Handler, Said};
 use super::settings::Settings;
 use crate::names;
 
@@ -20,7 +20,7 @@ pub fn expand(settings: Settings, function: ItemFn) -> syn::Result<TokenStream> 
             "a UDF has no generic parameters; write `'_` for a lifetime",
         ));
     }
-    let handler = Handler::record(&function.sig, "input".into(), &settings, true)?;
+    let handler = Handler::record(&function.sig, Said::default(), &settings, true)?;
     let ty = format_ident!("{}", names::camel(&names::plain(ident)), span = ident.span());
     let name = settings.name.clone().unwrap_or_else(|| names::kebab(&names::plain(ident)));
     let config = handler

@@ -13,7 +13,7 @@ use crate::names::{item_name, plain};
 /// What reaches a handler.
 pub enum Trigger {
     /// Records of the input of this name, of this type.
-    Input { name: String, record: Box<Type> },
+    Input { name: String, record: Box<Type>, broadcast: bool },
     /// The timer of this name.
     Timer { name: String, event_time: bool },
     /// Windows or a join in a field of the state, which fire under this name.
@@ -76,10 +76,11 @@ impl Handler {
                 Self::timer(signature, event_time, settings).map(Some)
             }
             (Some(input), None) => {
-                Self::record(signature, input_name(&input, signature)?, settings, false).map(Some)
+                Self::record(signature, said_of_input(&input, signature)?, settings, false)
+                    .map(Some)
             }
             (None, None) if signature.ident == "process" => {
-                Self::record(signature, "input".into(), settings, false).map(Some)
+                Self::record(signature, Said::default(), settings, false).map(Some)
             }
             (None, None) => Ok(None),
         }
@@ -88,7 +89,7 @@ impl Handler {
     /// A handler of records.
     pub fn record(
         signature: &Signature,
-        name: String,
+        Said { name, broadcast }: Said,
         settings: &Settings,
         function: bool,
     ) -> syn::Result<Self> {
@@ -109,7 +110,13 @@ impl Handler {
                 "the record comes first and is taken by value, like `payment: Payment<'_>`",
             ));
         }
-        let trigger = Trigger::Input { name, record: record.clone() };
+        if broadcast && settings.broadcast.is_none() {
+            return Err(syn::Error::new(
+                signature.ident.span(),
+                "say what broadcast records change: `#[udf(broadcast = T)]`, where `T` is a `#[derive(States)]` struct of `BroadcastMap<K, V>` fields and the like",
+            ));
+        }
+        let trigger = Trigger::Input { name, record: record.clone(), broadcast };
         Self::checked(signature, trigger, rest, settings, method, function)
     }
 
@@ -173,7 +180,8 @@ impl Handler {
         function: bool,
     ) -> syn::Result<Self> {
         let place = match trigger {
-            Trigger::Input { .. } => Place::Record,
+            Trigger::Input { broadcast: true, .. } => Place::Broadcast,
+            Trigger::Input { broadcast: false, .. } => Place::Record,
             Trigger::Timer { .. } => Place::Timer,
             Trigger::Window { .. } => Place::Window,
         };
@@ -294,18 +302,34 @@ fn domain(attribute: &Attribute) -> syn::Result<bool> {
     event_time.ok_or_else(|| syn::Error::new_spanned(attribute, teach))
 }
 
-fn input_name(attribute: &Attribute, signature: &Signature) -> syn::Result<String> {
-    let mut name = plain(&signature.ident);
+/// What `#[input]` says.
+pub struct Said {
+    name: String,
+    /// Whether its records go to every partition.
+    broadcast: bool,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { name: "input".into(), broadcast: false }
+    }
+}
+
+fn said_of_input(attribute: &Attribute, signature: &Signature) -> syn::Result<Said> {
+    let mut said = Said { name: plain(&signature.ident), broadcast: false };
     if attribute.meta.require_path_only().is_err() {
         attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("name") {
-                return Err(meta.error("`#[input]` knows `name = \"payments\"`"));
+            if meta.path.is_ident("name") {
+                said.name = item_name(&meta.value()?.parse::<LitStr>()?)?;
+            } else if meta.path.is_ident("broadcast") {
+                said.broadcast = true;
+            } else {
+                return Err(meta.error("`#[input]` knows `name = \"payments\"` and `broadcast`"));
             }
-            name = item_name(&meta.value()?.parse::<LitStr>()?)?;
             Ok(())
         })?;
     }
-    Ok(name)
+    Ok(said)
 }
 
 /// The only type argument of `Name<T>`.

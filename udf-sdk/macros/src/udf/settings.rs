@@ -15,6 +15,8 @@ pub struct Settings {
     pub version: Option<String>,
     /// Its keyed state.
     pub state: Option<Type>,
+    /// Its broadcast state.
+    pub broadcast: Option<Type>,
     /// Its outputs.
     pub outputs: Option<Type>,
 }
@@ -29,11 +31,13 @@ impl Settings {
                 settings.version = Some(names::version(&meta.value()?.parse::<LitStr>()?)?);
             } else if meta.path.is_ident("state") {
                 settings.state = Some(meta.value()?.parse()?);
+            } else if meta.path.is_ident("broadcast") {
+                settings.broadcast = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("outputs") {
                 settings.outputs = Some(meta.value()?.parse()?);
             } else {
                 return Err(meta.error(
-                    "`#[udf]` knows `name = \"card-fraud\"`, `version = \"1.0.0\"`, `state = Card` and `outputs = Out`",
+                    "`#[udf]` knows `name = \"card-fraud\"`, `version = \"1.0.0\"`, `state = Card`, `broadcast = Rules` and `outputs = Out`",
                 ));
             }
             Ok(())

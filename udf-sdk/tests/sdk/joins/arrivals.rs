@@ -56,13 +56,30 @@ pub fn mixed(records: &[Sent], picks: &[bool]) -> Vec<Sent> {
     out
 }
 
+/// The records, each with the watermark of its own input before it.
+pub fn with_watermarks(records: &[Sent], bound: i64) -> Vec<(Sent, i64)> {
+    let mut watermarks = [i64::MIN; 2];
+    let with = records.iter().map(|record| {
+        let watermark = &mut watermarks[usize::from(record.right)];
+        let before = *watermark;
+        *watermark = before.max(record.ts - bound - 1);
+        (record.clone(), before)
+    });
+    with.collect()
+}
+
 /// Which records are late by the watermark of their own input, and which are not.
 pub fn split_late(records: &[Sent], bound: i64) -> (Vec<Sent>, Vec<Sent>) {
-    let mut watermarks = [i64::MIN; 2];
-    records.iter().cloned().partition(|record| {
-        let watermark = &mut watermarks[usize::from(record.right)];
-        let late = record.ts <= *watermark;
-        *watermark = (*watermark).max(record.ts - bound - 1);
-        late
-    })
+    let (late, kept): (Vec<_>, Vec<_>) =
+        with_watermarks(records, bound).into_iter().partition(|(r, watermark)| r.ts <= *watermark);
+    let records = |of: Vec<(Sent, i64)>| of.into_iter().map(|(record, _)| record).collect();
+    (records(late), records(kept))
+}
+
+/// How late records are told: sorted, since the inputs come in any order.
+pub fn told_late(late: &[Sent]) -> Vec<String> {
+    let mut told: Vec<String> =
+        late.iter().map(|r| format!(r#"{{"n":{},"right":{}}}"#, r.n, r.right)).collect();
+    told.sort();
+    told
 }

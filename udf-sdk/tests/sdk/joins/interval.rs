@@ -5,7 +5,7 @@ use millstream_udf::testing::Harness;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::arrivals::{Sent, mixed, records, split_late, steps};
+use super::arrivals::{Sent, mixed, records, split_late, steps, told_late};
 
 #[derive(Clone, Input, Serialize, Deserialize)]
 struct Numbered {
@@ -186,10 +186,7 @@ proptest! {
     ) {
         let records = records(&steps);
         let (late, kept) = split_late(&records, bound);
-        let mut late: Vec<String> =
-            late.iter().map(|r| format!(r#"{{"n":{},"right":{}}}"#, r.n, r.right)).collect();
-        late.sort();
-        let expected = (model(bounds, &kept), late);
+        let expected = (model(bounds, &kept), told_late(&late));
         prop_assert_eq!(&run(bounds, bound, batch, &records), &expected);
         prop_assert_eq!(&run(bounds, bound, 1, &mixed(&records, &picks)), &expected);
         // One input is all there before the other.

@@ -3,3 +3,5 @@
 mod arrivals;
 mod interval;
 mod lateness;
+mod versions;
+mod windowed;
