@@ -27,7 +27,8 @@ pub enum Fault {
 }
 
 /// List and map states of the keys of the batch at hand. `state` counts the declared states of all
-/// kinds, `key` is an index into the batch's distinct keys; both have been checked by the caller.
+/// kinds, `key` is an index into the batch's distinct keys; both have been checked by the caller. Of a broadcast state, which
+/// belongs to no key, `key` is 0.
 /// Writes belong to the running call: they count when it returns effects and are dropped otherwise.
 pub trait CallState {
     /// The value of a map entry.

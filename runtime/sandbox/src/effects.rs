@@ -16,6 +16,8 @@ pub(crate) struct Called<'a> {
     pub records: usize,
     /// Distinct keys.
     pub keys: usize,
+    /// Whether it was about records of a broadcast input.
+    pub broadcast: bool,
 }
 
 /// Checks effects against the description and the call.
@@ -47,10 +49,23 @@ pub(crate) fn check(effects: &Effects, called: &Called<'_>) -> Result<(), String
     let mut states = called.description.states.iter().filter(|s| s.kind == StateKind::Value);
     expect("written", effects.written.len(), states.clone().count(), "value states declared")?;
     for (written, state) in effects.written.iter().zip(&mut states) {
-        check_written(written, called.keys)
+        let writable = state.broadcast == called.broadcast;
+        if !writable && !written.keys.is_empty() {
+            return Err(format!("written to {}: {}", state.name, not_writable(state.broadcast)));
+        }
+        check_written(written, if state.broadcast { 1 } else { called.keys })
             .map_err(|e| format!("written to {}: {e}", state.name))?;
     }
     check_timers(&effects.timer_changes, called).map_err(|e| format!("timer changes: {e}"))
+}
+
+/// Why a state may not be written where it was.
+pub(crate) fn not_writable(broadcast: bool) -> &'static str {
+    if broadcast {
+        "a broadcast state is written from a broadcast input only"
+    } else {
+        "a broadcast record has no key, and so no keyed state"
+    }
 }
 
 fn expect(what: &str, found: usize, expected: usize, unit: &str) -> Result<(), String> {
@@ -216,6 +231,9 @@ fn check_timers(changes: &TimerChanges, called: &Called<'_>) -> Result<(), Strin
     }
     check_presence(&changes.present, items)?;
     check_causes(&changes.causes, called.records)?;
+    if called.broadcast && items > 0 {
+        return Err("a broadcast record has no key, and so no timers".into());
+    }
     let declared = called.description.timers.len();
     if let Some(timer) = changes.timers.iter().find(|&&timer| timer as usize >= declared) {
         return Err(format!("timer {timer} is changed; {declared} are declared"));
@@ -365,7 +383,13 @@ mod tests {
         fn what_passes_can_be_used(effects in effects(5, 3)) {
             let description = description();
             let limits = Limits::default();
-            let called = Called { description: &description, limits: &limits, records: 5, keys: 3 };
+            let called = Called {
+            description: &description,
+            limits: &limits,
+            records: 5,
+            keys: 3,
+            broadcast: false,
+        };
             if check(&effects, &called).is_err() {
                 return Ok(());
             }
@@ -398,7 +422,13 @@ mod tests {
         let mut runner = TestRunner::deterministic();
         let description = description();
         let limits = Limits::default();
-        let called = Called { description: &description, limits: &limits, records: 5, keys: 3 };
+        let called = Called {
+            description: &description,
+            limits: &limits,
+            records: 5,
+            keys: 3,
+            broadcast: false,
+        };
         let passed = (0..3000)
             .filter(|_| {
                 check(&effects(5, 3).new_tree(&mut runner).unwrap().current(), &called).is_ok()

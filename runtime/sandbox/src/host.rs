@@ -37,8 +37,9 @@ impl Host {
     }
 
     /// A call with that many distinct keys begins.
-    pub fn begin(&mut self, keys: usize, processing_time: i64, seed: Option<u64>) {
+    pub fn begin(&mut self, keys: usize, broadcast: bool, processing_time: i64, seed: Option<u64>) {
         self.call.keys = keys;
+        self.call.broadcast = broadcast;
         self.call.processing_time = processing_time;
         self.call.random = seed.unwrap_or(UNSEEDED);
         self.memory.refused = None;
@@ -58,6 +59,8 @@ pub(crate) struct Call {
     pub state: Lent,
     /// Distinct keys of the batch.
     pub keys: usize,
+    /// Whether it is about records of a broadcast input.
+    pub broadcast: bool,
     /// Milliseconds since 1970 UTC.
     pub processing_time: i64,
     /// State of the generator behind `wasi:random`.
@@ -81,7 +84,7 @@ impl Call {
 
 /// What the description asks for.
 pub(crate) struct Granted {
-    pub states: Vec<StateKind>,
+    pub states: Vec<GrantedState>,
     pub config: bool,
     pub metrics: bool,
 }
@@ -90,7 +93,11 @@ impl Granted {
     fn new(description: &Description) -> Self {
         let has = |capability| description.capabilities.contains(&capability);
         Self {
-            states: description.states.iter().map(|s| s.kind).collect(),
+            states: description
+                .states
+                .iter()
+                .map(|s| GrantedState { kind: s.kind, broadcast: s.broadcast })
+                .collect(),
             config: has(Capability::Config),
             metrics: has(Capability::Metrics),
         }
@@ -101,6 +108,14 @@ impl Granted {
     pub fn to_describe() -> Self {
         Self { states: Vec::new(), config: true, metrics: false }
     }
+}
+
+/// A declared state.
+#[derive(Clone, Copy)]
+pub(crate) struct GrantedState {
+    pub kind: StateKind,
+    /// Whether it belongs to the partition instead of to a key.
+    pub broadcast: bool,
 }
 
 /// The linear memory of an instance, all of it together.

@@ -3,8 +3,9 @@
 //! An import that cannot be answered traps. Each call costs fuel, so that the fuel limit bounds
 //! the time a guest spends in the host as well.
 
+use crate::effects::not_writable;
 use crate::fault::Refused;
-use crate::host::Host;
+use crate::host::{GrantedState, Host};
 use crate::limits::*;
 use crate::observer::LogLevel;
 use millstream_core::description::StateKind;
@@ -106,8 +107,9 @@ fn not_granted(capability: &str) -> wasmtime::Error {
 fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap("map-get", |mut store: Store<'_>, (id, key, entry): (u32, u32, Bytes)| {
         let entry = entry_key(&store, &entry)?;
-        let value =
-            with(&mut store, StateKind::Map, id, key, |state| state.map_get(id, key, &entry))?;
+        let value = with(&mut store, StateKind::Map, Access::Read, id, key, |state, key| {
+            state.map_get(id, key, &entry)
+        })?;
         charge(&mut store, 0, value.as_ref().map_or(0, Vec::len))?;
         Ok((value,))
     })?;
@@ -116,7 +118,7 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         |mut store: Store<'_>, (id, key, entry, value): (u32, u32, Bytes, Bytes)| {
             let entry = entry_key(&store, &entry)?;
             let value = element(&mut store, &value)?;
-            with(&mut store, StateKind::Map, id, key, |state| {
+            with(&mut store, StateKind::Map, Access::Write, id, key, |state, key| {
                 state.map_write(id, key, &entry, Some(&value))
             })
         },
@@ -125,7 +127,7 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         "map-delete",
         |mut store: Store<'_>, (id, key, entry): (u32, u32, Bytes)| {
             let entry = entry_key(&store, &entry)?;
-            with(&mut store, StateKind::Map, id, key, |state| {
+            with(&mut store, StateKind::Map, Access::Write, id, key, |state, key| {
                 state.map_write(id, key, &entry, None)
             })
         },
@@ -135,8 +137,10 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         |mut store: Store<'_>, (id, key, after, limit): (u32, u32, Option<Bytes>, u32)| {
             read_limit(limit)?;
             let after = after.map(|after| entry_key(&store, &after)).transpose()?;
-            let scan = |state: &mut dyn CallState| state.map_scan(id, key, after.as_deref(), limit);
-            let entries = with(&mut store, StateKind::Map, id, key, scan)?;
+            let scan = |state: &mut dyn CallState, key: u32| {
+                state.map_scan(id, key, after.as_deref(), limit)
+            };
+            let entries = with(&mut store, StateKind::Map, Access::Read, id, key, scan)?;
             charge(
                 &mut store,
                 0,
@@ -146,19 +150,23 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         },
     )?;
     state.func_wrap("map-clear", |mut store: Store<'_>, (id, key): (u32, u32)| {
-        with(&mut store, StateKind::Map, id, key, |state| state.map_clear(id, key))
+        with(&mut store, StateKind::Map, Access::Write, id, key, |state, key| {
+            state.map_clear(id, key)
+        })
     })
 }
 
 fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap("list-length", |mut store: Store<'_>, (id, key): (u32, u32)| {
-        Ok((with(&mut store, StateKind::List, id, key, |state| state.list_length(id, key))?,))
+        Ok((with(&mut store, StateKind::List, Access::Read, id, key, |state, key| {
+            state.list_length(id, key)
+        })?,))
     })?;
     state.func_wrap(
         "list-read",
         |mut store: Store<'_>, (id, key, start, limit): (u32, u32, u64, u32)| {
             read_limit(limit)?;
-            let items = with(&mut store, StateKind::List, id, key, |state| {
+            let items = with(&mut store, StateKind::List, Access::Read, id, key, |state, key| {
                 state.list_read(id, key, start, limit)
             })?;
             charge(&mut store, 0, items.iter().map(Vec::len).sum())?;
@@ -169,7 +177,7 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         "list-append",
         |mut store: Store<'_>, (id, key, item): (u32, u32, Bytes)| {
             let item = element(&mut store, &item)?;
-            with(&mut store, StateKind::List, id, key, |state| {
+            with(&mut store, StateKind::List, Access::Write, id, key, |state, key| {
                 let end = state.list_length(id, key);
                 state.list_write(id, key, end, &item);
             })
@@ -179,7 +187,7 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         "list-set",
         |mut store: Store<'_>, (id, key, index, item): (u32, u32, u64, Bytes)| {
             let item = element(&mut store, &item)?;
-            with(&mut store, StateKind::List, id, key, |state| {
+            with(&mut store, StateKind::List, Access::Write, id, key, |state, key| {
                 let length = state.list_length(id, key);
                 if index >= length {
                     return Err(Refused::error(format!(
@@ -192,36 +200,57 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         },
     )?;
     state.func_wrap("list-clear", |mut store: Store<'_>, (id, key): (u32, u32)| {
-        with(&mut store, StateKind::List, id, key, |state| state.list_clear(id, key))
+        with(&mut store, StateKind::List, Access::Write, id, key, |state, key| {
+            state.list_clear(id, key)
+        })
     })
+}
+
+/// What an import does with a state.
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read,
+    Write,
 }
 
 /// Checks the indexes and calls the state.
 fn with<R>(
     store: &mut Store<'_>,
     kind: StateKind,
+    access: Access,
     id: u32,
     key: u32,
-    call: impl FnOnce(&mut dyn CallState) -> R,
+    call: impl FnOnce(&mut dyn CallState, u32) -> R,
 ) -> Result<R> {
     charge(store, STATE_FUEL, 0)?;
     let host = store.data_mut();
-    let found = host.granted.states.get(id as usize).copied();
-    if found != Some(kind) {
-        let states = host.granted.states.len();
-        return Err(Refused::error(match found {
-            None => format!("state {id} is used; {states} are declared"),
-            Some(found) => format!("state {id} is a {found:?}, not a {kind:?}").to_lowercase(),
-        }));
+    let found = match host.granted.states.get(id as usize).copied() {
+        Some(found) if found.kind == kind => found,
+        Some(GrantedState { kind: found, .. }) => {
+            let message = format!("state {id} is a {found:?}, not a {kind:?}").to_lowercase();
+            return Err(Refused::error(message));
+        }
+        None => {
+            let states = host.granted.states.len();
+            return Err(Refused::error(format!("state {id} is used; {states} are declared")));
+        }
+    };
+    let call_is_broadcast = host.call.broadcast;
+    let allowed = match access {
+        Access::Read => found.broadcast || !call_is_broadcast,
+        Access::Write => found.broadcast == call_is_broadcast,
+    };
+    if !allowed {
+        return Err(Refused::error(format!("state {id}: {}", not_writable(found.broadcast))));
     }
-    if key as usize >= host.call.keys {
+    if !found.broadcast && key as usize >= host.call.keys {
         return Err(Refused::error(format!(
             "key {key} is used; the call has {} keys",
             host.call.keys
         )));
     }
     match host.call.state.get() {
-        Some(state) => Ok(call(state)),
+        Some(state) => Ok(call(state, if found.broadcast { 0 } else { key })),
         None => Err(Refused::error("state is used outside of process and on-timer")),
     }
 }

@@ -42,6 +42,8 @@ struct Started {
 struct Call {
     records: usize,
     keys: usize,
+    /// Whether it is about records of a broadcast input.
+    broadcast: bool,
     processing_time: i64,
     seed: Option<u64>,
 }
@@ -89,7 +91,7 @@ impl Instance {
     fn start_with(&mut self, mut host: Box<Host>) -> Result<Box<Started>, Fault> {
         let inner = &self.module.inner;
         host.restart();
-        host.begin(0, 0, None);
+        host.begin(0, false, 0, None);
         let mut store = new_store(inner.pre.engine(), *host, FUEL_TO_START);
         let fault = match start(inner, &mut store) {
             Ok((functions, description)) if description == inner.description => {
@@ -119,7 +121,7 @@ impl Instance {
         let mut started = self.take()?;
         let limit = self.module.inner.limits.fuel_per_record;
         started.store.set_fuel(limit).expect("the engine meters fuel");
-        started.store.data_mut().begin(call.keys, call.processing_time, call.seed);
+        started.store.data_mut().begin(call.keys, call.broadcast, call.processing_time, call.seed);
         let answer = scope::lend(&mut *started, lent, state, enter);
         let left = started.store.get_fuel().expect("the engine meters fuel");
         self.fuel_used += limit.saturating_sub(left);
@@ -156,6 +158,7 @@ impl Instance {
                     limits: &inner.limits,
                     records: call.records,
                     keys: call.keys,
+                    broadcast: call.broadcast,
                 };
                 effects::check(&effects, &called).map_err(contract)?;
                 Ok(effects)
@@ -192,9 +195,11 @@ fn trapped(error: &wasmtime::Error, host: &mut Host, fuel_limit: u64) -> Fault {
 
 impl Udf for Instance {
     fn process(&mut self, batch: &Batch, state: &mut dyn CallState) -> Result<Effects, Fault> {
+        let inputs = &self.module.inner.description.inputs;
         let call = Call {
             records: batch.key_of.len(),
             keys: batch.keys.len(),
+            broadcast: inputs.get(batch.input as usize).is_some_and(|i| i.broadcast),
             processing_time: batch.processing_time,
             seed: batch.seeds.first().copied(),
         };
@@ -215,6 +220,7 @@ impl Udf for Instance {
         let call = Call {
             records: batch.key_of.len(),
             keys: batch.keys.len(),
+            broadcast: false,
             processing_time: batch.processing_time,
             seed: batch.seeds.first().copied(),
         };

@@ -141,7 +141,7 @@ impl Sandbox {
         let mut host =
             Host::new(self.limits.memory_bytes, "{}".into(), &nothing, Box::new(Unobserved));
         host.granted = Granted::to_describe();
-        host.begin(0, 0, None);
+        host.begin(0, false, 0, None);
         let mut store = new_store(&self.engine, host, FUEL_TO_START);
         let failed = |store: &mut Store<Host>, error: wasmtime::Error| {
             let text = fault::describe(&error, store.data_mut(), FUEL_TO_START);

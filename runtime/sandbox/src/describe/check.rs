@@ -72,6 +72,9 @@ fn check_state(state: &StateSpec, broadcast: bool) -> Result<(), String> {
     if state.broadcast && state.kind == StateKind::List {
         return Err("a broadcast state is a value or a map, not a list".into());
     }
+    if state.broadcast && state.ttl_ms.is_some() {
+        return Err("a broadcast state has no ttl: it is there until it is removed".into());
+    }
     if state.broadcast && !broadcast {
         return Err("it is broadcast and no input is, so nothing could write it".into());
     }
@@ -263,7 +266,11 @@ mod tests {
             |d| d.states[0].reads = vec![0, 1],
             "version 1, which is not older than its own, 1",
         );
-        refused(|d| d.states[0].broadcast = true, "no input is");
+        refused(|d| d.states[0].broadcast = true, "has no ttl");
+        refused(
+            |d| d.states[0] = StateSpec { broadcast: true, ..StateSpec::new("s", StateKind::Map) },
+            "no input is",
+        );
         refused(|d| d.inputs[0].broadcast = true, "every input is broadcast");
         refused(
             |d| {

@@ -1,6 +1,7 @@
 //! What a guest may call, and what it is told when it may not.
 
 use crate::support::*;
+use millstream_core::columns::{Batch, Stored};
 use millstream_core::udf::Udf;
 use millstream_sandbox::{Instance, LogLevel};
 
@@ -18,7 +19,7 @@ fn maps_and_lists_belong_to_the_call() {
 #[test]
 fn misuse_of_state_traps() {
     for (command, says) in [
-        ("state-unknown", "state 99 is used; 3 are declared"),
+        ("state-unknown", "state 99 is used; 4 are declared"),
         ("state-of-other-kind", "state 2 is a map, not a list"),
         ("state-of-no-key", "key 1000000 is used; the call has 1 keys"),
         ("state-entry-too-long", "an entry's key has 1025 bytes; the limit is 1024"),
@@ -31,6 +32,32 @@ fn misuse_of_state_traps() {
         let message = trap(instance.process(&batch(&[command]), &mut Memory::default()));
         assert!(message.contains(says), "{says:?} is not in {message}");
         assert!(message.contains("misbehave::"), "no backtrace in {message}");
+    }
+}
+
+/// A record of the broadcast input: keyed states have no values.
+fn broadcast(command: &str) -> Batch {
+    Batch { input: 1, values: vec![Stored::default()], ..keyed(&[("", command)]) }
+}
+
+#[test]
+fn broadcast_state_is_written_from_broadcast_records_and_read_from_everywhere() {
+    let (mut instance, _) = instance();
+    let mut state = Memory::default();
+    instance.process(&broadcast("broadcast-write"), &mut state).unwrap();
+    instance.process(&broadcast("broadcast-read"), &mut state).unwrap();
+    instance.process(&keyed(&[("a", "x"), ("b", "broadcast-read")]), &mut state).unwrap();
+    assert_eq!(state.maps.len(), 1);
+
+    let refused = [
+        (batch(&["broadcast-write"]), "a broadcast state is written from a broadcast input only"),
+        (broadcast("state"), "a broadcast record has no key, and so no keyed state"),
+        (broadcast("write-count"), "a broadcast record has no key, and so no keyed state"),
+        (broadcast("timer"), "a broadcast record has no key, and so no timers"),
+    ];
+    for (batch, says) in refused {
+        let message = trap(instance.process(&batch, &mut state));
+        assert!(message.contains(says), "{says:?} is not in {message}");
     }
 }
 

@@ -11,6 +11,7 @@ struct Misbehave;
 /// States, counting all kinds.
 const LIST: u32 = 1;
 const MAP: u32 = 2;
+const BROADCAST: u32 = 3;
 
 impl Guest for Misbehave {
     fn describe() -> Description {
@@ -22,11 +23,13 @@ impl Guest for Misbehave {
         };
         let output = |name: &str, kind| OutputField { name: name.into(), kind, optional: false };
         Description {
-            inputs: vec![Input {
-                name: "commands".into(),
-                fields: vec![text("do")],
-                broadcast: false,
-            }],
+            inputs: [("commands", false), ("rules", true)]
+                .map(|(name, broadcast)| Input {
+                    name: name.into(),
+                    fields: vec![text("do")],
+                    broadcast,
+                })
+                .into(),
             outputs: vec![
                 Output {
                     name: "echo".into(),
@@ -38,6 +41,7 @@ impl Guest for Misbehave {
                 keyed("count", StateKind::Value),
                 keyed("list", StateKind::List),
                 keyed("map", StateKind::Map),
+                State { broadcast: true, ..keyed("rules", StateKind::Map) },
             ],
             timers: vec![Timer { name: "later".into(), domain: TimeDomain::EventTime }],
             capabilities: vec![Capability::Config],
@@ -70,7 +74,9 @@ impl Guest for Misbehave {
             causes,
         };
         effects.emitted[1].columns = vec![column(Values::Blobs(blob(&[])))];
-        count_keys(&records, &mut effects);
+        if records.input == 0 {
+            count_keys(&records, &mut effects);
+        }
         for command in &did {
             spoil(command, &mut effects);
         }
@@ -215,6 +221,14 @@ fn act(command: &str, index: u32, key: u32) -> Result<(), Failure> {
             state::map_clear(MAP, key);
             state::list_clear(LIST, key);
         }
+        // A broadcast state has no keys: any will do.
+        "broadcast-write" => {
+            state::map_put(BROADCAST, 1_000_000, b"a", b"1");
+            assert_eq!(state::map_get(BROADCAST, 7, b"a").as_deref(), Some(&b"1"[..]));
+        }
+        "broadcast-read" => {
+            assert_eq!(state::map_scan(BROADCAST, 1_000_000, None, 10).len(), 1);
+        }
         "state-flood" => loop {
             black_box(state::list_length(LIST, key));
         },
@@ -319,6 +333,9 @@ fn spoil(command: &str, effects: &mut Effects) {
                     column(Values::Integers(vec![1; n])),
                 ],
             };
+        }
+        "write-count" => {
+            effects.written[0] = Written { keys: vec![0], present: vec![], items: blob(&[b"1"]) };
         }
         "bad-key" => effects.written[0].keys[0] = 1_000_000,
         "key-twice" => {
