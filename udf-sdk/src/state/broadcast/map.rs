@@ -34,10 +34,13 @@ pub struct BroadcastMap<K, V> {
     of: PhantomData<fn() -> (K, V)>,
 }
 
+/// All entries of a map, in the order of their keys.
+type Entries<K, V> = Rc<Vec<(K, Rc<V>)>>;
+
 /// What was read of a map.
 struct Held<K, V> {
     entries: BTreeMap<Vec<u8>, Option<Rc<V>>>,
-    all: Option<Rc<Vec<(K, Rc<V>)>>>,
+    all: Option<Entries<K, V>>,
 }
 
 impl<K, V> Default for Held<K, V> {
