@@ -55,6 +55,7 @@ pub fn executor_options(
         on_error: stage.on_error,
         sources: stage.inputs.iter().map(|input| operator_source(spec, input)).collect(),
         keep_delta: true,
+        first: partition == 0,
         feeding: spec.feeds_stages(stage_index).then(|| Feeding {
             ordering: spec.ordering(stage_index),
             tells_advances: partition == 0,

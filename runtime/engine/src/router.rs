@@ -132,6 +132,7 @@ impl Router {
             payload: raw.payload,
         };
         let partitions = self.parts.len() as u16;
+        let every = self.decoder.goes_to_every_partition();
         let is_done = |partition: usize| {
             let merged = self.merged.as_ref().zip(place);
             merged.is_some_and(|(m, (from, place))| place < m.done[partition][usize::from(from)])
@@ -141,16 +142,19 @@ impl Router {
             Ok(scanned) => {
                 let hash = key_hash(scanned.key());
                 let event_time = scanned.event_time();
-                let partition = partition_of(hash, partitions) as usize;
-                if !is_done(partition) {
+                let own = partition_of(hash, partitions) as usize;
+                let owners = if every { 0..self.parts.len() } else { own..own + 1 };
+                for partition in owners.filter(|&partition| !is_done(partition)) {
                     let part = &mut self.parts[partition];
                     match scanned.append(&mut part.records) {
                         Ok(()) => {
                             part.hashes.push(hash);
-                            part.origins.push(origin);
+                            part.origins.push(origin.clone());
                             part.places.extend(behind);
                         }
-                        Err(error) => part.reject(origin, error.to_string(), behind),
+                        // One of them buries it.
+                        Err(_) if every && partition > 0 => {}
+                        Err(error) => part.reject(origin.clone(), error.to_string(), behind),
                     }
                 }
                 Some(event_time)

@@ -34,6 +34,8 @@ pub fn resolve(
         // `wire` has refused a stage without a module.
         let (wiring, module) = (wirings.remove(name)?, Arc::clone(modules.get(name)?));
         let Wiring { inputs, outputs } = wiring;
+        let declared = &module.description().inputs;
+        let broadcast: Vec<bool> = declared.iter().map(|input| input.broadcast).collect();
         Some(StageSpec {
             name: name.clone(),
             partitions: stage.partitions,
@@ -49,7 +51,9 @@ pub fn resolve(
                             output: output_of(descriptions.get(stage)?, output)?,
                         },
                     };
-                    Some(StageInput { from, input: feed.input, key: key_source(feed.key) })
+                    let every = broadcast.get(feed.input).is_some_and(|broadcast| *broadcast);
+                    let key = if every { KeySource::Every } else { key_source(feed.key) };
+                    Some(StageInput { from, input: feed.input, key })
                 })
                 .collect(),
             outputs: outputs

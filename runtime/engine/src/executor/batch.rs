@@ -1,6 +1,7 @@
 //! Builds what a call is given. The buffers live as long as the partition.
 
 use millstream_core::columns::{Batch, Blob, Column, Stored, TimerBatch, Values};
+use millstream_core::description::BROADCAST_KEY;
 use millstream_core::ids::key_hash;
 use millstream_core::timers::Timer;
 use millstream_state::{KeyedState, SlotId, StateError};
@@ -21,6 +22,15 @@ pub(super) struct BatchBuffers {
     call: u32,
 }
 
+/// A declared `value` state.
+#[derive(Clone, Copy)]
+pub(super) struct ValueState {
+    /// Its index among the states of all kinds.
+    pub index: u16,
+    /// Whether it belongs to the partition instead of to a key.
+    pub broadcast: bool,
+}
+
 /// What a batch needs to know besides its records.
 pub(super) struct Facts {
     pub processing_time: i64,
@@ -34,7 +44,9 @@ pub(super) struct Facts {
     /// Whether the source's advances move the operator's watermark.
     pub timed: bool,
     pub wants_seeds: bool,
-    pub value_states: usize,
+    /// Whether the call is about records of a broadcast input.
+    pub broadcast: bool,
+    pub broadcast_epoch: u64,
 }
 
 impl BatchBuffers {
@@ -47,11 +59,12 @@ impl BatchBuffers {
         count: usize,
         advance: usize,
         facts: &Facts,
+        value_states: &[ValueState],
     ) -> Result<(), StateError> {
         let to = from + count;
         let records = &chunk.records;
         let keys = (from..to).map(|i| (chunk.hashes[i], records.keys.get(i)));
-        state.slots(keys, &mut self.slots)?;
+        let partition = load_slots(state, keys, value_states, &mut self.slots)?;
         let batch = &mut self.batch;
         batch.input = chunk.input;
         group(
@@ -70,7 +83,8 @@ impl BatchBuffers {
         for (source, target) in records.columns.iter().zip(&mut batch.columns) {
             copy_column(source, from, to, target);
         }
-        load_values(state, &self.distinct, facts.value_states, &mut batch.values);
+        let keyed = if facts.broadcast { &[][..] } else { &self.distinct[..] };
+        load_values(state, keyed, partition, value_states, &mut batch.values);
         batch.event_times.clear();
         batch.event_times.extend_from_slice(&records.event_times[from..to]);
         watermarks(chunk, from, to, advance, facts, batch);
@@ -80,6 +94,7 @@ impl BatchBuffers {
             batch.seeds.extend(chunk.origins[from..to].iter().map(|o| mix(o.sequence ^ salt)));
         }
         batch.processing_time = facts.processing_time;
+        batch.broadcast_epoch = facts.broadcast_epoch;
         Ok(())
     }
 
@@ -89,8 +104,10 @@ impl BatchBuffers {
         state: &mut KeyedState,
         timers: &[Timer],
         facts: &Facts,
+        value_states: &[ValueState],
     ) -> Result<(), StateError> {
-        state.slots(timers.iter().map(|t| (key_hash(t.key()), t.key())), &mut self.slots)?;
+        let keys = timers.iter().map(|t| (key_hash(t.key()), t.key()));
+        let partition = load_slots(state, keys, value_states, &mut self.slots)?;
         let batch = &mut self.timer_batch;
         group(
             &self.slots,
@@ -101,7 +118,7 @@ impl BatchBuffers {
             &mut batch.key_of,
             |i| timers[i].key(),
         );
-        load_values(state, &self.distinct, facts.value_states, &mut batch.values);
+        load_values(state, &self.distinct, partition, value_states, &mut batch.values);
         batch.timers.clear();
         batch.timers.extend(timers.iter().map(|t| u32::from(t.timer)));
         batch.times.clear();
@@ -116,6 +133,7 @@ impl BatchBuffers {
             );
         }
         batch.processing_time = facts.processing_time;
+        batch.broadcast_epoch = facts.broadcast_epoch;
         Ok(())
     }
 }
@@ -153,17 +171,36 @@ fn group<'a>(
     }
 }
 
+/// Loads the slots of these keys, and that of broadcast values if there are any, which it returns.
+fn load_slots<'k>(
+    state: &mut KeyedState,
+    keys: impl Iterator<Item = (u64, &'k [u8])>,
+    value_states: &[ValueState],
+    slots: &mut Vec<SlotId>,
+) -> Result<Option<SlotId>, StateError> {
+    if !value_states.iter().any(|state| state.broadcast) {
+        state.slots(keys, slots)?;
+        return Ok(None);
+    }
+    let partition = std::iter::once((key_hash(BROADCAST_KEY), BROADCAST_KEY));
+    state.slots(keys.chain(partition), slots)?;
+    Ok(slots.pop())
+}
+
+/// The values of the keys at hand, and of broadcast states the one value of the partition.
 fn load_values(
     state: &KeyedState,
-    distinct: &[SlotId],
-    value_states: usize,
+    keyed: &[SlotId],
+    partition: Option<SlotId>,
+    value_states: &[ValueState],
     values: &mut Vec<Stored>,
 ) {
-    values.resize_with(value_states, Stored::default);
+    values.resize_with(value_states.len(), Stored::default);
     for (index, stored) in values.iter_mut().enumerate() {
         stored.present.clear();
         stored.items.clear();
-        for (i, &slot) in distinct.iter().enumerate() {
+        let slots = if value_states[index].broadcast { partition.as_slice() } else { keyed };
+        for (i, &slot) in slots.iter().enumerate() {
             let value = state.value(slot, index);
             stored.present.push(i, value.is_some());
             stored.items.push(value.unwrap_or_default());

@@ -15,7 +15,7 @@ use super::batch::Facts;
 use super::view::CallView;
 use super::{CALL_RECORDS_MAX, Executor, Room};
 use crate::dead_letter::DeadLetter;
-use crate::input::{Origin, watermark_of};
+use crate::input::{Chunk, Origin, watermark_of};
 use crate::spec::OnError;
 
 /// Why a record or timer has no effects.
@@ -45,7 +45,7 @@ impl Executor {
         slice.outputs.rollback(mark.outputs);
     }
 
-    fn facts(&self, source: Option<usize>, watermark: i64) -> Facts {
+    fn facts(&self, source: Option<usize>, watermark: i64, broadcast: bool) -> Facts {
         let spec = source.map(|s| &self.options.sources[s]);
         Facts {
             processing_time: self.processing_time,
@@ -55,7 +55,8 @@ impl Executor {
             bound_ms: spec.map_or(0, |s| s.bound_ms),
             timed: spec.is_some_and(|s| s.timed),
             wants_seeds: self.wants_seeds,
-            value_states: self.value_states.len(),
+            broadcast,
+            broadcast_epoch: self.broadcast_epoch,
         }
     }
 
@@ -67,6 +68,12 @@ impl Executor {
         shared.then(|| watermark_of(reached, sources[source].bound_ms))
     }
 
+    /// Whether the records of a chunk go to every partition.
+    pub(super) fn is_broadcast(&self, chunk: &Chunk) -> bool {
+        let inputs = &self.options.description.inputs;
+        inputs.get(chunk.input as usize).is_some_and(|input| input.broadcast)
+    }
+
     /// Processes the next `count` records of the first chunk, or fewer; returns how many are done. 0: the
     /// slice is full.
     pub(super) fn process(
@@ -76,11 +83,23 @@ impl Executor {
         mut count: usize,
     ) -> Result<usize, Halt> {
         let source = self.queue.front().map_or(0, |c| c.source.0 as usize);
+        let broadcast = self.queue.front().is_some_and(|c| self.is_broadcast(c));
         loop {
-            let facts = self.facts(Some(source), self.watermark);
+            if broadcast {
+                self.broadcast_epoch += 1;
+            }
+            let facts = self.facts(Some(source), self.watermark, broadcast);
             let chunk = self.queue.front().expect("records are processed from a chunk");
             self.buffers
-                .records(&mut self.state, chunk, self.at.record, count, self.at.advance, &facts)
+                .records(
+                    &mut self.state,
+                    chunk,
+                    self.at.record,
+                    count,
+                    self.at.advance,
+                    &facts,
+                    &self.value_states,
+                )
                 .map_err(host)?;
             let mark = Mark::of(slice);
             self.state.begin_call();
@@ -88,6 +107,7 @@ impl Executor {
                 state: &mut self.state,
                 delta: &mut slice.delta,
                 keys: &self.buffers.batch.keys,
+                states: &self.options.description.states,
                 error: None,
             };
             let answer = self.options.udf.process(&self.buffers.batch, &mut view);
@@ -225,14 +245,17 @@ impl Executor {
         let watermark = if domain == TimeDomain::EventTime { reached } else { self.watermark };
         let mut count = due.len();
         loop {
-            let facts = self.facts(None, watermark);
-            self.buffers.timers(&mut self.state, &due[..count], &facts).map_err(host)?;
+            let facts = self.facts(None, watermark, false);
+            self.buffers
+                .timers(&mut self.state, &due[..count], &facts, &self.value_states)
+                .map_err(host)?;
             let mark = Mark::of(slice);
             self.state.begin_call();
             let mut view = CallView {
                 state: &mut self.state,
                 delta: &mut slice.delta,
                 keys: &self.buffers.timer_batch.keys,
+                states: &self.options.description.states,
                 error: None,
             };
             let answer = self.options.udf.on_timer(&self.buffers.timer_batch, &mut view);
@@ -310,6 +333,12 @@ impl Executor {
         failed: &Failed,
     ) -> Result<usize, Halt> {
         let chunk = self.queue.front().expect("the record belongs to a chunk");
+        if self.is_broadcast(chunk) && !self.options.first && self.options.on_error != OnError::Stop
+        {
+            // It fails in every partition; the first one writes the letter.
+            note_failure(slice, failed);
+            return Ok(1);
+        }
         let origin = chunk.origins[self.at.record].clone();
         let key = chunk.records.keys.get(self.at.record).to_vec();
         let event_time = chunk.records.event_times[self.at.record];
@@ -410,21 +439,22 @@ impl Executor {
             // The payload alone does not fit beside its cause: keep what says where it lies.
             slice.outputs.push_with(DEAD_LETTER, key, event_time, |out| letter.write(&[], out));
         }
-        let input = slice.runs.iter().map(|r| r.count).sum::<u32>()
-            + slice
-                .calls
-                .iter()
-                .filter(|c| c.kind == CallKind::OnTimer)
-                .map(|c| c.count)
-                .sum::<u32>();
-        slice.failures.push(Failure {
-            input,
-            cause: failed.cause,
-            message: shortened(&failed.message),
-        });
+        note_failure(slice, failed);
         self.totals.dead_letters += 1;
         Ok(())
     }
+}
+
+/// Notes that the next record or timer of the slice failed.
+fn note_failure(slice: &mut Slice, failed: &Failed) {
+    let fired = slice.calls.iter().filter(|c| c.kind == CallKind::OnTimer);
+    let input =
+        slice.runs.iter().map(|r| r.count).sum::<u32>() + fired.map(|c| c.count).sum::<u32>();
+    slice.failures.push(Failure {
+        input,
+        cause: failed.cause,
+        message: shortened(&failed.message),
+    });
 }
 
 enum Retry {

@@ -24,7 +24,11 @@ impl Executor {
         // Outputs in the order of (cause, declared output, item): per key the order of its records.
         let mut next = [0usize; 256];
         let wanted = &self.options.wanted;
-        loop {
+        // Every partition does the same with a broadcast record: the first one's outputs count.
+        let broadcast = kind == CallKind::Process
+            && self.queue.front().is_some_and(|chunk| self.is_broadcast(chunk));
+        let counts = !broadcast || self.options.first;
+        while counts {
             let heads = effects.emitted.iter().enumerate().filter(|(o, _)| wanted[*o]);
             let cause = heads.filter_map(|(o, e)| e.causes.get(next[o])).min().copied();
             let Some(cause) = cause else { break };
@@ -48,7 +52,7 @@ impl Executor {
             return;
         }
         for (index, written) in effects.written.iter().enumerate() {
-            let state = self.value_states[index];
+            let state = self.value_states[index].index;
             for (i, &key) in written.keys.iter().enumerate() {
                 let value = written.present.has(i).then(|| written.items.get(i));
                 slice.delta.push(&DeltaOp::Value { state, key: keys.get(key as usize), value });

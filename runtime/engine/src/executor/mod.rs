@@ -29,7 +29,7 @@ use millstream_core::udf::Udf;
 use millstream_sandbox::codec::Encoder;
 use millstream_state::{KeyedState, StateError};
 
-use self::batch::BatchBuffers;
+use self::batch::{BatchBuffers, ValueState};
 use crate::input::{Chunk, watermark_of};
 use crate::spec::OnError;
 
@@ -78,6 +78,8 @@ pub struct ExecutorOptions {
     pub keep_delta: bool,
     /// If other stages read it.
     pub feeding: Option<Feeding>,
+    /// Whether it is the stage's first partition, whose outputs and dead letters of broadcast records count.
+    pub first: bool,
 }
 
 /// What replaces the UDF of a running operator.
@@ -115,8 +117,8 @@ pub struct Totals {
 pub struct Executor {
     options: ExecutorOptions,
     encoders: Vec<Encoder>,
-    /// Indexes of the declared `value` states.
-    value_states: Vec<u16>,
+    /// The declared `value` states.
+    value_states: Vec<ValueState>,
     wants_seeds: bool,
     state: KeyedState,
     event_timers: TimerQueue,
@@ -127,6 +129,8 @@ pub struct Executor {
     /// All timers up to here have fired.
     watermark: i64,
     processing_time: i64,
+    /// Raised whenever broadcast states may have changed: the UDF keeps what it has read of them.
+    broadcast_epoch: u64,
     queue: VecDeque<Chunk>,
     /// Next own record, undecodable record and advance of the first chunk.
     at: At,
@@ -177,6 +181,7 @@ impl Executor {
             upstream,
             watermark: WATERMARK_MIN,
             processing_time: i64::MIN,
+            broadcast_epoch: 0,
             queue: VecDeque::new(),
             at: At::default(),
             call_limit: CALL_RECORDS_MAX,
@@ -203,6 +208,7 @@ impl Executor {
         self.options.wanted = swap.wanted;
         self.options.on_error = swap.on_error;
         self.call_limit = CALL_RECORDS_MAX;
+        self.broadcast_epoch += 1;
         self.load_timers()
     }
 
@@ -252,6 +258,7 @@ impl Executor {
         self.upstream = start_upstream(&self.options.sources);
         self.watermark = WATERMARK_MIN;
         self.processing_time = i64::MIN;
+        self.broadcast_epoch += 1;
         self.load_timers()
     }
 
@@ -315,6 +322,7 @@ impl Executor {
     pub fn redo(&mut self, number: CommitNumber, slice: &Slice) -> Result<(), StateError> {
         self.processing_time = self.processing_time.max(slice.processing_time);
         self.state.begin(number, self.processing_time);
+        self.broadcast_epoch += 1;
         for op in &slice.delta {
             if let DeltaOp::Timer { timer, key, time, set } = op {
                 self.change_timer(timer, key, time, set);
@@ -624,14 +632,14 @@ fn add_run(slice: &mut Slice, source: SourceId, count: u32) {
     }
 }
 
-fn derived(description: &Description) -> (Vec<Encoder>, Vec<u16>, bool) {
+fn derived(description: &Description) -> (Vec<Encoder>, Vec<ValueState>, bool) {
     let encoders = description.outputs.iter().map(Encoder::new).collect();
     let values = description
         .states
         .iter()
         .enumerate()
         .filter(|(_, s)| s.kind == StateKind::Value)
-        .map(|(i, _)| i as u16)
+        .map(|(i, state)| ValueState { index: i as u16, broadcast: state.broadcast })
         .collect();
     (encoders, values, description.capabilities.contains(&Capability::Random))
 }

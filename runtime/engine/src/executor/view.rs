@@ -3,6 +3,7 @@
 
 use millstream_core::columns::Blob;
 use millstream_core::delta::{DeltaOp, DeltaWriter};
+use millstream_core::description::{BROADCAST_KEY, StateSpec};
 use millstream_core::udf::CallState;
 use millstream_state::{KeyedState, StateError};
 
@@ -11,11 +12,21 @@ pub(super) struct CallView<'a> {
     pub delta: &'a mut DeltaWriter,
     /// The batch's distinct keys.
     pub keys: &'a Blob,
+    /// The declared states.
+    pub states: &'a [StateSpec],
     /// The first thing that went wrong below; the call is then a host fault.
     pub error: Option<StateError>,
 }
 
-impl CallView<'_> {
+impl<'a> CallView<'a> {
+    /// The key that an element of this state is kept under.
+    fn key(&self, state: u32, key: u32) -> &'a [u8] {
+        match self.states.get(state as usize) {
+            Some(spec) if spec.broadcast => BROADCAST_KEY,
+            _ => self.keys.get(key as usize),
+        }
+    }
+
     fn keep<T: Default>(&mut self, result: Result<T, StateError>) -> T {
         result.unwrap_or_else(|error| {
             self.error.get_or_insert(error);
@@ -28,13 +39,13 @@ impl CallState for CallView<'_> {
     fn map_get(&mut self, state: u32, key: u32, entry: &[u8]) -> Option<Vec<u8>> {
         let found = self
             .state
-            .map_get(state as u16, self.keys.get(key as usize), entry)
+            .map_get(state as u16, self.key(state, key), entry)
             .map(|v| v.map(<[u8]>::to_vec));
         self.keep(found)
     }
 
     fn map_write(&mut self, state: u32, key: u32, entry: &[u8], value: Option<&[u8]>) {
-        let (state, key) = (state as u16, self.keys.get(key as usize));
+        let (key, state) = (self.key(state, key), state as u16);
         self.delta.push(&DeltaOp::MapEntry { state, key, entry, value });
         let done = self.state.map_write(state, key, entry, value);
         self.keep(done);
@@ -47,31 +58,29 @@ impl CallState for CallView<'_> {
         after: Option<&[u8]>,
         limit: u32,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let found =
-            self.state.map_scan(state as u16, self.keys.get(key as usize), after, limit as usize);
+        let found = self.state.map_scan(state as u16, self.key(state, key), after, limit as usize);
         self.keep(found)
     }
 
     fn map_clear(&mut self, state: u32, key: u32) {
-        let (state, key) = (state as u16, self.keys.get(key as usize));
+        let (key, state) = (self.key(state, key), state as u16);
         self.delta.push(&DeltaOp::MapClear { state, key });
         let done = self.state.map_clear(state, key);
         self.keep(done);
     }
 
     fn list_length(&mut self, state: u32, key: u32) -> u64 {
-        let found = self.state.list_length(state as u16, self.keys.get(key as usize));
+        let found = self.state.list_length(state as u16, self.key(state, key));
         self.keep(found)
     }
 
     fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
-        let found =
-            self.state.list_read(state as u16, self.keys.get(key as usize), start, limit as usize);
+        let found = self.state.list_read(state as u16, self.key(state, key), start, limit as usize);
         self.keep(found)
     }
 
     fn list_write(&mut self, state: u32, key: u32, index: u64, item: &[u8]) {
-        let (state, key) = (state as u16, self.keys.get(key as usize));
+        let (key, state) = (self.key(state, key), state as u16);
         let written = self.state.list_write(state, key, index, item);
         // The caller has checked the index, so there is a position.
         if let Some(position) = self.keep(written) {
@@ -80,7 +89,7 @@ impl CallState for CallView<'_> {
     }
 
     fn list_clear(&mut self, state: u32, key: u32) {
-        let (state, key) = (state as u16, self.keys.get(key as usize));
+        let (key, state) = (self.key(state, key), state as u16);
         self.delta.push(&DeltaOp::ListClear { state, key });
         let done = self.state.list_clear(state, key);
         self.keep(done);

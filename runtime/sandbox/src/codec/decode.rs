@@ -85,6 +85,11 @@ impl Decoder {
         })
     }
 
+    /// Whether records go to every partition.
+    pub fn goes_to_every_partition(&self) -> bool {
+        self.key == KeySource::Every
+    }
+
     /// Empty columns for what this decodes.
     pub fn columns(&self) -> Columns {
         Columns::new(&self.fields)
@@ -158,7 +163,7 @@ impl Decoder {
         headers: &'a dyn HeaderSource,
     ) -> Result<Option<&'a [u8]>, DecodeError> {
         match &self.key {
-            KeySource::None => Ok(Some(b"")),
+            KeySource::None | KeySource::Every => Ok(Some(b"")),
             KeySource::SubjectToken(at) => match subject.split('.').nth(*at) {
                 Some(token) => Ok(Some(token.as_bytes())),
                 None => Err(mismatch("subject".into(), format!("a token {at}"), "fewer tokens")),
@@ -209,14 +214,14 @@ impl Scanned<'_> {
     /// # Errors
     ///
     /// A declared field is missing or of another type; `columns` is as before.
-    pub fn append(self, columns: &mut Columns) -> Result<(), DecodeError> {
+    pub fn append(&self, columns: &mut Columns) -> Result<(), DecodeError> {
         let rows = columns.len();
         let decoder = &*self.decoder;
         for ((field, &target), column) in
             decoder.fields.iter().zip(&decoder.targets).zip(&mut columns.columns)
         {
             let appended = if target == NONE {
-                append_other(field, &self, column)
+                append_other(field, self, column)
             } else {
                 let found = decoder.found[target as usize];
                 append_found(field.kind, field.optional, found, self.payload, column)

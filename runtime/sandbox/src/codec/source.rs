@@ -12,6 +12,8 @@ pub enum KeySource {
     Pointer(String),
     /// All records have the empty key.
     None,
+    /// All records have the empty key and go to every partition: the input is broadcast.
+    Every,
 }
 
 /// Where the event time of a record comes from.
