@@ -4,6 +4,7 @@
 mod faults;
 mod goldens;
 mod jetstream;
+mod joins;
 mod patterns;
 mod pipelines;
 mod stages;

@@ -211,12 +211,13 @@ impl Judge<'_> {
                 problems.push(self.refusal(errors::STATE_REMOVED, field, message));
                 continue;
             };
-            if before.kind != after.kind {
-                let message = format!(
-                    "state `{name}` is a {}, not a {}",
-                    kind(before.kind),
-                    kind(after.kind)
-                );
+            if (before.kind, before.broadcast) != (after.kind, after.broadcast) {
+                let called = |state: &StateSpec| {
+                    let whose = if state.broadcast { "broadcast " } else { "" };
+                    format!("{whose}{}", kind(state.kind))
+                };
+                let message =
+                    format!("state `{name}` is a {}, not a {}", called(before), called(after));
                 problems.push(self.refusal(errors::STATE_KIND, field, message));
             }
             if before.schema_version != after.schema_version {

@@ -648,6 +648,10 @@ fn a_module_swap_must_keep_states_and_timers() {
             "MS1211: stages.fraud.module: state `seen` is a map, not a list",
         ),
         (
+            vec![account.clone(), StateSpec { broadcast: true, ..seen.clone() }],
+            "MS1211: stages.fraud.module: state `seen` is a map, not a broadcast map",
+        ),
+        (
             vec![account.clone(), state("seen", StateKind::Map, 2)],
             "MS1212: stages.fraud.module: state `seen` has schema version 1, not 2",
         ),

@@ -1,5 +1,7 @@
 //! Builds what a call is given. The buffers live as long as the partition.
 
+use std::ops::Range;
+
 use millstream_core::columns::{Batch, Blob, Column, Stored, TimerBatch, Values};
 use millstream_core::description::BROADCAST_KEY;
 use millstream_core::ids::key_hash;
@@ -50,18 +52,17 @@ pub(super) struct Facts {
 }
 
 impl BatchBuffers {
-    /// Fills `batch` with `count` records of the chunk from `from` on; `advance` is the first advance not yet applied.
+    /// Fills `batch` with these records of the chunk; `advance` is the first advance not yet applied.
     pub fn records(
         &mut self,
         state: &mut KeyedState,
         chunk: &Chunk,
-        from: usize,
-        count: usize,
+        range: Range<usize>,
         advance: usize,
         facts: &Facts,
         value_states: &[ValueState],
     ) -> Result<(), StateError> {
-        let to = from + count;
+        let Range { start: from, end: to } = range;
         let records = &chunk.records;
         let keys = (from..to).map(|i| (chunk.hashes[i], records.keys.get(i)));
         let partition = load_slots(state, keys, value_states, &mut self.slots)?;

@@ -94,8 +94,7 @@ impl Executor {
                 .records(
                     &mut self.state,
                     chunk,
-                    self.at.record,
-                    count,
+                    self.at.record..self.at.record + count,
                     self.at.advance,
                     &facts,
                     &self.value_states,

@@ -28,10 +28,10 @@ impl Executor {
         let broadcast = kind == CallKind::Process
             && self.queue.front().is_some_and(|chunk| self.is_broadcast(chunk));
         let counts = !broadcast || self.options.first;
-        while counts {
+        loop {
             let heads = effects.emitted.iter().enumerate().filter(|(o, _)| wanted[*o]);
             let cause = heads.filter_map(|(o, e)| e.causes.get(next[o])).min().copied();
-            let Some(cause) = cause else { break };
+            let Some(cause) = cause.filter(|_| counts) else { break };
             let key = keys.get(key_of[cause as usize] as usize);
             let fed = self.options.feeding.map(|f| self.cause_of(f.ordering, kind, cause as usize));
             for (output, emitted) in effects.emitted.iter().enumerate().filter(|(o, _)| wanted[*o])

@@ -120,6 +120,9 @@ impl Layout {
     }
 }
 
+/// Bounds of a window, and its records.
+type Held = ((i64, i64), Vec<Sent>);
+
 /// The windows that fire, in the order of end and key, and the late records.
 fn model(layout: Layout, bound: i64, records: &[Sent]) -> (Vec<Value>, Vec<String>) {
     let (mut late, mut kept) = (Vec::new(), Vec::new());
@@ -135,7 +138,7 @@ fn model(layout: Layout, bound: i64, records: &[Sent]) -> (Vec<Value>, Vec<Strin
         }
     }
     kept.sort_by_key(|(window, record)| (*window, record.ts, record.n));
-    let mut windows: BTreeMap<String, Vec<((i64, i64), Vec<Sent>)>> = BTreeMap::new();
+    let mut windows: BTreeMap<String, Vec<Held>> = BTreeMap::new();
     for ((start, end), record) in kept {
         let of_key = windows.entry(record.key.clone()).or_default();
         let session = matches!(layout, Layout::Session(_));

@@ -1,0 +1,141 @@
+//! Joins over files: the examples with two sources, one of them with a broadcast input, at several numbers of partitions.
+
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use millstream_core::ids::Incarnation;
+use millstream_engine::local::{LocalOptions, run};
+use millstream_engine::spec::{
+    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+};
+use millstream_sandbox::codec::{KeySource, TimeSource};
+use millstream_sandbox::{Limits, Sandbox};
+use millstream_state::{Budgets, Shared};
+use millstream_tests::{shipped_module, sorted_lines};
+
+/// A file of an example.
+fn example(name: &str, file: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    std::fs::read(folder.join(file)).unwrap()
+}
+
+/// A pipeline of one stage with two sources, as the example's manifest has it.
+fn pipeline(
+    module: &str,
+    config: &str,
+    partitions: u16,
+    bound_ms: i64,
+    inputs: [(&str, KeySource); 2],
+) -> PipelineSpec {
+    let sandbox = Sandbox::new(Limits::default(), None).unwrap();
+    let module = Arc::new(sandbox.compile(&shipped_module(module)).unwrap());
+    let source = |name: &str| SourceSpec {
+        name: name.into(),
+        stream: name.to_uppercase(),
+        subject: None,
+        start: Start::Beginning,
+        event_time: TimeSource::Pointer("/ts".into()),
+        watermark_bound_ms: bound_ms,
+        on_gap: OnGap::Stop,
+    };
+    let input =
+        |input: usize, key: KeySource| StageInput { from: InputFrom::Source(input), input, key };
+    let declared: Vec<&str> =
+        module.description().inputs.iter().map(|input| &input.name[..]).collect();
+    assert_eq!(declared, [inputs[0].0, inputs[1].0]);
+    PipelineSpec {
+        name: "joins".into(),
+        incarnation: Incarnation(1),
+        sources: inputs.iter().map(|(name, _)| source(name)).collect(),
+        stages: vec![StageSpec {
+            name: "join".into(),
+            partitions,
+            outputs: vec![vec![0]; module.description().outputs.len()],
+            module,
+            config: config.into(),
+            inputs: inputs.into_iter().enumerate().map(|(i, (_, key))| input(i, key)).collect(),
+            on_error: OnError::DeadLetter,
+        }],
+        sinks: vec![SinkSpec { name: "results".into(), subject: "joined".into() }],
+        checkpoint_interval_ms: 10_000,
+        checkpoint_store: None,
+    }
+}
+
+/// A writer that a test looks into afterwards.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the pipeline: sorted outputs, and how many dead letters there are.
+fn over_files(spec: &PipelineSpec, inputs: [Vec<u8>; 2], cache_bytes: usize) -> (Vec<String>, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Sink::default();
+    let options = LocalOptions {
+        data: folder.path().to_owned(),
+        shared: Shared::new(Budgets { cache_bytes, ..Budgets::default() }),
+        threads: 2,
+        dead_letters: Some(Box::new(std::io::sink())),
+    };
+    let inputs = inputs.map(|input| Box::new(Cursor::new(input)) as Box<dyn Read + Send>);
+    let stats = run(spec, inputs.into(), Box::new(output.clone()), options).unwrap();
+    let found = output.0.lock().unwrap().clone();
+    (sorted_lines(&found).into_iter().map(Into::into).collect(), stats.dead_letters)
+}
+
+fn expected(name: &str) -> Vec<String> {
+    sorted_lines(&example(name, "expected.ndjson")).into_iter().map(Into::into).collect()
+}
+
+#[test]
+fn payments_are_settled_at_any_number_of_partitions() {
+    let config = r#"{"within":"30m","before":"2s"}"#;
+    let key = || KeySource::Pointer("/payment_id".into());
+    for (partitions, cache_bytes) in [(1, 64 << 20), (3, 16 << 10), (8, 64 << 20)] {
+        let inputs = [("payments", key()), ("settlements", key())];
+        let spec = pipeline("payment-settlement", config, partitions, 5_000, inputs);
+        let files = ["payments.ndjson", "settlements.ndjson"]
+            .map(|file| example("payment-settlement", file));
+        assert_eq!(over_files(&spec, files, cache_bytes), (expected("payment-settlement"), 0));
+    }
+}
+
+/// The pipeline of the example `live-rules`.
+fn live_rules(partitions: u16) -> PipelineSpec {
+    let inputs =
+        [("payments", KeySource::Pointer("/account_id".into())), ("rules", KeySource::Every)];
+    pipeline("live-rules", "{}", partitions, 2_000, inputs)
+}
+
+#[test]
+fn rules_reach_every_partition_and_count_once() {
+    for (partitions, cache_bytes) in [(1, 64 << 20), (3, 16 << 10), (8, 64 << 20)] {
+        let files = ["payments.ndjson", "rules.ndjson"].map(|file| example("live-rules", file));
+        let found = over_files(&live_rules(partitions), files, cache_bytes);
+        assert_eq!(found, (expected("live-rules"), 0), "{partitions} partitions");
+    }
+}
+
+#[test]
+fn a_broadcast_record_that_fails_is_one_dead_letter() {
+    for partitions in [1, 5] {
+        let [payments, mut rules] =
+            ["payments.ndjson", "rules.ndjson"].map(|file| example("live-rules", file));
+        // One that the function refuses, and one that has not the declared fields.
+        rules.extend(br#"{"rule_id":"r","ts":1700000001000,"rule":{"count":1000}}"#);
+        rules.extend(b"\n{\"ts\":1700000001000}\n");
+        let found = over_files(&live_rules(partitions), [payments, rules], 64 << 20);
+        assert_eq!(found, (expected("live-rules"), 2), "{partitions} partitions");
+    }
+}
