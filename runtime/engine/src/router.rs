@@ -124,13 +124,13 @@ impl Router {
         let subject = raw.subject.clone();
         let subject = str::from_utf8(&subject).unwrap_or_default();
         let payload = raw.payload.clone();
-        let origin = Origin {
+        let mut origin = Some(Origin {
             sequence: raw.sequence,
             time_ns: raw.time_ns,
             subject: raw.subject,
             attempts: raw.attempts,
             payload: raw.payload,
-        };
+        });
         let partitions = self.parts.len() as u16;
         let every = self.decoder.goes_to_every_partition();
         let is_done = |partition: usize| {
@@ -145,23 +145,25 @@ impl Router {
                 let own = partition_of(hash, partitions) as usize;
                 let owners = if every { 0..self.parts.len() } else { own..own + 1 };
                 for partition in owners.filter(|&partition| !is_done(partition)) {
+                    let copy = if every { origin.clone() } else { origin.take() };
+                    let Some(origin) = copy else { break };
                     let part = &mut self.parts[partition];
                     match scanned.append(&mut part.records) {
                         Ok(()) => {
                             part.hashes.push(hash);
-                            part.origins.push(origin.clone());
+                            part.origins.push(origin);
                             part.places.extend(behind);
                         }
                         // One of them buries it.
                         Err(_) if every && partition > 0 => {}
-                        Err(error) => part.reject(origin.clone(), error.to_string(), behind),
+                        Err(error) => part.reject(origin, error.to_string(), behind),
                     }
                 }
                 Some(event_time)
             }
             // Without a key no partition owns it; the first one buries it.
             Err(error) => {
-                if !is_done(0) {
+                if let Some(origin) = origin.filter(|_| !is_done(0)) {
                     self.parts[0].reject(origin, error.to_string(), behind);
                 }
                 None
