@@ -1,4 +1,4 @@
-//! The fraud job of the goldens as the engine runs it.
+//! The fraud job of the goldens as the engine runs it, and other modules on its streams.
 
 use std::sync::Arc;
 
@@ -13,10 +13,21 @@ use crate::shipped_module;
 
 /// The pipeline `fraud`: stream `TRANSACTIONS` to subject `fraud`.
 pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
+    on_fraud_streams("fraud", "card-fraud", "{}", bound_ms, partitions)
+}
+
+/// A pipeline of the fraud job's streams with another shipped module and its configuration (JSON).
+pub fn on_fraud_streams(
+    name: &str,
+    module: &str,
+    config: &str,
+    bound_ms: i64,
+    partitions: u16,
+) -> PipelineSpec {
     let sandbox = Sandbox::new(Limits::default(), None).unwrap();
-    let module = Arc::new(sandbox.compile(&shipped_module("card-fraud")).unwrap());
+    let module = Arc::new(sandbox.compile(&shipped_module(module)).unwrap());
     PipelineSpec {
-        name: "fraud".into(),
+        name: name.into(),
         incarnation: Incarnation(1),
         sources: vec![SourceSpec {
             name: "transactions".into(),
@@ -28,11 +39,11 @@ pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
             on_gap: OnGap::Stop,
         }],
         stages: vec![StageSpec {
-            name: "fraud".into(),
+            name: name.into(),
             partitions,
             outputs: vec![vec![0]; module.description().outputs.len()],
             module,
-            config: "{}".into(),
+            config: config.into(),
             inputs: vec![StageInput {
                 from: InputFrom::Source(0),
                 input: 0,

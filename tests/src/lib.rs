@@ -1,7 +1,9 @@
 //! What the end-to-end tests and the demo share.
 
 pub mod broker;
+pub mod files;
 pub mod fraud;
+pub mod golden_job;
 pub mod stages;
 
 use std::path::{Path, PathBuf};

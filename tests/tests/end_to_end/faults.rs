@@ -7,11 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use millstream_tests::broker::Broker;
-use millstream_tests::{golden, sorted_lines};
+use millstream_tests::golden_job::{GoldenJob, broker};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-
-use crate::jetstream::{CLOSER, CLOSER_SCORE};
 
 /// Kills of the owner in one run.
 const KILLS: usize = 20;
@@ -75,22 +73,8 @@ impl Drop for Owner {
     }
 }
 
-async fn prepared() -> (Broker, Vec<u8>, Vec<u8>) {
-    let broker = Broker::start().await;
-    broker.stream("TRANSACTIONS", &["tx"]).await;
-    broker.stream("RESULTS", &["fraud"]).await;
-    let mut records = golden("input_inorder");
-    records.extend_from_slice(CLOSER.as_bytes());
-    let mut expected = golden("fraud");
-    expected.extend_from_slice(CLOSER_SCORE.as_bytes());
-    (broker, records, expected)
-}
-
-async fn is_exact(broker: &Broker, expected: &[u8]) {
-    let expected = sorted_lines(expected);
-    let found = broker.read("RESULTS", expected.len()).await;
-    assert_eq!(sorted_lines(&found), expected);
-    assert_eq!(broker.count("RESULTS").await, expected.len() as u64, "each output is there once");
+fn job() -> GoldenJob {
+    GoldenJob::fraud("input_inorder", "fraud")
 }
 
 /// Lines of the input in as many parts.
@@ -105,10 +89,10 @@ async fn twenty_kills_of_the_owner_under_load_lose_and_double_nothing() {
         std::env::var("MILLSTREAM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(17);
     eprintln!("seed {seed}: repeat with MILLSTREAM_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (broker, records, expected) = prepared().await;
+    let (broker, job) = (broker().await, job());
     let data = tempfile::tempdir().unwrap();
     let mut published = 0;
-    for part in parts(&records, KILLS) {
+    for part in parts(&job.records, KILLS) {
         let owner = Owner::start(&broker, data.path());
         published += part.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
         broker.publish_lines("tx", &part).await;
@@ -121,14 +105,14 @@ async fn twenty_kills_of_the_owner_under_load_lose_and_double_nothing() {
         owner.kill();
     }
     let _last = Owner::start(&broker, data.path());
-    is_exact(&broker, &expected).await;
+    job.is_exact(&broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_owner_that_wakes_up_writes_nothing_that_counts() {
-    let (broker, records, expected) = prepared().await;
+    let (broker, job) = (broker().await, job());
     let (first_data, second_data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let parts = parts(&records, 3);
+    let parts = parts(&job.records, 3);
     broker.publish_lines("tx", &parts[0]).await;
     let first = Owner::start(&broker, first_data.path());
     broker.read("RESULTS", 1_000).await;
@@ -140,17 +124,17 @@ async fn a_paused_owner_that_wakes_up_writes_nothing_that_counts() {
     broker.publish_lines("tx", &parts[2]).await;
     let said = first.end().await;
     assert!(said.contains("another node took the partition over"), "{said}");
-    is_exact(&broker, &expected).await;
+    job.is_exact(&broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_of_the_server_lose_and_double_nothing() {
-    let (mut broker, records, expected) = prepared().await;
+    let (mut broker, job) = (broker().await, job());
     let data = tempfile::tempdir().unwrap();
     let _owner = Owner::start(&broker, data.path());
-    for part in parts(&records, 4) {
+    for part in parts(&job.records, 4) {
         broker.publish_lines("tx", &part).await;
         broker.restart().await;
     }
-    is_exact(&broker, &expected).await;
+    job.is_exact(&broker).await;
 }

@@ -5,26 +5,10 @@ use std::sync::Arc;
 
 use millstream_engine::spec::{OnError, PipelineSpec};
 use millstream_engine::status::Phase;
-use millstream_engine::worker::Worker;
 use millstream_sandbox::{Limits, Sandbox};
-use millstream_state::{Budgets, Shared};
-use millstream_tests::broker::Broker;
 use millstream_tests::fraud::fraud;
-use millstream_tests::{golden, shipped_module, sorted_lines};
-
-use crate::jetstream::{CLOSER, CLOSER_SCORE};
-
-async fn worker(broker: &Broker, data: &Path) -> Worker {
-    let shared = Shared::new(Budgets::default());
-    Worker::start(broker.connection().await, data, shared, 1).await.unwrap()
-}
-
-async fn broker() -> Broker {
-    let broker = Broker::start().await;
-    broker.stream("TRANSACTIONS", &["tx"]).await;
-    broker.stream("RESULTS", &["fraud"]).await;
-    broker
-}
+use millstream_tests::golden_job::{CLOSER, CLOSER_SCORE, GoldenJob, broker, worker};
+use millstream_tests::{shipped_module, sorted_lines};
 
 /// The same module under another digest: with one more custom section.
 fn another_version(spec: &PipelineSpec, number: u8) -> PipelineSpec {
@@ -43,9 +27,8 @@ async fn modules_are_swapped_under_load_without_loss() {
     let worker = worker(&broker, data.path()).await;
     let spec = fraud(0, 4);
     worker.apply(spec.clone()).await.unwrap();
-    let mut records = golden("input_inorder");
-    records.extend_from_slice(CLOSER.as_bytes());
-    let load = broker.publish_lines("tx", &records);
+    let job = GoldenJob::fraud("input_inorder", "fraud");
+    let load = broker.publish_lines("tx", &job.records);
     let swaps = async {
         for number in 0..5 {
             let next = another_version(&spec, number);
@@ -57,13 +40,9 @@ async fn modules_are_swapped_under_load_without_loss() {
         }
     };
     tokio::join!(load, swaps);
-    let mut expected = golden("fraud");
-    expected.extend_from_slice(CLOSER_SCORE.as_bytes());
-    let expected = sorted_lines(&expected);
-    let found = broker.read("RESULTS", expected.len()).await;
-    assert_eq!(sorted_lines(&found), expected);
+    broker.read("RESULTS", job.outputs()).await;
     worker.stop("fraud", true).await.unwrap();
-    assert_eq!(broker.count("RESULTS").await, expected.len() as u64);
+    job.is_exact(&broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,11 +101,9 @@ async fn a_damaged_local_database_is_rebuilt() {
     let data = tempfile::tempdir().unwrap();
     let first = worker(&broker, data.path()).await;
     first.apply(fraud(0, 2)).await.unwrap();
-    let records = golden("input_inorder");
-    let half = records.len() / 2
-        + records[records.len() / 2..].iter().position(|b| *b == b'\n').unwrap()
-        + 1;
-    broker.publish_lines("tx", &records[..half]).await;
+    let job = GoldenJob::fraud("input_inorder", "fraud");
+    let (first_half, rest) = job.halves();
+    broker.publish_lines("tx", first_half).await;
     broker.read("RESULTS", 9_000).await;
     first.checkpoint("fraud").await.unwrap();
     first.stop("fraud", true).await.unwrap();
@@ -144,14 +121,10 @@ async fn a_damaged_local_database_is_rebuilt() {
     assert!(damaged >= 4, "there were databases to damage: {damaged}");
     let second = worker(&broker, data.path()).await;
     second.apply(fraud(0, 2)).await.unwrap();
-    broker.publish_lines("tx", &records[half..]).await;
-    broker.publish_lines("tx", CLOSER.as_bytes()).await;
-    let mut expected = golden("fraud");
-    expected.extend_from_slice(CLOSER_SCORE.as_bytes());
-    let expected = sorted_lines(&expected);
-    let found = broker.read("RESULTS", expected.len()).await;
-    assert_eq!(sorted_lines(&found), expected);
+    broker.publish_lines("tx", rest).await;
+    broker.read("RESULTS", job.outputs()).await;
     second.stop("fraud", true).await.unwrap();
+    job.is_exact(&broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
