@@ -1,7 +1,7 @@
 //! Dead letters: listing, redriving, dropping. The engine writes them; see [`crate::api::dead_letters`] for
 //! the streams and headers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -14,6 +14,7 @@ use millstream_log::connect::Connection;
 use crate::api::Data;
 use crate::api::dead_letters::*;
 use crate::errors;
+use crate::manifest::Document;
 use crate::problem::Problem;
 
 /// How long the redrive stream remembers message ids: a redrive that is repeated within it has no second effect.
@@ -105,19 +106,26 @@ impl DeadLetters {
         Ok(read(&message))
     }
 
-    /// Publishes the original records to the stages' redrive subjects, then deletes the letters. A crash in between
-    /// and a repetition within [`DUPLICATE_WINDOW`] hand no record over twice.
+    /// Publishes the original records to the redrive subjects of the inputs they came from, then deletes the letters. A
+    /// crash in between and a repetition within [`DUPLICATE_WINDOW`] hand no record over twice. Letters whose input
+    /// nobody reads stay where they are.
     ///
     /// # Errors
-    /// MS1320 for the first named letter that is not there or not of the pipeline; the ones before it are done.
-    pub async fn redrive(&self, selection: &Selection, limit: u32) -> Result<Handled, Problem> {
+    /// MS1320 for the first named letter that is not there or not of the pipeline, MS1321 for the first one that cannot be
+    /// redriven; the ones before it are done.
+    pub async fn redrive(
+        &self,
+        selection: &Selection,
+        limit: u32,
+        inputs: &Inputs,
+    ) -> Result<Handled, Problem> {
         self.ensure_streams().await?;
         let mut stream = self.letters().await?;
         let created =
             stream.info().await.map_err(|error| storage(DEAD_LETTER_STREAM, &error))?.created;
         // Sequences begin anew when the stream is made anew; ids must not.
         let life = created.unix_timestamp_nanos();
-        self.each(&stream, selection, limit, Action::Redrive { life }).await
+        self.each(&stream, selection, limit, Action::Redrive { life, inputs }).await
     }
 
     /// Removes what was redriven to a pipeline's stages.
@@ -126,7 +134,7 @@ impl DeadLetters {
     /// MS1406.
     pub async fn forget_redriven(&self, pipeline: &str) -> Result<(), Problem> {
         let stream = self.stream(REDRIVE_STREAM, REDRIVE_PREFIX).await?;
-        let purged = stream.purge().filter(redrive_subject(pipeline, "*")).await;
+        let purged = stream.purge().filter(redrive_subject(pipeline, "*", ">")).await;
         purged.map(drop).map_err(|error| storage(REDRIVE_STREAM, &error))
     }
 
@@ -149,7 +157,7 @@ impl DeadLetters {
         stream: &Stream,
         selection: &Selection,
         limit: u32,
-        action: Action,
+        action: Action<'_>,
     ) -> Result<Handled, Problem> {
         let limit = u64::from(limit.clamp(1, LETTERS_MAX));
         let filter = filter(Some(&selection.pipeline), selection.stage.as_deref());
@@ -166,27 +174,36 @@ impl DeadLetters {
                 }
             };
             let Some(message) = message else { return Ok(handled) };
+            after = message.sequence;
+            if let Action::Redrive { inputs, .. } = action
+                && let Err(problem) = inputs.check(&read(&message))
+            {
+                if !selection.sequences.is_empty() {
+                    return Err(problem);
+                }
+                handled.left += 1;
+                continue;
+            }
             if handled.handled == limit {
                 handled.more = true;
                 return Ok(handled);
             }
-            if let Action::Redrive { life } = action {
+            if let Action::Redrive { life, .. } = action {
                 self.hand_over(&message, life).await?;
             }
             delete(stream, message.sequence).await?;
-            after = message.sequence;
             handled.handled += 1;
         }
     }
 
-    /// Publishes a letter's record to its stage and waits for the acknowledgement.
+    /// Publishes a letter's record to its stage's input and waits for the acknowledgement.
     async fn hand_over(&self, message: &StreamMessage, life: i128) -> Result<(), Problem> {
         let letter = read(message);
         let publish = PublishMessage::build()
             .payload(message.payload.clone())
             .headers(redriven_headers(&message.headers, letter.attempts))
             .message_id(format!("redrive-{life}-{}", message.sequence));
-        let subject = redrive_subject(&letter.pipeline, &letter.stage);
+        let subject = redrive_subject(&letter.pipeline, &letter.stage, &letter.input);
         let sent = self.jetstream.send_publish(subject, publish).await;
         let acknowledged = match sent {
             Ok(acknowledgement) => acknowledgement.await,
@@ -198,11 +215,43 @@ impl DeadLetters {
 
 /// What happens to selected letters before they are deleted.
 #[derive(Clone, Copy)]
-enum Action {
+enum Action<'a> {
     /// They are handed to their stage; `life` tells one life of the stream from the next.
-    Redrive { life: i128 },
+    Redrive { life: i128, inputs: &'a Inputs },
     /// Nothing.
     Drop,
+}
+
+/// The inputs that a pipeline's stages read: only their records can be redriven.
+#[derive(Debug)]
+pub struct Inputs(BTreeMap<String, BTreeSet<String>>);
+
+impl Inputs {
+    /// Those of a manifest.
+    pub fn of(document: &Document) -> Self {
+        let stages = document.manifest.stages.iter();
+        Self(
+            stages
+                .map(|(name, stage)| (name.clone(), stage.inputs.keys().cloned().collect()))
+                .collect(),
+        )
+    }
+
+    /// MS1321 if nobody would read the letter's record.
+    fn check(&self, letter: &DeadLetter) -> Result<(), Problem> {
+        let DeadLetter { sequence, pipeline, stage, input, .. } = letter;
+        let message = if letter.source_sequence == 0 {
+            format!("dead letter {sequence} is of the timer `{input}`, which has no record")
+        } else if self.0.get(stage).is_some_and(|inputs| inputs.contains(input)) {
+            return Ok(());
+        } else {
+            format!(
+                "dead letter {sequence} came from `{input}`, which {pipeline}/{stage} does not read"
+            )
+        };
+        Err(Problem::new(errors::NOTHING_TO_REDRIVE, message)
+            .help("let the stage read that input again, or `millstream dlq drop` the letter"))
+    }
 }
 
 /// The letter of this sequence, if it is of the pipeline and stage.
@@ -310,6 +359,7 @@ fn read(message: &StreamMessage) -> DeadLetter {
         cause: text(CAUSE),
         attempts: text(ATTEMPTS).parse().unwrap_or(1),
         module: text(MODULE),
+        input: text(INPUT),
         source: text(SOURCE),
         source_sequence: text(SEQUENCE).parse().unwrap_or_default(),
         subject: text(SUBJECT),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use millstream_core::exchange::Place;
 use millstream_core::exchange::merge::Anchor;
 use millstream_core::ids::{SourceId, WATERMARK_MAX, WATERMARK_MIN};
+use millstream_log::HeaderMap;
 use millstream_sandbox::codec::Columns;
 
 /// A stretch of a source that was scanned for all partitions.
@@ -41,6 +42,8 @@ pub struct Origin {
     pub attempts: u32,
     /// The payload as it came.
     pub payload: Bytes,
+    /// The headers as they came, if there were any.
+    pub headers: Option<Arc<HeaderMap>>,
 }
 
 /// A record that could not be decoded into the declared fields.

@@ -8,7 +8,8 @@ use millstream_core::exchange::Place;
 use millstream_core::exchange::merge::{Anchor, Merged};
 use millstream_core::ids::{Sequence, SourceId, key_hash, partition_of};
 use millstream_core::slice::SourcePosition;
-use millstream_sandbox::codec::{Columns, Decoder, HeaderSource, NoHeaders};
+use millstream_log::HeaderMap;
+use millstream_sandbox::codec::{Columns, Decoder, HeaderSource};
 
 use crate::input::{Chunk, MergedChunk, Origin, Scan, Undecodable};
 
@@ -40,19 +41,31 @@ struct Part {
 }
 
 /// A record as it came from a source.
-pub struct Raw<'a> {
+pub struct Raw {
     /// Sequence in the source.
     pub sequence: u64,
     /// The broker's time, nanoseconds since 1970 UTC.
     pub time_ns: i64,
-    /// The subject, UTF-8.
+    /// The time that event times may be taken from, milliseconds since 1970 UTC: the broker's; of a redriven record that of
+    /// its first arrival.
+    pub arrived_ms: i64,
+    /// The subject, UTF-8; of a redriven record the one that it had at first.
     pub subject: Bytes,
-    /// Its headers.
-    pub headers: &'a dyn HeaderSource,
+    /// Its headers, if there are any.
+    pub headers: Option<Arc<HeaderMap>>,
     /// How often it was tried before.
     pub attempts: u32,
     /// The payload.
     pub payload: Bytes,
+}
+
+/// Headers as the decoder asks for them.
+struct Headers<'a>(Option<&'a HeaderMap>);
+
+impl HeaderSource for Headers<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        Some(self.0?.get(name)?.as_str().as_bytes())
+    }
 }
 
 impl Router {
@@ -84,11 +97,11 @@ impl Router {
     }
 
     /// Adds the next record of the source.
-    pub fn add(&mut self, raw: Raw<'_>) {
-        let (sequence, broker_ms) = (raw.sequence, raw.time_ns / 1_000_000);
+    pub fn add(&mut self, raw: Raw) {
+        let sequence = raw.sequence;
         (self.position.last_sequence, self.position.last_time_ns) =
             (Sequence(sequence), raw.time_ns);
-        if let Some(event_time) = self.route(raw, broker_ms, None)
+        if let Some(event_time) = self.route(raw, None)
             && event_time > self.position.max_event_time
         {
             self.position.max_event_time = event_time;
@@ -109,27 +122,30 @@ impl Router {
                 let raw = Raw {
                     sequence: number,
                     time_ns: event_time.saturating_mul(1_000_000),
+                    arrived_ms: event_time,
                     subject: name.clone(),
-                    headers: &NoHeaders,
+                    headers: None,
                     attempts: 0,
                     payload,
                 };
-                self.route(raw, event_time, Some((partition, place)));
+                self.route(raw, Some((partition, place)));
             }
         }
     }
 
     /// Decodes a record for the partition it belongs to; its event time if it has one. `place` is before it.
-    fn route(&mut self, raw: Raw<'_>, time_ms: i64, place: Option<(u16, Place)>) -> Option<i64> {
+    fn route(&mut self, raw: Raw, place: Option<(u16, Place)>) -> Option<i64> {
         let subject = raw.subject.clone();
         let subject = str::from_utf8(&subject).unwrap_or_default();
         let payload = raw.payload.clone();
+        let headers = raw.headers.clone();
         let mut origin = Some(Origin {
             sequence: raw.sequence,
             time_ns: raw.time_ns,
             subject: raw.subject,
             attempts: raw.attempts,
             payload: raw.payload,
+            headers: raw.headers,
         });
         let partitions = self.parts.len() as u16;
         let every = self.decoder.goes_to_every_partition();
@@ -138,7 +154,8 @@ impl Router {
             merged.is_some_and(|(m, (from, place))| place < m.done[partition][usize::from(from)])
         };
         let behind = place.map(|(from, at)| (from, Place { outputs: at.outputs + 1, ..at }));
-        match self.decoder.scan(&payload, subject, raw.headers, time_ms) {
+        let source = Headers(headers.as_deref());
+        match self.decoder.scan(&payload, subject, &source, raw.arrived_ms) {
             Ok(scanned) => {
                 let hash = key_hash(scanned.key());
                 let event_time = scanned.event_time();

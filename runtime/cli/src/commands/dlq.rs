@@ -76,14 +76,21 @@ impl Dlq {
                     let done = all_pages("redriving", async || {
                         remote.call(&Redrive { letters: chosen.selection(), limit }).await
                     });
-                    say(&format!("{} redriven", units::count(done.await?)));
+                    let (redriven, left) = done.await?;
+                    say(&format!("{} redriven", units::count(redriven)));
+                    if left > 0 {
+                        say(&format!(
+                            "{} left: of timers, or of inputs that are not read any more",
+                            units::count(left)
+                        ));
+                    }
                 }
                 What::Drop(chosen) => {
                     let limit = LETTERS_MAX;
                     let done = all_pages("dropping", async || {
                         remote.call(&Drop { letters: chosen.selection(), limit }).await
                     });
-                    say(&format!("{} dropped", units::count(done.await?)));
+                    say(&format!("{} dropped", units::count(done.await?.0)));
                 }
             }
             Ok(Exit::Ok)
@@ -101,11 +108,11 @@ impl Chosen {
     }
 }
 
-/// Repeats a request until nothing of its selection is left, and counts.
+/// Repeats a request until its selection is done; how many letters were handled, and how many had to stay.
 async fn all_pages(
     doing: &str,
     request: impl AsyncFn() -> Result<Handled, Failure>,
-) -> Result<u64, Failure> {
+) -> Result<(u64, u64), Failure> {
     let bar = progress::spinner(doing);
     let mut total = 0;
     loop {
@@ -114,7 +121,7 @@ async fn all_pages(
         bar.set_message(format!("{doing}: {}", units::count(total)));
         if !page.more || page.handled == 0 {
             bar.finish_and_clear();
-            return Ok(total);
+            return Ok((total, page.left));
         }
     }
 }
@@ -158,6 +165,7 @@ async fn show(app: &App, remote: &Remote, sequence: u64, payload: bool) -> Resul
             ("cause".to_owned(), Cell::text(&letter.cause)),
             ("attempts".to_owned(), Cell::text(letter.attempts.to_string())),
             ("module".to_owned(), Cell::text(format!("sha256:{}", letter.module))),
+            ("input".to_owned(), Cell::text(&letter.input)),
             (
                 "from".to_owned(),
                 Cell::text(format!("{}:{}", letter.source, letter.source_sequence)),

@@ -40,7 +40,7 @@ pub struct New {
 
     /// Folder of the Rust SDK (`udf-sdk` of the Millstream sources); by default the one that this binary
     /// was built beside, if it is still there
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", env = "MILLSTREAM_SDK")]
     sdk: Option<PathBuf>,
 }
 

@@ -5,11 +5,13 @@
 //! - `unreachable`: what commands say when there is no server.
 //! - `new`: a project from the template.
 //! - `tutorial`: runs docs/tutorial.md.
+//! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
+mod dead_letters;
 mod dev;
 mod inside;
 mod local;

@@ -44,6 +44,7 @@ impl Millstream {
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("NO_COLOR", "1")
+            .env("MILLSTREAM_SDK", root().join("udf-sdk"))
             .stdin(Stdio::null());
         for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "NATS_URL", "NATS_CONTEXT", "NATS_CREDS"]
         {
@@ -90,7 +91,9 @@ impl Called {
     }
 }
 
-/// The root of the sources.
-pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+/// The root of the sources: those of the run, since the build may come from another checkout.
+pub fn root() -> PathBuf {
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).join("../..")
 }

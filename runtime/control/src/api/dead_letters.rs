@@ -2,7 +2,7 @@
 //!
 //! A dead letter is one message in the stream [`DEAD_LETTER_STREAM`]: the original payload and
 //! headers, and beside them the headers below. A redriven one is a message in
-//! [`REDRIVE_STREAM`], which every stage reads as one more source.
+//! [`REDRIVE_STREAM`], which every stage reads as one more source per input.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub const DEAD_LETTER_STREAM: &str = "MILLSTREAM_DLQ";
 pub const REDRIVE_STREAM: &str = "MILLSTREAM_REDRIVE";
 /// First part of dead letters' subjects; pipeline and stage follow.
 pub const DEAD_LETTER_PREFIX: &str = "millstream.dlq";
-/// First part of redriven records' subjects; pipeline and stage follow.
+/// First part of redriven records' subjects; pipeline, stage and input follow.
 pub const REDRIVE_PREFIX: &str = "millstream.redrive";
 
 /// Why the record was refused, one line.
@@ -25,13 +25,14 @@ pub const ATTEMPTS: &str = "Millstream-Attempts";
 pub const MODULE: &str = "Millstream-Module";
 /// The stream it came from.
 pub const SOURCE: &str = "Millstream-Source";
-/// Its sequence there.
+/// Its sequence there; 0 for a timer.
 pub const SEQUENCE: &str = "Millstream-Sequence";
 /// Its subject there.
 pub const SUBJECT: &str = "Millstream-Subject";
 /// Its broker time there, milliseconds since 1970 UTC.
 pub const TIME: &str = "Millstream-Time";
-/// Name of the manifest's source it came from; a redriven record is read as if it came from there.
+/// Name of the stage's input it came from (of the timer, if one failed); a redriven record is read as if it came from
+/// there.
 pub const INPUT: &str = "Millstream-Input";
 
 /// Subject of a stage's dead letters.
@@ -39,9 +40,9 @@ pub fn dead_letter_subject(pipeline: &str, stage: &str) -> String {
     format!("{DEAD_LETTER_PREFIX}.{pipeline}.{stage}")
 }
 
-/// Subject of a stage's redriven records.
-pub fn redrive_subject(pipeline: &str, stage: &str) -> String {
-    format!("{REDRIVE_PREFIX}.{pipeline}.{stage}")
+/// Subject of the redriven records of a stage's input.
+pub fn redrive_subject(pipeline: &str, stage: &str, input: &str) -> String {
+    format!("{REDRIVE_PREFIX}.{pipeline}.{stage}.{input}")
 }
 
 /// Which dead letters are meant.
@@ -104,9 +105,12 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// SHA-256 of the module that refused it, hexadecimal.
     pub module: String,
-    /// The stream it came from.
+    /// The stage's input it came from; the timer, if one failed.
+    #[serde(default)]
+    pub input: String,
+    /// The stream it came from; empty for a timer.
     pub source: String,
-    /// Its sequence there.
+    /// Its sequence there; 0 for a timer.
     pub source_sequence: u64,
     /// Its subject there.
     pub subject: String,
@@ -146,6 +150,9 @@ pub struct Handled {
     pub handled: u64,
     /// Whether the selection holds more; ask again.
     pub more: bool,
+    /// Letters of a selection without sequences that were passed over because they cannot be redriven.
+    #[serde(default)]
+    pub left: u64,
 }
 
 /// Most dead letters that one request lists or handles.

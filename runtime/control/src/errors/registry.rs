@@ -52,4 +52,7 @@ super::catalogue! {
     DEAD_LETTER_UNKNOWN = 1320, "no such dead letter",
         "The stream of dead letters holds nothing at this sequence. It may have been redriven or dropped.",
         "`millstream dlq ls` lists what there is.";
+    NOTHING_TO_REDRIVE = 1321, "the dead letter cannot be redriven",
+        "It is a timer's, which has no record, or its stage does not read the input any more that the record came from.",
+        "Let the stage read that input again, or delete the letter with `millstream dlq drop`.";
 }

@@ -2,6 +2,8 @@
 
 use super::{Answer, Service};
 use crate::api::dead_letters;
+use crate::dead_letters::Inputs;
+use crate::manifest::Document;
 use crate::problem::Problems;
 use crate::worker::Worker;
 
@@ -25,9 +27,10 @@ impl<W: Worker> Answer<dead_letters::Redrive> for Service<W> {
         &self,
         request: dead_letters::Redrive,
     ) -> Result<dead_letters::Handled, Problems> {
-        // Only a pipeline that exists reads what is redriven.
-        self.pipelines.require(&request.letters.pipeline).await?;
-        Ok(self.dead_letters.redrive(&request.letters, request.limit).await?)
+        // Only a pipeline that exists reads what is redriven, and only into the inputs that it has.
+        let record = self.pipelines.require(&request.letters.pipeline).await?.record;
+        let inputs = Inputs::of(&Document::parse(&record.file, &record.manifest)?);
+        Ok(self.dead_letters.redrive(&request.letters, request.limit, &inputs).await?)
     }
 }
 

@@ -10,11 +10,23 @@ use crate::support::{Cluster, connect, guest, manifest};
 
 /// Publishes a letter as the engine does.
 async fn publish(cluster: &Cluster, pipeline: &str, payload: &str, number: u64) -> u64 {
+    publish_of(cluster, pipeline, "commands", payload, number).await
+}
+
+/// The same of another input, or with the number 0 of a timer.
+async fn publish_of(
+    cluster: &Cluster,
+    pipeline: &str,
+    input: &str,
+    payload: &str,
+    number: u64,
+) -> u64 {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         (CAUSE, "amount is negative".to_owned()),
         (ATTEMPTS, "1".to_owned()),
         (MODULE, "ab".repeat(32)),
+        (INPUT, input.to_owned()),
         (SOURCE, "COMMANDS".to_owned()),
         (SEQUENCE, number.to_string()),
         (SUBJECT, "commands.eu".to_owned()),
@@ -78,6 +90,7 @@ async fn letters_are_listed_in_pages_and_shown() {
         cause: "amount is negative".into(),
         attempts: 1,
         module: "ab".repeat(32),
+        input: "commands".into(),
         source: "COMMANDS".into(),
         source_sequence: 4,
         subject: "commands.eu".into(),
@@ -98,11 +111,11 @@ async fn letters_are_listed_in_pages_and_shown() {
 async fn redriven_letters_reach_their_stage_once() {
     let cluster = cluster().await;
     let handled = cluster.ask(&Redrive { letters: selection(&[2, 6]), limit: 10 }).await;
-    assert_eq!(handled, Handled { handled: 2, more: false });
+    assert_eq!(handled, Handled { handled: 2, more: false, left: 0 });
     let handled = cluster.ask(&Redrive { letters: selection(&[]), limit: 2 }).await;
-    assert_eq!(handled, Handled { handled: 2, more: true });
+    assert_eq!(handled, Handled { handled: 2, more: true, left: 0 });
     let handled = cluster.ask(&Redrive { letters: selection(&[]), limit: 2 }).await;
-    assert_eq!(handled, Handled { handled: 1, more: false });
+    assert_eq!(handled, Handled { handled: 1, more: false, left: 0 });
 
     let nats = connect(&cluster.server).await;
     let stream = nats.jetstream().get_stream(REDRIVE_STREAM).await.unwrap();
@@ -112,7 +125,7 @@ async fn redriven_letters_reach_their_stage_once() {
     for _ in 0..5 {
         let message = redriven.next().await.unwrap().unwrap();
         let headers = message.headers.clone().unwrap();
-        assert_eq!(message.subject.as_str(), "millstream.redrive.p.work");
+        assert_eq!(message.subject.as_str(), "millstream.redrive.p.work.commands");
         assert_eq!(headers.get(ATTEMPTS).unwrap().as_str(), "2");
         assert_eq!(headers.get("Trace").unwrap().as_str(), "t1");
         assert_eq!(headers.get(SUBJECT).unwrap().as_str(), "commands.eu");
@@ -153,10 +166,38 @@ async fn redriven_letters_reach_their_stage_once() {
 }
 
 #[tokio::test]
+async fn letters_that_nobody_would_read_stay() {
+    let cluster = cluster().await;
+    let timer = publish_of(&cluster, "p", "commands", "", 0).await;
+    let gone = publish_of(&cluster, "p", "orders", "{}", 9).await;
+    for (sequence, words) in [
+        (
+            timer,
+            format!("MS1321: dead letter {timer} is of the timer `commands`, which has no record"),
+        ),
+        (
+            gone,
+            format!("MS1321: dead letter {gone} came from `orders`, which p/work does not read"),
+        ),
+    ] {
+        let refused =
+            cluster.refused(&Redrive { letters: selection(&[sequence]), limit: 10 }).await;
+        assert!(refused.to_string().starts_with(&words), "{refused}");
+    }
+    // All that can be handed over is, in pages; the rest is counted.
+    let handled = cluster.ask(&Redrive { letters: selection(&[]), limit: 4 }).await;
+    assert_eq!(handled, Handled { handled: 4, more: true, left: 0 });
+    let handled = cluster.ask(&Redrive { letters: selection(&[]), limit: 4 }).await;
+    assert_eq!(handled, Handled { handled: 1, more: false, left: 2 });
+    assert_eq!(cluster.ask(&list(Some("p"), 0, 10)).await.letters.len(), 2);
+    cluster.node.stop().await;
+}
+
+#[tokio::test]
 async fn dropped_letters_are_gone() {
     let cluster = cluster().await;
     let handled = cluster.ask(&Drop { letters: selection(&[1]), limit: 10 }).await;
-    assert_eq!(handled, Handled { handled: 1, more: false });
+    assert_eq!(handled, Handled { handled: 1, more: false, left: 0 });
     let other = Selection { pipeline: "other".into(), ..Selection::default() };
     assert_eq!(cluster.ask(&Drop { letters: other, limit: 10 }).await.handled, 1);
     assert_eq!(cluster.ask(&Drop { letters: selection(&[]), limit: 10 }).await.handled, 4);

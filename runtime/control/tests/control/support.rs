@@ -150,7 +150,10 @@ pub async fn connect(server: &NatsServer) -> Connection {
 
 /// A guest that is a UDF; its name is `misbehave`.
 pub fn guest() -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests/dist/misbehave.wasm");
+    // The folder of the run: the build may come from another checkout.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&package).join("../../tests/guests/dist/misbehave.wasm");
     std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; run `cargo xtask build` first", path.display())
     })

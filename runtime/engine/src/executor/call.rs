@@ -14,7 +14,7 @@ use millstream_core::udf::Fault;
 use super::batch::Facts;
 use super::view::CallView;
 use super::{CALL_RECORDS_MAX, Executor, Room};
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, kept_headers};
 use crate::input::{Chunk, Origin, watermark_of};
 use crate::spec::OnError;
 
@@ -354,7 +354,7 @@ impl Executor {
         failed: &Failed,
     ) -> Result<usize, Halt> {
         let name = &self.options.description.timers[timer.timer as usize].name;
-        let letter = self.letter(failed, name.clone(), 0, 0, String::new(), 0);
+        let letter = self.letter(failed, name.clone(), None);
         self.write_letter(slice, room, &letter, timer.key(), timer.time, &[], failed)?;
         if self.full {
             return Ok(0);
@@ -377,21 +377,11 @@ impl Executor {
         failed: &Failed,
     ) -> Result<(), Halt> {
         let name = self.options.sources[source.0 as usize].name.clone();
-        let subject = String::from_utf8_lossy(&origin.subject).into_owned();
-        let letter =
-            self.letter(failed, name, origin.sequence, origin.time_ns, subject, origin.attempts);
+        let letter = self.letter(failed, name, Some(origin));
         self.write_letter(slice, room, &letter, key, event_time, &origin.payload, failed)
     }
 
-    fn letter(
-        &self,
-        failed: &Failed,
-        source: String,
-        sequence: u64,
-        time_ns: i64,
-        subject: String,
-        attempts: u32,
-    ) -> DeadLetter {
+    fn letter(&self, failed: &Failed, source: String, origin: Option<&Origin>) -> DeadLetter {
         let kind = match failed.cause {
             FailureCause::Failed => "failed",
             FailureCause::Trapped => "trapped",
@@ -401,12 +391,18 @@ impl Executor {
         DeadLetter {
             kind: kind.to_owned(),
             cause: shortened(&failed.message),
-            attempts: attempts + 1,
+            attempts: origin.map_or(0, |origin| origin.attempts) + 1,
             module: self.options.module.clone(),
             source,
-            sequence,
-            time_ns,
-            subject,
+            sequence: origin.map_or(0, |origin| origin.sequence),
+            time_ns: origin.map_or(0, |origin| origin.time_ns),
+            subject: origin
+                .map(|origin| String::from_utf8_lossy(&origin.subject).into_owned())
+                .unwrap_or_default(),
+            headers: origin
+                .and_then(|origin| origin.headers.as_deref())
+                .map(kept_headers)
+                .unwrap_or_default(),
         }
     }
 
@@ -435,7 +431,8 @@ impl Executor {
                 self.full = true;
                 return Ok(());
             }
-            // The payload alone does not fit beside its cause: keep what says where it lies.
+            // Payload and headers do not fit beside the cause: keep what says where the record lies.
+            let letter = DeadLetter { headers: Vec::new(), ..letter.clone() };
             slice.outputs.push_with(DEAD_LETTER, key, event_time, |out| letter.write(&[], out));
         }
         note_failure(slice, failed);

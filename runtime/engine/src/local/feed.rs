@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use millstream_core::ids::{SourceId, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_core::slice::SourcePosition;
-use millstream_sandbox::codec::NoHeaders;
 
 use super::lines::Lines;
 use crate::error::EngineError;
@@ -73,8 +72,9 @@ impl Feed {
             let raw = |payload| Raw {
                 sequence: self.sequence,
                 time_ns: 0,
+                arrived_ms: 0,
                 subject: Bytes::new(),
-                headers: &NoHeaders,
+                headers: None,
                 attempts: 0,
                 payload,
             };

@@ -16,6 +16,7 @@ use millstream_log::egress::{
 };
 use tokio::sync::mpsc;
 
+use super::redrive::is_redriven;
 use crate::clock;
 use crate::dead_letter::DeadLetter;
 
@@ -196,19 +197,33 @@ fn message(spec: &EgressSpec, publication: Publication) -> SinkMessage {
     }
 }
 
-/// The headers by which `millstream dlq` knows a dead letter.
+/// The headers by which `millstream dlq` knows a dead letter, and the record's own. A redriven record brings along where
+/// it came from at first.
 fn letter_headers(letter: &DeadLetter, stream: &str) -> Vec<(Box<str>, Box<str>)> {
     let header = |name: &str, value: String| (Box::from(name), value.into_boxed_str());
-    vec![
+    let mut headers = vec![
         header("Millstream-Cause", escaped(&format!("{}: {}", letter.kind, letter.cause))),
         header("Millstream-Attempts", letter.attempts.to_string()),
         header("Millstream-Module", letter.module.clone()),
-        header("Millstream-Source", stream.to_owned()),
-        header("Millstream-Input", letter.source.clone()),
-        header("Millstream-Sequence", letter.sequence.to_string()),
-        header("Millstream-Subject", escaped(&letter.subject)),
-        header("Millstream-Time", (letter.time_ns / 1_000_000).to_string()),
-    ]
+    ];
+    let place = [
+        ("Millstream-Source", stream.to_owned()),
+        ("Millstream-Input", letter.source.clone()),
+        ("Millstream-Sequence", letter.sequence.to_string()),
+        ("Millstream-Subject", letter.subject.replace(char::is_control, "_")),
+        ("Millstream-Time", (letter.time_ns / 1_000_000).to_string()),
+    ];
+    let brought = |name: &str| {
+        let kept = letter.headers.iter().filter(|_| is_redriven(&letter.source));
+        kept.filter(|(kept, _)| kept == name).map(|(_, first)| first.clone()).next()
+    };
+    for (name, value) in &place {
+        headers.push(header(name, brought(name).unwrap_or_else(|| value.clone())));
+    }
+    let own =
+        letter.headers.iter().filter(|(name, _)| place.iter().all(|(known, _)| known != name));
+    headers.extend(own.map(|(name, value)| header(name, value.clone())));
+    headers
 }
 
 /// A header's value is one line of ASCII: everything else is escaped as in a Rust string.
@@ -231,4 +246,43 @@ fn token_of(key: &[u8]) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_of_a_redriven_record_says_where_it_came_from_at_first() {
+        let kept = [("Millstream-Sequence", "7"), ("Millstream-Source", "ORDERS"), ("Trace", "t1")];
+        let mut letter = DeadLetter {
+            kind: "failed".into(),
+            cause: "no".into(),
+            attempts: 2,
+            module: "ab".into(),
+            source: "redrive:orders".into(),
+            sequence: 1,
+            time_ns: 5_000_000,
+            subject: "millstream.redrive.p.s.orders".into(),
+            headers: kept.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        };
+        let header = |letter: &DeadLetter, wanted: &str| {
+            let headers = letter_headers(letter, "S");
+            let found: Vec<_> = headers.iter().filter(|(name, _)| &**name == wanted).collect();
+            assert_eq!(found.len(), 1, "{headers:?}");
+            found[0].1.to_string()
+        };
+        for (name, value) in [
+            ("Millstream-Source", "ORDERS"),
+            ("Millstream-Sequence", "7"),
+            ("Millstream-Attempts", "2"),
+            ("Trace", "t1"),
+        ] {
+            assert_eq!(header(&letter, name), value);
+        }
+        // What a record of the source itself claims about that does not count.
+        letter.source = "orders".into();
+        assert_eq!(header(&letter, "Millstream-Source"), "S");
+        assert_eq!(header(&letter, "Millstream-Sequence"), "1");
+    }
 }

@@ -15,6 +15,7 @@ mod observer;
 mod operator;
 mod partition;
 mod pipeline;
+mod redrive;
 mod report;
 mod source;
 

@@ -32,12 +32,13 @@ use super::egress::EgressSpec;
 use super::exchange::{self, ExchangeSpec, Standing};
 use super::operator::StageOperator;
 use super::partition::{Command, Notice, PartitionTask, reason};
+use super::redrive;
 use super::report::{Board, Heads};
 use super::source::{self, ReaderError, ReaderSpec};
 use crate::executor::{ExecutorOptions, OperatorSource, Swap};
 use crate::input::Chunk;
 use crate::instance;
-use crate::spec::{InputFrom, OnGap, PipelineSpec, SourceSpec, StageInput, StageSpec, Start};
+use crate::spec::{InputFrom, PipelineSpec, SourceSpec, StageInput, StageSpec};
 use crate::status::{CheckpointInfo, Phase, PipelineStatus, StageStatus};
 
 /// Chunks that wait for a partition.
@@ -56,8 +57,6 @@ const TRIM_EVERY: Duration = Duration::from_secs(10);
 const LOG_RECORDS_MAX: u64 = 100_000;
 /// Stream and subject of dead letters; the duplicate window only matters if the stream is made here.
 const DEAD_LETTERS: (&str, &str) = ("MILLSTREAM_DLQ", "millstream.dlq");
-/// Stream and subject of redriven dead letters.
-const REDRIVEN: (&str, &str) = ("MILLSTREAM_REDRIVE", "millstream.redrive");
 /// Duplicate window of these streams if they are made here.
 const WINDOW: Duration = Duration::from_secs(3_600);
 
@@ -95,7 +94,7 @@ impl Pipeline {
         .map_err(text)?;
         let record_bytes_max = log.info().await.map_err(text)?.record_bytes_max;
         let log: Arc<dyn CommitLog> = Arc::new(log);
-        for (stream, subject) in [DEAD_LETTERS, REDRIVEN] {
+        for (stream, subject) in [DEAD_LETTERS, (redrive::STREAM, redrive::SUBJECT)] {
             if stream_of_subject(connection, &format!("{subject}.>")).await.is_err() {
                 create_sink_stream(
                     connection,
@@ -132,7 +131,7 @@ impl Pipeline {
             let mut stage_sinks = sinks.clone();
             stage_sinks.push((subject.clone(), facts_of(context, &subject).await?));
             let heads: Heads =
-                Arc::new((0..=stage.inputs.len()).map(|_| AtomicU64::new(0)).collect());
+                Arc::new((0..2 * stage.inputs.len()).map(|_| AtomicU64::new(0)).collect());
             let stage_commits =
                 spec.feeds_stages(stage_index).then(|| Arc::new(Commits::new(stage.partitions)));
             let mut stage_lanes = Vec::new();
@@ -140,12 +139,9 @@ impl Pipeline {
             for partition in 0..stage.partitions {
                 let dir = partition_dir(&context.data, &spec, &stage.name, partition);
                 let store = store(&blobs, &spec, stage, partition);
-                let sources = stage
-                    .inputs
-                    .iter()
-                    .map(|input| spec.input_name(input))
-                    .chain(["redrive".to_owned()])
-                    .collect();
+                let inputs = || stage.inputs.iter().map(|input| spec.input_name(input));
+                let sources =
+                    inputs().chain(inputs().map(|name| redrive::name_of(&name))).collect();
                 let board = Arc::new(Board::new(
                     partition,
                     instance::digest_hex(stage),
@@ -525,12 +521,12 @@ fn executor_options(
     let mut options =
         instance::executor_options(spec, stage_index, partition, observer).map_err(text)?;
     // Redriven dead letters come late by nature; they do not move time.
-    options.sources.push(OperatorSource {
-        name: "redrive".to_owned(),
+    options.sources.extend(spec.stages[stage_index].inputs.iter().map(|input| OperatorSource {
+        name: redrive::name_of(&spec.input_name(input)),
         bound_ms: 0,
         timed: false,
         upstream: None,
-    });
+    }));
     Ok(options)
 }
 
@@ -635,21 +631,15 @@ impl Supervisor {
                 }
             }
         }
-        if let Some(first) = stage.inputs.first() {
-            let redriven = SourceSpec {
-                name: "redrive".to_owned(),
-                stream: REDRIVEN.0.to_owned(),
-                subject: Some(format!("{}.{}.{}", REDRIVEN.1, self.spec.name, stage.name)),
-                start: Start::Beginning,
-                event_time: match first.from {
-                    InputFrom::Source(source) => self.spec.sources[source].event_time.clone(),
-                    InputFrom::Stage { .. } => TimeSource::Broker,
-                },
-                watermark_bound_ms: 0,
-                on_gap: OnGap::Skip,
+        for (index, input) in stage.inputs.iter().enumerate() {
+            let (pipeline, name) = (&self.spec.name, self.spec.input_name(input));
+            let event_time = match input.from {
+                InputFrom::Source(source) => self.spec.sources[source].event_time.clone(),
+                InputFrom::Stage { .. } => TimeSource::Broker,
             };
-            let id = SourceId(stage.inputs.len() as u16);
-            self.read_source(stage_index, id, first, redriven, &running);
+            let redriven = redrive::source_of(pipeline, &stage.name, &name, event_time);
+            let id = SourceId((stage.inputs.len() + index) as u16);
+            self.read_source(stage_index, id, input, redriven, &running);
         }
     }
 

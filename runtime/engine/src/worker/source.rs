@@ -1,5 +1,6 @@
 //! Reads one source for all partitions of one stage.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,23 +8,21 @@ use bytes::Bytes;
 use millstream_core::ids::{Sequence, SourceId};
 use millstream_core::incident::Incident;
 use millstream_core::slice::SourcePosition;
-use millstream_log::HeaderMap;
 use millstream_log::connect::Connection;
 use millstream_log::source::{
     Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
 };
-use millstream_sandbox::codec::{Decoder, HeaderSource};
+use millstream_sandbox::codec::Decoder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::ExchangeError;
+use super::redrive::{self, Before};
 use super::report::Heads;
 use crate::input::Chunk;
 use crate::router::{Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
 
-/// Header of a redriven dead letter: which attempt this is, from 1.
-const ATTEMPTS_HEADER: &str = "Millstream-Attempts";
 /// Wait before a source that could not be reached is opened again.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
 
@@ -53,14 +52,6 @@ pub enum ReaderError {
     Source { name: String, error: SourceError },
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-}
-
-struct Headers<'a>(Option<&'a HeaderMap>);
-
-impl HeaderSource for Headers<'_> {
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        Some(self.0?.get(name)?.as_str().as_bytes())
-    }
 }
 
 /// Reads until it is cancelled, the partitions are gone, or something must not be passed over.
@@ -129,7 +120,8 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
         batch.clear();
         let through = match source.next(&mut batch).await.map_err(failed)? {
             SourceEvent::Records { pending } => {
-                let through = route(&mut router, &mut batch);
+                let through =
+                    route(&mut router, &mut batch, redrive::is_redriven(&reader.spec.name));
                 head.store(through + pending, Ordering::Relaxed);
                 through
             }
@@ -159,21 +151,23 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     }
 }
 
-/// Routes the deliveries; returns the last sequence.
-fn route(router: &mut Router, batch: &mut Vec<Delivery>) -> u64 {
+/// Routes the deliveries; returns the last sequence. Redriven records are read as they were at first.
+fn route(router: &mut Router, batch: &mut Vec<Delivery>, redriven: bool) -> u64 {
     let mut last = 0;
     for delivery in batch.drain(..) {
-        let headers = Headers(delivery.headers.as_ref());
-        let attempts = headers
-            .header(ATTEMPTS_HEADER)
-            .and_then(|v| str::from_utf8(v).ok()?.parse().ok())
-            .map_or(0, |attempt: u32| attempt.saturating_sub(1));
+        let Before { attempts, subject, arrived_ms } = if redriven {
+            redrive::before(&delivery)
+        } else {
+            let arrived_ms = delivery.time_ns / 1_000_000;
+            Before { attempts: 0, subject: &delivery.subject, arrived_ms }
+        };
         last = delivery.sequence.0;
         router.add(Raw {
             sequence: last,
             time_ns: delivery.time_ns,
-            subject: Bytes::copy_from_slice(delivery.subject.as_bytes()),
-            headers: &headers,
+            arrived_ms,
+            subject: Bytes::copy_from_slice(subject.as_bytes()),
+            headers: delivery.headers.map(Arc::new),
             attempts,
             payload: delivery.payload,
         });

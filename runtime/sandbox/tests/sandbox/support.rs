@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 
 /// The wasm file of a guest.
 pub fn guest(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/guests/dist")
-        .join(format!("{name}.wasm"));
+    // The folder of the run: the build may come from another checkout.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&package).join("../../tests/guests/dist").join(format!("{name}.wasm"));
     std::fs::read(&path)
         .unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask build` first", path.display()))
 }

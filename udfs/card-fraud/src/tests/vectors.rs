@@ -43,7 +43,10 @@ enum Outcome {
 }
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/udf-0.1.0/vectors").join(name)
+    // The folder of the run: the build may come from another checkout.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).join("../../wit/udf-0.1.0/vectors").join(name)
 }
 
 fn read<T: for<'d> Deserialize<'d>>(name: &str) -> T {
