@@ -3,15 +3,11 @@
 //! Twice over: as the engine reports it, and as a reader of the sink sees it, in the longest delay of a record that is due
 //! around the swap.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Context, Error, Result};
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::broker::Broker;
 use crate::open_loop::{Receiver, Schedule, Sender};
@@ -51,15 +47,10 @@ pub struct Args {
 
 /// The subcommand.
 pub fn run(args: &Args) -> Result<()> {
-    let pauses = Pauses::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(pauses.clone()))?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(measure(args, &pauses))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(args))
 }
 
-async fn measure(args: &Args, pauses: &Pauses) -> Result<()> {
+async fn measure(args: &Args) -> Result<()> {
     let broker = Broker::start().await?;
     let url = broker.server.url();
     broker.create(SOURCE, SOURCE_SUBJECT).await?;
@@ -75,12 +66,13 @@ async fn measure(args: &Args, pauses: &Pauses) -> Result<()> {
     let mut receiver = Receiver::start(&url, records as usize).await?;
     let schedule = Schedule::start_now(args.rate, records, 100_000, args.seed)?;
     let sender = Sender::start(&url, &schedule).await?;
-    let mut swaps = Vec::new();
+    let (mut swaps, mut reported) = (Vec::new(), Vec::new());
     receiver.first_output(&schedule, Instant::now() + BETWEEN).await?;
     for swap in 1..=usize::from(args.swaps) {
         let next = versions[swap % 2].clone();
         let begun = Instant::now();
-        worker.apply(next).await.map_err(Error::msg)?;
+        let pause = worker.apply(next).await.map_err(Error::msg)?;
+        reported.push(pause.context("the job was started anew")?.as_secs_f64() * 1e3);
         swaps.push((begun, Instant::now() + AFTERWARDS));
         receiver.first_output(&schedule, begun + BETWEEN).await?;
     }
@@ -89,13 +81,7 @@ async fn measure(args: &Args, pauses: &Pauses) -> Result<()> {
     let arrived = receiver.all(sent).await?;
     worker.shutdown().await;
 
-    let reported = pauses.take();
-    ensure!(
-        reported.len() == swaps.len(),
-        "{} swaps were reported, not {}",
-        reported.len(),
-        swaps.len()
-    );
+    reported.sort_by(f64::total_cmp);
     // As long and as many, half-way between two swaps.
     let shift = BETWEEN / 2;
     let calm = swaps.iter().map(|(from, to)| (*from + shift, *to + shift)).collect::<Vec<_>>();
@@ -150,34 +136,4 @@ fn longest_delays(
     let mut delays: Vec<f64> = spans.iter().map(|span| longest(span).as_secs_f64() * 1e3).collect();
     delays.sort_by(f64::total_cmp);
     delays
-}
-
-/// Gathers the pauses that the engine reports: field `pause_us` of its events.
-#[derive(Clone, Default)]
-struct Pauses(Arc<Mutex<Vec<f64>>>);
-
-impl Pauses {
-    /// All so far in milliseconds, ascending.
-    fn take(&self) -> Vec<f64> {
-        let mut pauses =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        pauses.sort_by(f64::total_cmp);
-        pauses
-    }
-}
-
-impl<S: tracing::Subscriber> Layer<S> for Pauses {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        event.record(&mut self.clone());
-    }
-}
-
-impl Visit for Pauses {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "pause_us" {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(value as f64 / 1e3);
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

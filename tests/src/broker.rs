@@ -122,6 +122,19 @@ impl Broker {
         stream.info().await.expect("it answers").state.messages
     }
 
+    /// Sequence of the first record that a stream still holds.
+    pub async fn first_sequence(&self, stream: &str) -> u64 {
+        let mut stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        stream.info().await.expect("it answers").state.first_sequence
+    }
+
+    /// Sends the server a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = self.server.pid().expect("it runs").cast_signed();
+        let pid = rustix::process::Pid::from_raw(pid).expect("no process has the number 0");
+        rustix::process::kill_process(pid, signal).expect("it runs");
+    }
+
     /// SIGKILL for the server, which then starts again on its store; the connection is made anew.
     pub async fn restart(&mut self) {
         self.server.kill9();

@@ -46,6 +46,12 @@ impl GoldenJob {
         self.records.split_at(middle + end + 1)
     }
 
+    /// The records in as many parts, cut between lines.
+    pub fn parts(&self, count: usize) -> Vec<Vec<u8>> {
+        let lines: Vec<&[u8]> = self.records.split_inclusive(|b| *b == b'\n').collect();
+        lines.chunks(lines.len().div_ceil(count)).map(<[&[u8]]>::concat).collect()
+    }
+
     /// Outputs in all.
     pub fn outputs(&self) -> usize {
         sorted_lines(&self.expected).len()

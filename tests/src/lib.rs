@@ -37,3 +37,21 @@ pub fn sorted_lines(bytes: &[u8]) -> Vec<&str> {
     lines.sort_unstable();
     lines
 }
+
+/// Overwrites every file of a database below `folder` that it cannot be opened without; how many there were.
+pub fn damage_databases(folder: &Path) -> usize {
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder can be listed") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            damaged += damage_databases(&path);
+        } else if name == "CURRENT" || name.ends_with(".sst") || name.starts_with("MANIFEST") {
+            let mut bytes = std::fs::read(&path).expect("it can be read");
+            bytes.fill(0x5a);
+            std::fs::write(&path, bytes).expect("it can be written");
+            damaged += 1;
+        }
+    }
+    damaged
+}

@@ -16,6 +16,8 @@ use crate::failure::Failure;
 
 /// How often a command that waits for something asks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Pause before a server that is waited for is tried again.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A runtime somewhere, as commands talk to it.
 pub struct Remote {
@@ -93,10 +95,9 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
 }
 
 /// Where to connect: the environment and the contexts of the `nats` CLI, and above them the options.
-pub fn options(global: &Global) -> Result<ConnectOptions, Failure> {
+fn options(global: &Global) -> Result<ConnectOptions, ContextError> {
     let env = |name: &str| std::env::var(name).ok();
-    let mut options = ConnectOptions::load(global.context.as_deref(), &env)
-        .map_err(|error| unconnected(&ConnectError::Context(error)))?;
+    let mut options = ConnectOptions::load(global.context.as_deref(), &env)?;
     if let Some(server) = &global.server {
         options.servers = ConnectOptions::to(server).servers;
     }
@@ -108,14 +109,33 @@ pub fn options(global: &Global) -> Result<ConnectOptions, Failure> {
 
 /// Connects as the global options say, at most for `--timeout`.
 pub async fn open(global: &Global) -> Result<Connection, Failure> {
+    attempt(global).await.map_err(|error| unconnected(&error))
+}
+
+/// As [`open`], for a process that is started before its server: what may pass is waited for. `say` hears of every failed
+/// attempt.
+pub async fn open_when_there(
+    global: &Global,
+    say: &mut impl FnMut(&Failure),
+) -> Result<Connection, Failure> {
+    loop {
+        match attempt(global).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if error.is_passing() => say(&unconnected(&error)),
+            Err(error) => return Err(unconnected(&error)),
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+async fn attempt(global: &Global) -> Result<Connection, ConnectError> {
     let options = options(global)?;
-    let servers = options.shown_servers();
+    let server = options.shown_servers();
     match tokio::time::timeout(global.timeout, connect(options)).await {
-        Ok(connected) => connected.map_err(|error| unconnected(&error)),
+        Ok(connected) => connected,
         Err(_) => {
-            let message = format!("no NATS server answers at {servers}");
-            Err(Failure::coded(errors::NO_NATS, message)
-                .help("check the address; for a private server and runtime: `millstream dev`"))
+            let waited = crate::output::units::duration(global.timeout);
+            Err(ConnectError::Refused { server, description: format!("not within {waited}") })
         }
     }
 }

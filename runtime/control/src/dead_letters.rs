@@ -161,12 +161,15 @@ impl DeadLetters {
     ) -> Result<Handled, Problem> {
         let limit = u64::from(limit.clamp(1, LETTERS_MAX));
         let filter = filter(Some(&selection.pipeline), selection.stage.as_deref());
+        // What is redriven and refused again comes back behind the letters that were meant.
+        let through = stream.cached_info().state.last_sequence;
         let mut handled = Handled::default();
         let mut after = 0;
         let mut named = selection.sequences.iter();
         loop {
             let message = if selection.sequences.is_empty() {
-                next(stream, &filter, after).await?
+                let found = next(stream, &filter, after).await?;
+                found.filter(|message| message.sequence <= through)
             } else {
                 match named.next() {
                     Some(sequence) => Some(selected(stream, selection, *sequence).await?),

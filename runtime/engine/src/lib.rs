@@ -5,6 +5,7 @@
 //! `millstream_core::partition`.
 
 pub mod clock;
+pub mod crash;
 pub mod dead_letter;
 mod error;
 pub mod executor;

@@ -1,10 +1,13 @@
 //! A process that runs the fraud pipeline until it is killed or the pipeline stops:
-//! `fraud-worker URL DATA PARTITIONS`. For tests that kill and pause an owner.
+//! `fraud-worker URL DATA PARTITIONS`. For tests that kill and pause an owner, or let it die by itself: with
+//! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use millstream_engine::crash::{self, CrashPoint};
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
@@ -20,6 +23,7 @@ async fn main() -> Result<()> {
     let [url, data, partitions] = args.as_slice() else {
         bail!("usage: fraud-worker URL DATA PARTITIONS")
     };
+    crash_as_told()?;
     let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
     // Often, so that kills meet checkpoints and trimming as well.
     pipeline.checkpoint_interval_ms = 200;
@@ -45,4 +49,18 @@ async fn start(url: &str, data: &Path, pipeline: PipelineSpec) -> Result<Worker>
     let worker = Worker::start(connection, data, shared, 1).await.map_err(anyhow::Error::msg)?;
     worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
     Ok(worker)
+}
+
+/// Arranges the process's death, if it was asked for.
+fn crash_as_told() -> Result<()> {
+    let Ok(told) = std::env::var("MILLSTREAM_CRASH") else { return Ok(()) };
+    let (point, count) = told.split_once('@').context("MILLSTREAM_CRASH is POINT@COUNT")?;
+    let (point, count): (CrashPoint, usize) = (point.parse()?, count.parse()?);
+    let reached = AtomicUsize::new(0);
+    crash::on_reached(move |now| {
+        if now == point && reached.fetch_add(1, Ordering::Relaxed) + 1 == count {
+            std::process::abort();
+        }
+    });
+    Ok(())
 }

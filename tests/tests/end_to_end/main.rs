@@ -5,6 +5,7 @@ mod faults;
 mod goldens;
 mod jetstream;
 mod joins;
+mod owner;
 mod patterns;
 mod pipelines;
 mod stages;

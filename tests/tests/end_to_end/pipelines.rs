@@ -1,14 +1,18 @@
 //! What operators meet: swaps under load, poison, a damaged database, a source that lost records.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_engine::spec::{OnError, PipelineSpec};
 use millstream_engine::status::Phase;
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_tests::fraud::fraud;
 use millstream_tests::golden_job::{CLOSER, CLOSER_SCORE, GoldenJob, broker, worker};
-use millstream_tests::{shipped_module, sorted_lines};
+use millstream_tests::{damage_databases, shipped_module, sorted_lines};
+use rustix::process::Signal;
+
+/// How long an answer may take that waits for nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same module under another digest: with one more custom section.
 fn another_version(spec: &PipelineSpec, number: u8) -> PipelineSpec {
@@ -33,7 +37,8 @@ async fn modules_are_swapped_under_load_without_loss() {
         for number in 0..5 {
             let next = another_version(&spec, number);
             let digest = next.stages[0].module.digest();
-            worker.apply(next).await.unwrap();
+            let pause = worker.apply(next).await.unwrap();
+            assert!(pause.is_some(), "it was swapped, not started anew");
             let status = worker.status("fraud").await.unwrap();
             let expected: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             assert!(status.stages[0].partitions.iter().all(|p| p.module == expected));
@@ -86,15 +91,6 @@ async fn a_stage_that_must_not_skip_stops_before_poison_and_says_where() {
     assert_eq!(broker.count("RESULTS").await, 1, "what came before it is published");
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
-    }
-    files
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_local_database_is_rebuilt() {
     let broker = broker().await;
@@ -108,16 +104,7 @@ async fn a_damaged_local_database_is_rebuilt() {
     first.checkpoint("fraud").await.unwrap();
     first.stop("fraud", true).await.unwrap();
     drop(first);
-    let mut damaged = 0;
-    for path in files_below(data.path()) {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name == "CURRENT" || name.ends_with(".sst") || name.starts_with("MANIFEST") {
-            let mut bytes = std::fs::read(&path).unwrap();
-            bytes.iter_mut().for_each(|b| *b ^= 0x5a);
-            std::fs::write(&path, bytes).unwrap();
-            damaged += 1;
-        }
-    }
+    let damaged = damage_databases(data.path());
     assert!(damaged >= 4, "there were databases to damage: {damaged}");
     let second = worker(&broker, data.path()).await;
     second.apply(fraud(0, 2)).await.unwrap();
@@ -145,4 +132,25 @@ async fn a_source_that_lost_records_stops_the_pipeline() {
     assert!(reason.contains("lost sequences 2 to 7"), "{reason}");
     assert_eq!(worker.status("fraud").await.unwrap().phase, Phase::Failed);
     assert_eq!(broker.count("RESULTS").await, 1, "nothing behind the gap was processed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipeline_can_be_looked_at_while_it_is_being_stopped() {
+    let broker = broker().await;
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    worker.apply(fraud(0, 2)).await.unwrap();
+    broker.publish_lines("tx", &GoldenJob::fraud("input_inorder", "fraud").records).await;
+    broker.read("RESULTS", 1_000).await;
+    // The server stands still, and with it the last commits.
+    broker.signal(Signal::STOP);
+    let mut stop = std::pin::pin!(worker.stop("fraud", false));
+    assert!(futures::poll!(stop.as_mut()).is_pending());
+    let status = tokio::time::timeout(PATIENCE, worker.status("fraud")).await;
+    assert!(status.expect("it waits for nobody").is_some());
+    let metrics = tokio::time::timeout(PATIENCE, worker.metrics_text()).await;
+    assert!(metrics.expect("they wait for nobody").contains("pipeline=\"fraud\""));
+    broker.signal(Signal::CONT);
+    stop.await.unwrap();
+    assert!(worker.status("fraud").await.is_none());
 }

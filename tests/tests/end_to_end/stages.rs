@@ -9,10 +9,9 @@ use millstream_engine::status::Phase;
 use millstream_engine::worker::Worker;
 use millstream_state::{Budgets, Shared};
 use millstream_tests::broker::Broker;
+use millstream_tests::golden_job::CLOSER;
 use millstream_tests::stages::{Path, stages};
 use millstream_tests::{golden, sorted_lines};
-
-use crate::jetstream::CLOSER;
 
 /// Configuration of the windows, how they are reached, and the golden.
 type Job = (&'static str, Path, &'static str);

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use millstream_control::errors;
 use millstream_control::lease::LeaseOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::App;
-use crate::connection::open;
+use crate::connection::{AGAIN_AFTER, open_when_there};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::LocalArgs;
 use crate::logging::LogArgs;
 use crate::output::format::say;
+use crate::output::units;
 use crate::runtime::{Runtime, RuntimeArgs, block_on_all, stop_at_signals};
 
 /// Run the runtime against an existing NATS server, or one pipeline over files with --local
@@ -52,12 +54,43 @@ impl Run {
     async fn serve(&self, app: &App, data: &Path) -> Result<(), Failure> {
         let stop = CancellationToken::new();
         stop_at_signals(stop.clone())?;
-        let connection = open(&app.global).await?;
-        let server = connection.options().shown_servers();
-        let runtime =
-            Runtime::open(&self.runtime, LeaseOptions::default(), connection, data).await?;
+        let opened = tokio::select! {
+            opened = self.open(app, data) => opened?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let Opened { runtime, server } = opened;
         say(&format!("serving at {server}; metrics and health at http://{}", runtime.http()));
         runtime.run(stop).await;
         Ok(())
     }
+
+    /// Connects and opens what the node needs. A server that is not there yet, or has no JetStream at the moment, is waited
+    /// for: it is started beside us as often as before us.
+    async fn open(&self, app: &App, data: &Path) -> Result<Opened, Failure> {
+        let mut said = String::new();
+        let mut say_once = |failure: &Failure| {
+            let message = &failure.reports[0].message;
+            if *message != said {
+                say(&format!("{message}; trying again every {}", units::duration(AGAIN_AFTER)));
+                said.clone_from(message);
+            }
+        };
+        loop {
+            let connection = open_when_there(&app.global, &mut say_once).await?;
+            let server = connection.options().shown_servers();
+            let lease = LeaseOptions::default();
+            match Runtime::open(&self.runtime, lease, connection, data).await {
+                Ok(runtime) => return Ok(Opened { runtime, server }),
+                Err(failure) if failure.reports[0].code == errors::STORAGE => say_once(&failure),
+                Err(failure) => return Err(failure),
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// A runtime and where its server is.
+struct Opened {
+    runtime: Runtime,
+    server: String,
 }

@@ -67,7 +67,7 @@ impl EngineWorker {
 
 impl Worker for EngineWorker {
     async fn apply(&self, spec: PipelineSpec) -> Result<(), WorkerError> {
-        self.engine.apply(spec).await.map_err(WorkerError::Failed)
+        self.engine.apply(spec).await.map(drop).map_err(WorkerError::Failed)
     }
 
     async fn pause(&self, pipeline: &str) -> Result<(), WorkerError> {

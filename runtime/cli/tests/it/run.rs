@@ -37,6 +37,24 @@ async fn a_killed_runtime_goes_on_at_once_on_its_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_is_not_there_yet_is_waited_for() {
+    let mut served = Served::start().await;
+    served.server.kill9();
+    let mut early = served.launch();
+    let said = early.until_it_says("no NATS server answers at");
+    assert!(said.contains("trying again"), "{said}");
+    served.server.restart().await.expect("the server starts again");
+    early.until_it_serves();
+    assert_eq!(early.get("/healthz").0, 200);
+
+    // What nobody but the user can change ends it.
+    let url = served.server.url();
+    let run = ["run", "--http", "127.0.0.1:0", "--data", "other", "--server", &url];
+    let wrong = run.iter().copied().chain(["--creds", "missing.creds"]);
+    served.millstream.call(wrong).failed(4, &["missing.creds"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn it_is_ready_when_all_its_pipelines_run_as_wanted() {
     let mut served = Served::start().await;
     let run = served.serve();

@@ -97,23 +97,19 @@ sinks:
 
     /// Starts `millstream run` on the folder `state`.
     pub fn run(&self) -> Run {
+        let mut run = self.launch();
+        run.until_it_serves();
+        run
+    }
+
+    /// The same, without waiting until it serves.
+    pub fn launch(&self) -> Run {
         let url = self.server.url();
         let args = ["run", "--http", "127.0.0.1:0", "--data", "state", "--server", &url];
         let mut command = self.millstream.command(args);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut run = Run { child, http: String::new(), stderr };
-        let mut said = String::new();
-        while run.http.is_empty() {
-            let mut line = String::new();
-            let read = run.stderr.read_line(&mut line).expect("UTF-8");
-            assert!(read > 0, "it ended before it served:\n{said}");
-            if let Some(at) = line.strip_prefix("serving at ") {
-                at.split("http://").nth(1).expect("an address").trim().clone_into(&mut run.http);
-            }
-            said.push_str(&line);
-        }
-        run
+        Run { child, http: String::new(), stderr }
     }
 
     /// A runtime that owns the pipelines.
@@ -133,6 +129,26 @@ pub struct Run {
 }
 
 impl Run {
+    /// Waits for a line that begins so; it.
+    pub fn until_it_says(&mut self, beginning: &str) -> String {
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).expect("UTF-8");
+            assert!(read > 0, "it ended before it said `{beginning}`:\n{said}");
+            if line.starts_with(beginning) {
+                return line;
+            }
+            said.push_str(&line);
+        }
+    }
+
+    /// Waits until pipelines can be applied and its HTTP endpoint is known.
+    pub fn until_it_serves(&mut self) {
+        let line = self.until_it_says("serving at ");
+        line.split("http://").nth(1).expect("an address").trim().clone_into(&mut self.http);
+    }
+
     /// Status and body of a path of the HTTP endpoint.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.http).expect("connect");

@@ -16,6 +16,7 @@ use millstream_state::{Checkpoint, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::crash::{Step, around};
 use crate::status::{CheckpointFile, CheckpointInfo};
 
 /// Checkpoints kept per partition.
@@ -93,12 +94,16 @@ impl CheckpointStore {
         let mut listed = Vec::new();
         for file in &files.files {
             let digest = match file.name.ends_with(TABLE) {
-                true => self.blobs.put_file(&file.path).await.map_err(text)?.digest,
+                true => {
+                    let put = around(Step::UploadTable, self.blobs.put_file(&file.path)).await;
+                    put.map_err(text)?.digest
+                }
                 false => {
                     let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
                     let digest = Digest::of(&bytes);
                     let own = format!("{}{}", own_files(&name), file.name);
-                    self.blobs.put_document(&own, bytes).await.map_err(text)?;
+                    let put = self.blobs.put_document(&own, bytes);
+                    around(Step::UploadFile, put).await.map_err(text)?;
                     digest
                 }
             };
@@ -138,7 +143,8 @@ impl CheckpointStore {
             blobs,
         };
         let bytes = Bytes::from(serde_json::to_vec(&document).map_err(text)?);
-        self.blobs.put_document(&name, bytes.clone()).await.map_err(text)?;
+        let put = self.blobs.put_document(&name, bytes.clone());
+        around(Step::UploadManifest, put).await.map_err(text)?;
         if self.blobs.get_document(&name).await.map_err(text)? != Some(bytes) {
             return Err(format!(
                 "checkpoint document {name} reads back differently than it was written"
@@ -161,7 +167,7 @@ impl CheckpointStore {
             kept.extend(self.document(name).await?.into_iter().flat_map(|d| d.blobs).flatten());
         }
         for name in &names[..old] {
-            forget(&*self.blobs, name, &kept).await?;
+            around(Step::ForgetCheckpoint, forget(&*self.blobs, name, &kept)).await?;
         }
         Ok(())
     }
@@ -193,25 +199,37 @@ impl CheckpointStore {
         millstream_state::wipe(target).map_err(text)?;
         tokio::fs::create_dir_all(target).await.map_err(text)?;
         for (file, blob) in manifest.files.iter().zip(&document.blobs) {
-            let path = target.join(&file.name);
-            match blob {
-                Some(digest) => {
-                    let digest: Digest = digest.parse().map_err(|e| format!("{e}"))?;
-                    self.blobs.get_file(&digest, &path).await.map_err(text)?;
-                }
-                None => {
-                    let own = format!("{}{}", own_files(name), file.name);
-                    let bytes = self.blobs.get_document(&own).await.map_err(text)?;
-                    let bytes = bytes.ok_or_else(|| format!("its file {} is gone", file.name))?;
-                    tokio::fs::write(&path, bytes).await.map_err(text)?;
-                }
-            }
+            let put = self.restore_file(name, &file.name, blob.as_deref(), target);
+            around(Step::RestoreFile, put).await?;
         }
         let (target, files) = (target.to_owned(), manifest.files);
         tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
             .await
             .map_err(text)?
             .map_err(text)
+    }
+
+    /// Puts one file of a checkpoint into `target`: a blob, or a document of the checkpoint's own.
+    async fn restore_file(
+        &self,
+        checkpoint: &str,
+        file: &str,
+        blob: Option<&str>,
+        target: &Path,
+    ) -> Result<(), String> {
+        let path = target.join(file);
+        match blob {
+            Some(digest) => {
+                let digest: Digest = digest.parse().map_err(|e| format!("{e}"))?;
+                self.blobs.get_file(&digest, &path).await.map(drop).map_err(text)
+            }
+            None => {
+                let own = format!("{}{file}", own_files(checkpoint));
+                let bytes = self.blobs.get_document(&own).await.map_err(text)?;
+                let bytes = bytes.ok_or_else(|| format!("its file {file} is gone"))?;
+                tokio::fs::write(&path, bytes).await.map_err(text)
+            }
+        }
     }
 }
 

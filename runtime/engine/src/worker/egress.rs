@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::redrive::is_redriven;
 use crate::clock;
+use crate::crash::{self, Step};
 use crate::dead_letter::DeadLetter;
 
 /// Wait before a sink that failed is tried again.
@@ -100,6 +101,7 @@ async fn serve(
             && let Some(publication) = egress.next(clock::now_ms())
         {
             let ticket = publication.ticket;
+            crash::before(Step::PublishOutput);
             if let Err(error) = sink.send(message(spec, publication)).await {
                 // It was not taken; whatever is in flight comes back as failed with the next connection.
                 egress.failed(ticket);
@@ -120,7 +122,10 @@ async fn serve(
             () = sink.acknowledged(&mut acks), if sink.in_flight() > 0 => {
                 for ack in acks.drain(..) {
                     match ack.outcome {
-                        SinkOutcome::Stored { sequence, .. } => egress.acknowledged(ack.ticket, sequence),
+                        SinkOutcome::Stored { sequence, .. } => {
+                            crash::after(Step::PublishOutput);
+                            egress.acknowledged(ack.ticket, sequence);
+                        }
                         SinkOutcome::Unknown => egress.failed(ack.ticket),
                         SinkOutcome::Refused { passing, code, description } => {
                             egress.failed(ack.ticket);

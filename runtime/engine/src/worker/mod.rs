@@ -21,7 +21,8 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use millstream_core::ids::{Incarnation, key_hash, partition_of};
 use millstream_log::Name;
@@ -87,7 +88,32 @@ pub struct KeyFound {
 /// Runs pipelines.
 pub struct Worker {
     context: Arc<Context>,
-    pipelines: Mutex<BTreeMap<String, Pipeline>>,
+    places: std::sync::Mutex<BTreeMap<String, Arc<Place>>>,
+}
+
+/// Where the pipeline of a name runs. Whoever changes it is the only one to do so; whoever looks at it waits for nobody.
+#[derive(Default)]
+struct Place {
+    changing: Mutex<()>,
+    running: std::sync::Mutex<Option<Arc<Pipeline>>>,
+}
+
+impl Place {
+    fn running(&self) -> Option<Arc<Pipeline>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, pipeline: Option<Pipeline>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = pipeline.map(Arc::new);
+    }
+
+    /// Stops what runs here, which can be looked at until it has stopped. For whoever holds `changing`.
+    async fn stop(&self) {
+        if let Some(running) = self.running() {
+            running.stop().await;
+            self.set(None);
+        }
+    }
 }
 
 impl Worker {
@@ -111,51 +137,67 @@ impl Worker {
             blobs: Arc::new(blobs),
             replicas,
         };
-        Ok(Self { context: Arc::new(context), pipelines: Mutex::new(BTreeMap::new()) })
+        Ok(Self { context: Arc::new(context), places: std::sync::Mutex::default() })
+    }
+
+    /// The place of a name. Places that nobody uses are forgotten.
+    fn place(&self, name: &str) -> Arc<Place> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, place| Arc::strong_count(place) > 1 || place.running().is_some());
+        Arc::clone(places.entry(name.to_owned()).or_default())
+    }
+
+    /// All that runs, by name.
+    fn running(&self) -> Vec<(String, Arc<Pipeline>)> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let running =
+            places.iter().filter_map(|(name, place)| Some((name.clone(), place.running()?)));
+        running.collect()
+    }
+
+    fn pipeline(&self, name: &str) -> Option<Arc<Pipeline>> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(name)?.running()
     }
 
     /// Starts a pipeline, or changes the running one of that name: by swapping modules at a commit boundary
-    /// where that is enough, else by stopping it after its last commit and starting it anew.
-    pub async fn apply(&self, spec: PipelineSpec) -> Result<(), String> {
-        let mut pipelines = self.pipelines.lock().await;
+    /// where that is enough, else by stopping it after its last commit and starting it anew. Gives how long a swap kept a
+    /// partition from computing, at most; none: it was started.
+    pub async fn apply(&self, spec: PipelineSpec) -> Result<Option<Duration>, String> {
         let name = spec.name.clone();
-        if let Some(running) = pipelines.get_mut(&name)
+        let place = self.place(&name);
+        let _changing = place.changing.lock().await;
+        if let Some(running) = place.running()
             && !running.has_ended()
             && running.status().reason.is_none()
             && running.can_swap_to(&spec)
         {
             let pause = running.swap(&self.context, spec).await?;
             tracing::info!(pipeline = %name, pause_us = pause.as_micros() as u64, "modules swapped");
-            return Ok(());
+            return Ok(Some(pause));
         }
-        if let Some(running) = pipelines.remove(&name) {
-            running.stop().await;
-        }
-        let pipeline = Pipeline::start(&self.context, spec).await?;
-        pipelines.insert(name, pipeline);
-        Ok(())
+        place.stop().await;
+        place.set(Some(Pipeline::start(&self.context, spec).await?));
+        Ok(None)
     }
 
     /// Stops or continues computing. `false`: it does not run.
     pub async fn hold(&self, name: &str, held: bool) -> bool {
-        let pipelines = self.pipelines.lock().await;
-        pipelines.get(name).map(|pipeline| pipeline.hold(held)).is_some()
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        place.running().map(|pipeline| pipeline.hold(held)).is_some()
     }
 
     /// Stops a pipeline after its last commit. With `drain` it first processes what its sources hold now; to drop the
     /// future before that is done leaves the pipeline as it was.
     pub async fn stop(&self, name: &str, drain: bool) -> Result<(), String> {
-        let running = self.pipelines.lock().await;
-        let caught_up = running.get(name).filter(|_| drain).map(|p| p.catch_up(&self.context));
         // A drain takes as long as it takes; nobody waits for it who does not ask to.
-        drop(running);
-        if let Some(caught_up) = caught_up {
-            caught_up.await?;
+        if let Some(pipeline) = self.pipeline(name).filter(|_| drain) {
+            pipeline.catch_up(&self.context).await?;
         }
-        let mut pipelines = self.pipelines.lock().await;
-        if let Some(pipeline) = pipelines.remove(name) {
-            pipeline.stop().await;
-        }
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        place.stop().await;
         Ok(())
     }
 
@@ -167,10 +209,9 @@ impl Worker {
         incarnation: Incarnation,
         checkpoint_store: Option<&str>,
     ) -> Result<(), String> {
-        let mut pipelines = self.pipelines.lock().await;
-        if let Some(pipeline) = pipelines.remove(name) {
-            pipeline.stop().await;
-        }
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        place.stop().await;
         let blobs = self.context.checkpoints_of(checkpoint_store)?;
         checkpoint::delete_all(&*blobs, name, incarnation).await?;
         let dir = pipeline_dir(&self.context.data, name, incarnation);
@@ -182,7 +223,7 @@ impl Worker {
 
     /// How a pipeline is; `None` if it does not run here.
     pub async fn status(&self, name: &str) -> Option<PipelineStatus> {
-        Some(self.pipelines.lock().await.get(name)?.status())
+        Some(self.pipeline(name)?.status())
     }
 
     /// The last `limit` log lines of a pipeline's guests, or of one stage's, oldest first.
@@ -198,10 +239,9 @@ impl Worker {
         key: &[u8],
         limit: usize,
     ) -> Result<KeyFound, String> {
-        let pipelines = self.pipelines.lock().await;
-        let pipeline = pipelines.get(name).ok_or("not running")?;
+        let pipeline = self.pipeline(name).ok_or("not running")?;
         let partitions = pipeline
-            .spec
+            .spec()
             .stages
             .iter()
             .find(|s| s.name == stage)
@@ -228,8 +268,7 @@ impl Worker {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, String> {
-        let pipelines = self.pipelines.lock().await;
-        let pipeline = pipelines.get(name).ok_or("not running")?;
+        let pipeline = self.pipeline(name).ok_or("not running")?;
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
         let found = pipeline
             .inspect(stage, None, move |operator| {
@@ -251,28 +290,29 @@ impl Worker {
 
     /// Stores a checkpoint of every partition that changed; the newest of each.
     pub async fn checkpoint(&self, name: &str) -> Result<Vec<CheckpointInfo>, String> {
-        self.pipelines.lock().await.get(name).ok_or("not running")?.checkpoint().await
+        self.pipeline(name).ok_or("not running")?.checkpoint().await
     }
 
     /// All stored checkpoints.
     pub async fn checkpoints(&self, name: &str) -> Result<Vec<CheckpointInfo>, String> {
-        self.pipelines.lock().await.get(name).ok_or("not running")?.checkpoints().await
+        self.pipeline(name).ok_or("not running")?.checkpoints().await
     }
 
     /// All metrics as Prometheus text.
     pub async fn metrics_text(&self) -> String {
-        let mut statuses = Vec::new();
-        for (name, pipeline) in self.pipelines.lock().await.iter() {
-            statuses.push((name.clone(), pipeline.status()));
-        }
+        let statuses: Vec<_> =
+            self.running().into_iter().map(|(name, running)| (name, running.status())).collect();
         crate::metrics::text(&statuses, &self.context.guests.metrics, &self.context.shared)
     }
 
     /// Stops all pipelines after their last commits.
     pub async fn shutdown(&self) {
-        let pipelines = std::mem::take(&mut *self.pipelines.lock().await);
-        for (_, pipeline) in pipelines {
-            pipeline.stop().await;
-        }
+        let names = self.running().into_iter().map(|(name, _)| name);
+        let stopping = names.map(|name| async move {
+            let place = self.place(&name);
+            let _changing = place.changing.lock().await;
+            place.stop().await;
+        });
+        futures::future::join_all(stopping).await;
     }
 }

@@ -12,6 +12,7 @@ use millstream_core::recovery::LocalState;
 use millstream_core::slice::Slice;
 use millstream_state::{KeyedState, Shared, StateError};
 
+use crate::crash::{self, Step};
 use crate::error::EngineError;
 use crate::executor::{Executor, ExecutorOptions};
 
@@ -37,6 +38,7 @@ impl StageOperator {
         dir: &Path,
         shared: &Arc<Shared>,
     ) -> Result<Self, EngineError> {
+        remove_leftovers(dir);
         let (state, local) = open_state(&options, dir, shared)?;
         let executor = Executor::new(options, state)?;
         Ok(Self { executor, dir: dir.to_owned(), shared: Arc::clone(shared), local, failed: None })
@@ -64,6 +66,23 @@ impl StageOperator {
     }
 }
 
+/// Removes what a process that died left beside the database: hard links for a checkpoint, which would keep tables from being
+/// freed, and the place of the database while another is restored.
+fn remove_leftovers(dir: &Path) {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name().and_then(|name| name.to_str()))
+    else {
+        return;
+    };
+    let beside = format!("{name}.");
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|found| found.starts_with(&beside))
+            && let Err(error) = millstream_state::wipe(&entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "leftover of an earlier process stays");
+        }
+    }
+}
+
 fn open_state(
     options: &ExecutorOptions,
     dir: &Path,
@@ -74,7 +93,9 @@ fn open_state(
     let (state, local) = match open() {
         Err(error) if error.kind() == millstream_state::ErrorKind::Wipe => {
             tracing::warn!(dir = %dir.display(), %error, "local database is damaged and will be rebuilt from the log");
+            crash::before(Step::WipeState);
             millstream_state::wipe(dir)?;
+            crash::after(Step::WipeState);
             open()?
         }
         other => other?,
@@ -120,14 +141,35 @@ impl Operator for StageOperator {
     fn acknowledged(&mut self, point: LogPoint) {
         let state = self.executor.state();
         state.acknowledged(point);
+        crash::before(Step::PersistState);
         let kept = (|| {
             if state.dirty_bytes() > DIRTY_BYTES_MAX {
                 state.persist(PERSIST_STEP_BYTES)?;
             }
             state.trim()
         })();
+        crash::after(Step::PersistState);
         if let Err(error) = kept {
             self.failed = Some(error.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_of_this_partition_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["1", "1.checkpoint-7", "1.detached", "10", "10.checkpoint-3"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("000007.sst"), b"rows").unwrap();
+        }
+        remove_leftovers(&folder.path().join("1"));
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["1", "10", "10.checkpoint-3"]);
     }
 }

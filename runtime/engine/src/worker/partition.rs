@@ -23,6 +23,7 @@ use super::egress::{self, EgressSpec, EgressStart, Offer};
 use super::operator::StageOperator;
 use super::report::Board;
 use crate::clock;
+use crate::crash::{self, Step};
 use crate::executor::Swap;
 use crate::input::Chunk;
 use crate::status::{CheckpointInfo, Phase};
@@ -109,6 +110,8 @@ struct Running {
     uploads: FuturesUnordered<Upload>,
     waiting: Vec<Checkpointed>,
     stored: Option<LogPoint>,
+    /// Whether the takeover is in the log.
+    owns: bool,
 }
 
 impl PartitionTask {
@@ -124,6 +127,7 @@ impl PartitionTask {
             uploads: FuturesUnordered::new(),
             waiting: Vec::new(),
             stored: None,
+            owns: false,
         };
         let (stage, partition) = (running.task.stage, running.task.partition);
         let why = running.serve().await;
@@ -284,11 +288,13 @@ impl Running {
                 Event::Tail(again(|| log.last(&subject)).await.map(stored))
             })),
             Action::Append { message, expected, delay_ms } => {
+                let step = if self.owns { Step::AppendCommit } else { Step::AppendTakeover };
                 self.answers.push(Box::pin(async move {
                     if delay_ms > 0 {
                         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     }
-                    Event::Append(reply(log.append(&subject, expected, message).await))
+                    let append = log.append(&subject, expected, message);
+                    Event::Append(reply(crash::around(step, append).await))
                 }))
             }
             Action::ReadRecord { sequence } => self.answers.push(Box::pin(async move {
@@ -301,6 +307,7 @@ impl Running {
                 Event::Records(read(&*log, &subject, from, through).await)
             })),
             Action::TakenOver { point, generation, cursors, confirmed_at_ms } => {
+                self.owns = true;
                 self.task.board.update(|s| s.generation = generation.0);
                 if let Some(commits) = &self.task.commits {
                     commits.taken_over(self.task.partition, point.sequence);
@@ -404,7 +411,10 @@ impl Running {
             .operator()
             .dir()
             .with_extension(format!("checkpoint-{}", last.number.0));
-        match self.task.machine.operator_mut().executor.state().checkpoint(&target) {
+        crash::before(Step::TakeCheckpoint);
+        let taken = self.task.machine.operator_mut().executor.state().checkpoint(&target);
+        crash::after(Step::TakeCheckpoint);
+        match taken {
             Ok(taken) => {
                 self.waiting.push(done);
                 self.stored = Some(last);

@@ -22,7 +22,6 @@ use millstream_log::egress::{
 };
 use millstream_sandbox::codec::{Decoder, KeySource, TimeSource};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -35,6 +34,7 @@ use super::partition::{Command, Notice, PartitionTask, reason};
 use super::redrive;
 use super::report::{Board, Heads};
 use super::source::{self, ReaderError, ReaderSpec};
+use crate::crash::{Step, around};
 use crate::executor::{ExecutorOptions, OperatorSource, Swap};
 use crate::input::Chunk;
 use crate::instance;
@@ -51,8 +51,8 @@ const QUIET_COMMIT_MS: i64 = 30_000;
 const QUIET_COMMIT_FEEDING_MS: i64 = 5;
 /// Outputs that a sink lacks, bytes; above it a partition computes no more.
 const BACKLOG_BYTES_MAX: usize = 16 << 20;
-/// How often the log is looked at for what may go.
-const TRIM_EVERY: Duration = Duration::from_secs(10);
+/// How often the log is looked at for what may go, at least; more often with more frequent checkpoints.
+const TRIM_EVERY_MAX: Duration = Duration::from_secs(10);
 /// Records of the log by which an idle partition may hold up trimming.
 const LOG_RECORDS_MAX: u64 = 100_000;
 /// Stream and subject of dead letters; the duplicate window only matters if the stream is made here.
@@ -62,14 +62,16 @@ const WINDOW: Duration = Duration::from_secs(3_600);
 
 /// A pipeline of this process.
 pub struct Pipeline {
-    pub spec: PipelineSpec,
+    /// What runs; a swap of modules replaces it.
+    spec: Mutex<Arc<PipelineSpec>>,
     lanes: Vec<Vec<Lane>>,
     /// Per stage, if others read it.
     commits: Vec<Option<Arc<Commits>>>,
     held: AtomicBool,
     failed: Arc<Mutex<Option<String>>>,
     cancel: CancellationToken,
-    supervisor: JoinHandle<()>,
+    /// Cancelled once nothing runs any more.
+    ended: CancellationToken,
 }
 
 /// One partition from the outside.
@@ -85,13 +87,9 @@ impl Pipeline {
     pub async fn start(context: &Arc<Context>, spec: PipelineSpec) -> Result<Self, String> {
         let pipeline_name = Name::new(&spec.name).map_err(text)?;
         let connection = &context.connection;
-        let log = JetStreamLog::open(
-            connection,
-            &pipeline_name,
-            &LogOptions { replicas: context.replicas, bytes_max: None },
-        )
-        .await
-        .map_err(text)?;
+        let options = LogOptions { replicas: context.replicas, bytes_max: None };
+        let log = JetStreamLog::open(connection, &pipeline_name, &options);
+        let log = around(Step::OpenLog, log).await.map_err(text)?;
         let record_bytes_max = log.info().await.map_err(text)?.record_bytes_max;
         let log: Arc<dyn CommitLog> = Arc::new(log);
         for (stream, subject) in [DEAD_LETTERS, (redrive::STREAM, redrive::SUBJECT)] {
@@ -243,10 +241,22 @@ impl Pipeline {
             failed: Arc::clone(&failed),
             noticed,
             readers: tokio::task::JoinSet::new(),
+            kept_from: Sequence(1),
         };
-        let supervisor = tokio::spawn(supervisor.run());
-        let held = AtomicBool::new(false);
-        Ok(Self { spec, lanes, commits, held, failed, cancel, supervisor })
+        let ended = CancellationToken::new();
+        // Dropped with the task, also if it panics.
+        let told = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            let _told = told;
+            supervisor.run().await;
+        });
+        let (spec, held) = (Mutex::new(Arc::new(spec)), AtomicBool::new(false));
+        Ok(Self { spec, lanes, commits, held, failed, cancel, ended })
+    }
+
+    /// What runs.
+    pub fn spec(&self) -> Arc<PipelineSpec> {
+        Arc::clone(&self.spec.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     fn all(&self) -> impl Iterator<Item = &Lane> {
@@ -275,22 +285,23 @@ impl Pipeline {
                     .zip(&new.inputs)
                     .all(|(a, b)| (a.from, a.input, &a.key) == (b.from, b.input, &b.key))
         };
+        let own = self.spec();
         let sinks =
             |s: &PipelineSpec| s.sinks.iter().map(|s| s.subject.clone()).collect::<Vec<_>>();
         let sources =
             |s: &PipelineSpec| s.sources.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>();
-        self.spec.incarnation == spec.incarnation
-            && self.spec.checkpoint_store == spec.checkpoint_store
-            && self.spec.checkpoint_interval_ms == spec.checkpoint_interval_ms
-            && self.spec.stages.len() == spec.stages.len()
-            && self.spec.stages.iter().zip(&spec.stages).all(same_stage)
-            && sinks(&self.spec) == sinks(spec)
-            && sources(&self.spec) == sources(spec)
+        own.incarnation == spec.incarnation
+            && own.checkpoint_store == spec.checkpoint_store
+            && own.checkpoint_interval_ms == spec.checkpoint_interval_ms
+            && own.stages.len() == spec.stages.len()
+            && own.stages.iter().zip(&spec.stages).all(same_stage)
+            && sinks(&own) == sinks(spec)
+            && sources(&own) == sources(spec)
     }
 
     /// Swaps in the modules of `spec`; returns the longest pause of a partition.
     pub async fn swap(
-        &mut self,
+        &self,
         context: &Arc<Context>,
         spec: PipelineSpec,
     ) -> Result<Duration, String> {
@@ -319,7 +330,7 @@ impl Pipeline {
         for answer in waiting {
             pause = pause.max(answer.await.map_err(|_| "a partition has stopped")??);
         }
-        self.spec = spec;
+        *self.spec.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(spec);
         Ok(pause)
     }
 
@@ -328,14 +339,13 @@ impl Pipeline {
     pub fn catch_up(&self, context: &Context) -> impl Future<Output = Result<(), String>> + use<> {
         let jetstream = context.connection.jetstream().clone();
         let mut inputs = Vec::new();
-        for stage in self.spec.in_order() {
+        let spec = self.spec();
+        for stage in spec.in_order() {
             let lanes = &self.lanes[stage];
-            for (index, input) in self.spec.stages[stage].inputs.iter().enumerate() {
+            for (index, input) in spec.stages[stage].inputs.iter().enumerate() {
                 let boards: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.board)).collect();
                 let holds = match input.from {
-                    InputFrom::Source(source) => {
-                        Holds::Stream(self.spec.sources[source].stream.clone())
-                    }
+                    InputFrom::Source(source) => Holds::Stream(spec.sources[source].stream.clone()),
                     InputFrom::Stage { stage, .. } => {
                         Holds::Commits(self.commits[stage].clone().expect("it is read"))
                     }
@@ -365,21 +375,19 @@ impl Pipeline {
         }
     }
 
-    /// Stops after the last commit, once the sinks have everything.
-    pub async fn stop(self) {
+    /// Stops after the last commit, once the sinks have everything. To drop the future does not keep it from stopping.
+    pub async fn stop(&self) {
         self.cancel.cancel();
         for lane in self.all() {
             let _ = lane.commands.send(Command::Drain);
         }
-        if let Err(error) = self.supervisor.await {
-            tracing::error!(%error, "supervisor of a pipeline failed");
-        }
+        self.ended.cancelled().await;
     }
 
     /// How the pipeline is.
     pub fn status(&self) -> PipelineStatus {
         let stages: Vec<StageStatus> = self
-            .spec
+            .spec()
             .stages
             .iter()
             .zip(&self.lanes)
@@ -407,7 +415,7 @@ impl Pipeline {
 
     /// Whether nothing runs any more.
     pub fn has_ended(&self) -> bool {
-        self.supervisor.is_finished()
+        self.ended.is_cancelled()
     }
 
     /// Looks into the state of the partition that owns `key`, or of all without one.
@@ -418,7 +426,7 @@ impl Pipeline {
         look: impl Fn(&mut StageOperator) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, String> {
         let index = self
-            .spec
+            .spec()
             .stages
             .iter()
             .position(|s| s.name == stage)
@@ -559,14 +567,16 @@ struct Supervisor {
     failed: Arc<Mutex<Option<String>>>,
     noticed: mpsc::UnboundedReceiver<Notice>,
     readers: tokio::task::JoinSet<(usize, Result<(), ReaderError>)>,
+    /// The log holds nothing before this, as far as this supervisor has purged it.
+    kept_from: Sequence,
 }
 
 impl Supervisor {
     async fn run(mut self) {
         let mut left: usize = self.lanes.iter().map(Vec::len).sum();
-        let mut trim = tokio::time::interval(TRIM_EVERY);
-        let mut checkpoint =
-            tokio::time::interval(Duration::from_millis(self.spec.checkpoint_interval_ms.max(1)));
+        let checkpoints = Duration::from_millis(self.spec.checkpoint_interval_ms.max(1));
+        let mut checkpoint = tokio::time::interval(checkpoints);
+        let mut trim = tokio::time::interval(checkpoints.min(TRIM_EVERY_MAX));
         checkpoint.reset();
         trim.reset();
         while left > 0 {
@@ -745,7 +755,7 @@ impl Supervisor {
     }
 
     /// Purges what no partition needs any more.
-    async fn trim(&self) {
+    async fn trim(&mut self) {
         let mut needs = Vec::new();
         for (stage, lanes) in self.lanes.iter().enumerate() {
             for (partition, lane) in lanes.iter().enumerate() {
@@ -761,10 +771,11 @@ impl Supervisor {
             }
         }
         let Some(floor) = trim::floor(&needs) else { return };
-        if floor.keep_from > Sequence(1)
-            && let Err(error) = self.log.purge_below(floor.keep_from).await
-        {
-            tracing::warn!(%error, "log could not be trimmed");
+        if floor.keep_from > self.kept_from {
+            match around(Step::PurgeLog, self.log.purge_below(floor.keep_from)).await {
+                Ok(_) => self.kept_from = floor.keep_from,
+                Err(error) => tracing::warn!(%error, "log could not be trimmed"),
+            }
         }
         let end = needs.iter().map(|n| n.last_record).max().unwrap_or_default();
         for (lane, need) in self.lanes.iter().flatten().zip(&needs) {

@@ -95,6 +95,12 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether it may be gone in a moment without anybody changing anything on this side: a server that is not there yet, or
+    /// JetStream without a leader.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, ConnectError::Refused { .. } | ConnectError::JetStream { .. })
+    }
+
     /// Sorts what the client library reports.
     pub(super) fn from_client(
         options: &ConnectOptions,

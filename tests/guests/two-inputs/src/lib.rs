@@ -18,7 +18,7 @@ impl Guest for TwoInputs {
                 kind: FieldType::Text,
                 optional: false,
             }],
-            ..described("").inputs.remove(0)
+            broadcast: false,
         };
         let text =
             |name: &str| OutputField { name: name.into(), kind: FieldType::Text, optional: false };
