@@ -1,30 +1,42 @@
 //! `run --local` on the examples. Their modules are built by `cargo xtask build`; without them a test fails and says so.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::millstream::{Millstream, root};
 
 /// Runs an example with a number of partitions; gives its output lines in the order of their text.
 fn run(example: &str, partitions: &str) -> (Vec<String>, String) {
+    run_from(example, &["input.ndjson"], partitions)
+}
+
+/// As [`run`], with these files of the example: `SOURCE=FILE`, or only the file.
+fn run_from(example: &str, inputs: &[&str], partitions: &str) -> (Vec<String>, String) {
     let folder = root().join("examples").join(example);
     let millstream = Millstream::new();
     let arg = |path: PathBuf| path.into_os_string();
-    let called = millstream
-        .call([
-            "run".into(),
-            "--local".into(),
-            "-f".into(),
-            arg(folder.join("pipeline.yaml")),
-            "--input".into(),
-            arg(folder.join("input.ndjson")),
-            "--output".into(),
-            "-".into(),
-            "--partitions".into(),
-            partitions.into(),
-            "--dead-letters".into(),
-            "dead.ndjson".into(),
-        ])
-        .ok();
+    let inputs = inputs.iter().flat_map(|input| {
+        let (source, file) = match input.split_once('=') {
+            Some((source, file)) => (format!("{source}="), file),
+            None => (String::new(), *input),
+        };
+        let mut input = OsString::from(source);
+        input.push(folder.join(file));
+        ["--input".into(), input]
+    });
+    let others = [
+        "run".into(),
+        "--local".into(),
+        "-f".into(),
+        arg(folder.join("pipeline.yaml")),
+        "--output".into(),
+        "-".into(),
+        "--partitions".into(),
+        partitions.into(),
+        "--dead-letters".into(),
+        "dead.ndjson".into(),
+    ];
+    let called = millstream.call(others.into_iter().chain(inputs)).ok();
     let mut lines: Vec<_> = called.stdout.lines().map(str::to_owned).collect();
     lines.sort();
     let dead = std::fs::read_to_string(millstream.folder.path().join("dead.ndjson"))
@@ -100,6 +112,20 @@ fn each_source_has_its_own_input() {
     settle(&[payments, "DIR/settlements.ndjson"])
         .failed(2, &["names none of the pipeline's sources", "payments, settlements"]);
     settle(&[payments, payments]).failed(2, &["`payments` has two inputs"]);
+}
+
+#[test]
+fn the_examples_with_two_sources_give_what_they_say_with_any_number_of_partitions() {
+    for (example, inputs) in [
+        ("live-rules", ["payments=payments.ndjson", "rules=rules.ndjson"]),
+        ("payment-settlement", ["payments=payments.ndjson", "settlements=settlements.ndjson"]),
+    ] {
+        for partitions in ["1", "3", "8"] {
+            let (lines, dead) = run_from(example, &inputs, partitions);
+            assert_eq!(lines, expected(example), "{example} with {partitions} partitions");
+            assert_eq!(dead, "", "{example}");
+        }
+    }
 }
 
 #[test]
