@@ -11,7 +11,6 @@ struct Misbehave;
 /// States, counting all kinds.
 const LIST: u32 = 1;
 const MAP: u32 = 2;
-const BROADCAST: u32 = 3;
 
 impl Guest for Misbehave {
     fn describe() -> Description {
@@ -23,13 +22,11 @@ impl Guest for Misbehave {
         };
         let output = |name: &str, kind| OutputField { name: name.into(), kind, optional: false };
         Description {
-            inputs: [("commands", false), ("rules", true)]
-                .map(|(name, broadcast)| Input {
-                    name: name.into(),
-                    fields: vec![text("do")],
-                    broadcast,
-                })
-                .into(),
+            inputs: vec![Input {
+                name: "commands".into(),
+                fields: vec![text("do")],
+                broadcast: false,
+            }],
             outputs: vec![
                 Output {
                     name: "echo".into(),
@@ -41,7 +38,6 @@ impl Guest for Misbehave {
                 keyed("count", StateKind::Value),
                 keyed("list", StateKind::List),
                 keyed("map", StateKind::Map),
-                State { broadcast: true, ..keyed("rules", StateKind::Map) },
             ],
             timers: vec![Timer { name: "later".into(), domain: TimeDomain::EventTime }],
             capabilities: vec![Capability::Config],
@@ -74,9 +70,7 @@ impl Guest for Misbehave {
             causes,
         };
         effects.emitted[1].columns = vec![column(Values::Blobs(blob(&[])))];
-        if records.input == 0 {
-            count_keys(&records, &mut effects);
-        }
+        count_keys(&records, &mut effects);
         for command in &did {
             spoil(command, &mut effects);
         }
@@ -220,14 +214,6 @@ fn act(command: &str, index: u32, key: u32) -> Result<(), Failure> {
         "state-clear" => {
             state::map_clear(MAP, key);
             state::list_clear(LIST, key);
-        }
-        // A broadcast state has no keys: any will do.
-        "broadcast-write" => {
-            state::map_put(BROADCAST, 1_000_000, b"a", b"1");
-            assert_eq!(state::map_get(BROADCAST, 7, b"a").as_deref(), Some(&b"1"[..]));
-        }
-        "broadcast-read" => {
-            assert_eq!(state::map_scan(BROADCAST, 1_000_000, None, 10).len(), 1);
         }
         "state-flood" => loop {
             black_box(state::list_length(LIST, key));
