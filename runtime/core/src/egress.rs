@@ -271,7 +271,12 @@ impl Egress {
     /// The next output to publish now, if any. `now_ms` must come from the clock that the partition is
     /// given, and must not go back. When the connection to the sink breaks, tell [`Egress::failed`] of
     /// all that is under way before asking again, or order is lost.
-    pub fn next(&mut self, now_ms: i64) -> Option<Publication> {
+    pub fn next(&mut self, now_ms: i64) -> Option<&Publication> {
+        let ticket = self.next_ticket(now_ms)?;
+        self.pending_mut(ticket).map(|pending| &pending.publication)
+    }
+
+    fn next_ticket(&mut self, now_ms: i64) -> Option<u64> {
         if self.sink_read != SinkRead::Done || self.is_stale(self.confirmed_at_ms, now_ms) {
             return None;
         }
@@ -303,18 +308,16 @@ impl Egress {
         self.take(now_ms)
     }
 
-    fn send_again(&mut self, ticket: u64, now_ms: i64) -> Option<Publication> {
+    fn send_again(&mut self, ticket: u64, now_ms: i64) -> Option<u64> {
         let first_sent_ms = self.pending_mut(ticket)?.first_sent_ms;
         if self.is_stale(first_sent_ms, now_ms) {
             self.repair = true;
             self.sink_read = SinkRead::Wanted;
             return None;
         }
-        let pending = self.pending_mut(ticket)?;
-        pending.state = State::Sent;
-        let publication = pending.publication.clone();
+        self.pending_mut(ticket)?.state = State::Sent;
         self.sent += 1;
-        Some(publication)
+        Some(ticket)
     }
 
     fn is_stale(&self, since_ms: i64, now_ms: i64) -> bool {
@@ -375,7 +378,7 @@ impl Egress {
     }
 
     /// Looks at the queue up to the next output that must be published.
-    fn take(&mut self, now_ms: i64) -> Option<Publication> {
+    fn take(&mut self, now_ms: i64) -> Option<u64> {
         while let Some((point, item, payload, key)) = self.read_item() {
             if !self.takes[usize::from(item.output)] {
                 self.advance();
@@ -387,7 +390,11 @@ impl Egress {
                 &point.hash,
                 item.index,
             );
-            let there = self.found.remove(&(id.commit, id.index));
+            // Seldom anything: a sink is read after a takeover or a loss.
+            let there = match self.found.is_empty() {
+                true => None,
+                false => self.found.remove(&(id.commit, id.index)),
+            };
             let ticket = self.first_ticket + self.pending.len() as u64;
             let publication = Publication {
                 ticket,
@@ -399,15 +406,10 @@ impl Egress {
                 payload,
             };
             let state = there.map_or(State::Sent, State::Done);
-            self.pending.push_back(Pending {
-                state,
-                first_sent_ms: now_ms,
-                point,
-                publication: publication.clone(),
-            });
+            self.pending.push_back(Pending { state, first_sent_ms: now_ms, point, publication });
             if there.is_none() {
                 self.sent += 1;
-                return Some(publication);
+                return Some(ticket);
             }
             // Whoever published it may have had to repeat others: the order is not ours to know.
             self.unordered_through = Some(ticket);

@@ -291,6 +291,8 @@ pub struct Partition<O> {
     held: bool,
     /// A slice whose buffers wait to be used again.
     spare: Slice,
+    /// The last record as it was sent; a buffer, kept because fresh memory of that size costs more than the copy.
+    encoded: Vec<u8>,
     /// When the latest acknowledged append was sent.
     confirmed_at_ms: i64,
     /// The latest time handed in.
@@ -379,6 +381,7 @@ impl<O: Operator> Partition<O> {
             anchor: false,
             held: false,
             spare: Slice::default(),
+            encoded: Vec::new(),
             confirmed_at_ms: 0,
             now_ms: 0,
         }

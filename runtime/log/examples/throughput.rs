@@ -178,15 +178,16 @@ async fn egress(connection: &Connection) -> Outcome {
                 sink.acknowledged(&mut acks).await;
                 stored += acks.drain(..).count();
             }
-            let message = SinkMessage {
+            let id = format!("0123456789abcdef.{messages}.{ticket}");
+            sink.ready().await?;
+            sink.send(&SinkMessage {
                 ticket,
-                subject: "out.a".into(),
-                id: format!("0123456789abcdef.{messages}.{ticket}").into(),
-                cause: bytes::Bytes::from_static(b"0123456789abcdef"),
-                headers: Vec::new(),
-                payload: payload.clone(),
-            };
-            sink.send(message).await?;
+                subject: "out.a",
+                id: &id,
+                cause: "0123456789abcdef",
+                headers: &[],
+                payload: &payload,
+            })?;
         }
         while sink.in_flight() > 0 {
             sink.acknowledged(&mut acks).await;

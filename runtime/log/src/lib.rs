@@ -26,6 +26,7 @@ pub mod commit_log;
 pub mod connect;
 pub mod egress;
 pub mod kv;
+mod line;
 pub mod memory;
 mod name;
 pub mod server;

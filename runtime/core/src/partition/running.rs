@@ -126,16 +126,16 @@ impl<O: Operator> Partition<O> {
             prev_hash: self.last.point.hash,
             module: self.config.module,
         };
-        let mut message = Vec::with_capacity(slice.encoded_bytes_max());
+        let message = &mut self.encoded;
         let hash =
-            encode(&header, &slice, &self.cursors.current(), self.config.compression, &mut message);
+            encode(&header, &slice, &self.cursors.current(), self.config.compression, message);
         if message.len() > self.config.commit_bytes_max {
             let (bytes, limit) = (message.len(), self.config.commit_bytes_max);
             return Err(Stopped::Incident(Incident::CommitTooLarge { bytes, limit }));
         }
         self.cursors.recorded();
         let expected = self.last.point.sequence;
-        let message = Bytes::from(message);
+        let message = Bytes::copy_from_slice(message);
         out.push(Action::Append { message: message.clone(), expected, delay_ms: 0 });
         self.in_flight = Some(InFlight {
             attempt: Attempt { kind, generation: self.generation, hash, expected },

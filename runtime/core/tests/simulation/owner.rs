@@ -455,7 +455,7 @@ impl World {
         }
         for sink in 0..self.owners[id].egress.len() {
             let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { self.now };
-            while let Some(publication) = self.owners[id].egress[sink].next(now) {
+            while let Some(publication) = self.owners[id].egress[sink].next(now).cloned() {
                 self.send(id, Request::Publish { sink, publication });
             }
             if let Some(above) = self.owners[id].egress[sink].wants_sink_read(self.now) {

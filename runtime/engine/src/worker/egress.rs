@@ -1,9 +1,9 @@
 //! Publishes one partition's outputs into one sink: `millstream_core::egress` decides,
 //! this sends and tells the partition how far the sink is.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
 use millstream_core::egress::{Egress, EgressConfig, MessageId, Publication};
 use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::outputs::{DEAD_LETTER, Outputs};
@@ -85,6 +85,7 @@ async fn serve(
     let reader = JetStreamSinkReader::new(&spec.connection, &spec.stream, Vec::new());
     let mut told = egress.cursor();
     let mut acks = Vec::new();
+    let mut labels = Labels::default();
     loop {
         if let Some(after) = egress.wants_sink_read(clock::now_ms()) {
             let held = read_sink(spec, &reader, after).await;
@@ -97,12 +98,19 @@ async fn serve(
             }
             egress.sink_was_read();
         }
+        if !egress.is_settled()
+            && let Err(error) = sink.ready().await
+        {
+            tracing::warn!(subject = %spec.subject, %error, "sink cannot be reached; trying again");
+            tokio::time::sleep(AGAIN_AFTER).await;
+            continue;
+        }
         while sink.has_room()
             && let Some(publication) = egress.next(clock::now_ms())
         {
             let ticket = publication.ticket;
             crash::before(Step::PublishOutput);
-            if let Err(error) = sink.send(message(spec, publication)).await {
+            if let Err(error) = labels.send(spec, publication, &mut sink) {
                 // It was not taken; whatever is in flight comes back as failed with the next connection.
                 egress.failed(ticket);
                 tracing::warn!(subject = %spec.subject, %error, "output could not be sent");
@@ -120,6 +128,7 @@ async fn serve(
         tokio::select! {
             biased;
             () = sink.acknowledged(&mut acks), if sink.in_flight() > 0 => {
+                let mut refused = None;
                 for ack in acks.drain(..) {
                     match ack.outcome {
                         SinkOutcome::Stored { sequence, .. } => {
@@ -130,11 +139,14 @@ async fn serve(
                         SinkOutcome::Refused { passing, code, description } => {
                             egress.failed(ack.ticket);
                             if !passing {
-                                tracing::error!(subject = %spec.subject, code, %description, "sink refuses an output; the partition waits");
-                                tokio::time::sleep(AGAIN_AFTER).await;
+                                refused = Some((code, description));
                             }
                         }
                     }
+                }
+                if let Some((code, description)) = refused {
+                    tracing::error!(subject = %spec.subject, code, %description, "sink refuses an output; the partition waits");
+                    tokio::time::sleep(AGAIN_AFTER).await;
                 }
             }
             offer = offers.recv() => match offer {
@@ -165,40 +177,62 @@ async fn read_sink(spec: &EgressSpec, reader: &JetStreamSinkReader, after: Seque
     }
 }
 
-fn message(spec: &EgressSpec, publication: Publication) -> SinkMessage {
-    let id = Bytes::from(publication.id.to_string());
-    let cause =
-        Bytes::from(format!("{}.{}.{}", spec.cause, publication.commit.0, publication.id.index));
-    let subject = if spec.subject.contains("{key}") {
-        spec.subject.replace("{key}", &token_of(&publication.key)).into()
-    } else {
-        spec.subject.as_str().into()
-    };
-    if publication.output == DEAD_LETTER
-        && let Some((letter, payload)) = DeadLetter::read(&publication.payload)
-    {
-        let at = publication.payload.len() - payload.len();
-        let stream = spec
-            .streams
-            .iter()
-            .find(|(name, _)| *name == letter.source)
-            .map_or("", |(_, stream)| stream);
-        return SinkMessage {
+/// Makes messages of outputs. What the outputs of a commit have in common is written once.
+#[derive(Default)]
+struct Labels {
+    /// The commit that the texts begin for.
+    commit: Option<(CommitNumber, u64)>,
+    /// Message id and cause header; the numbers are the lengths without the output's place.
+    id: (String, usize),
+    cause: (String, usize),
+}
+
+impl Labels {
+    /// Sends an output into its sink.
+    fn send(
+        &mut self,
+        spec: &EgressSpec,
+        publication: &Publication,
+        sink: &mut JetStreamSink,
+    ) -> Result<(), SinkError> {
+        self.set(spec, publication);
+        let keyed = spec
+            .subject
+            .contains("{key}")
+            .then(|| spec.subject.replace("{key}", &token_of(&publication.key)));
+        let message = SinkMessage {
             ticket: publication.ticket,
-            subject,
-            id,
-            cause: Bytes::new(),
-            headers: letter_headers(&letter, stream),
-            payload: publication.payload.slice(at..),
+            subject: keyed.as_deref().unwrap_or(&spec.subject),
+            id: &self.id.0,
+            cause: &self.cause.0,
+            headers: &[],
+            payload: &publication.payload,
         };
+        if publication.output == DEAD_LETTER
+            && let Some((letter, payload)) = DeadLetter::read(&publication.payload)
+        {
+            let source = spec.streams.iter().find(|(name, _)| *name == letter.source);
+            let headers = letter_headers(&letter, source.map_or("", |(_, stream)| stream));
+            return sink.send(&SinkMessage { cause: "", headers: &headers, payload, ..message });
+        }
+        sink.send(&message)
     }
-    SinkMessage {
-        ticket: publication.ticket,
-        subject,
-        id,
-        cause,
-        headers: Vec::new(),
-        payload: publication.payload,
+
+    fn set(&mut self, spec: &EgressSpec, publication: &Publication) {
+        let (id, cause) = (&mut self.id, &mut self.cause);
+        let of = Some((publication.commit, publication.id.commit));
+        if self.commit != of {
+            self.commit = of;
+            id.0 = publication.id.to_string();
+            id.1 = id.0.rfind('.').map_or(0, |dot| dot + 1);
+            cause.0 = format!("{}.{}.", spec.cause, publication.commit.0);
+            cause.1 = cause.0.len();
+        }
+        for (text, length) in [id, cause] {
+            text.truncate(*length);
+            // A string takes everything.
+            let _ = write!(text, "{}", publication.id.index);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use async_nats::{Auth, AuthError};
 
 /// What the server is shown. Not `Debug`: it holds secrets.
-pub(super) enum Login {
+pub(crate) enum Login {
     None,
     Jwt { jwt: String, seed: String },
     Nkey { seed: String },
@@ -12,7 +12,7 @@ pub(super) enum Login {
 }
 
 /// What the server wants to see: who we are, and the nonce signed where there is a key.
-pub(super) fn sign(login: &Login, nonce: &[u8]) -> Result<Auth, AuthError> {
+pub(crate) fn sign(login: &Login, nonce: &[u8]) -> Result<Auth, AuthError> {
     let mut auth = Auth::new();
     let signed = |seed: &str| {
         let pair = nkeys::KeyPair::from_seed(seed).map_err(AuthError::new)?;

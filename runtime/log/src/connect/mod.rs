@@ -6,7 +6,6 @@
 mod context;
 mod error;
 mod login;
-mod once;
 mod options;
 mod version;
 
@@ -14,13 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use login::sign;
+pub(crate) use login::sign;
 use tokio::sync::watch;
 
 pub use context::{ContextError, default_config_folder};
 pub use error::ConnectError;
 pub(crate) use error::chain;
-pub(crate) use once::connect_once;
 pub(crate) use options::without_user;
 pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
@@ -29,7 +27,7 @@ pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
 /// part of it at once; it is a limit, not an allocation.
 pub(crate) const SUBSCRIPTION_CAPACITY: usize = 262_144;
 /// How long one attempt to connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an API request may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 

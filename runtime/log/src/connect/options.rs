@@ -54,7 +54,7 @@ pub enum Credentials {
 
 impl Credentials {
     /// Which kind it is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Credentials::None => "none",
             Credentials::CredsFile(_) => "creds file",
@@ -233,7 +233,7 @@ impl ConnectOptions {
     }
 
     /// What to show the server, read from its files.
-    pub(super) async fn login(&self) -> Result<Login, ConnectError> {
+    pub(crate) async fn login(&self) -> Result<Login, ConnectError> {
         Ok(match &self.credentials {
             Credentials::None => self.login_of_url(),
             Credentials::CredsFile(path) => {

@@ -16,14 +16,29 @@ use crate::connect::Connection;
 use crate::memory::{MemoryBroker, MemorySink, MemorySinkReader, StreamOptions};
 use crate::server::{NatsServer, ServerOptions};
 
-fn message(ticket: u64) -> SinkMessage {
-    SinkMessage {
-        ticket,
-        subject: "out.a".into(),
-        id: format!("id-{ticket}").into(),
-        cause: Bytes::from_static(b"p/s/0/abcdef"),
-        headers: vec![("User-Header".into(), "value".into())],
-        payload: format!("{ticket}").into(),
+/// What a message of the suite is made of.
+struct Made {
+    ticket: u64,
+    id: String,
+    headers: [(Box<str>, Box<str>); 1],
+    payload: String,
+}
+
+fn made(ticket: u64) -> Made {
+    let headers = [("User-Header".into(), "value".into())];
+    Made { ticket, id: format!("id-{ticket}"), headers, payload: format!("{ticket}") }
+}
+
+impl Made {
+    fn message(&self) -> SinkMessage<'_> {
+        SinkMessage {
+            ticket: self.ticket,
+            subject: "out.a",
+            id: &self.id,
+            cause: "p/s/0/abcdef",
+            headers: &self.headers,
+            payload: self.payload.as_bytes(),
+        }
     }
 }
 
@@ -34,7 +49,8 @@ async fn send_all(sink: &mut dyn Sink, tickets: std::ops::Range<u64>) -> Vec<Sin
         while !sink.has_room() {
             sink.acknowledged(&mut acks).await;
         }
-        sink.send(message(ticket)).await.unwrap();
+        sink.ready().await.unwrap();
+        sink.send(&made(ticket).message()).unwrap();
     }
     while sink.in_flight() > 0 {
         sink.acknowledged(&mut acks).await;
@@ -65,12 +81,13 @@ async fn suite(sink: &mut dyn Sink, reader: &dyn SinkReader) {
     assert_eq!(reader.ids_after(Sequence(1_100)).await.unwrap().ids, []);
 
     // Too large: not taken.
-    let payload = vec![0; sink.facts().message_bytes_max + 1].into();
-    let error = sink.send(SinkMessage { payload, ..message(2_000) }).await.unwrap_err();
+    let large = vec![0; sink.facts().message_bytes_max + 1];
+    let last = made(2_000);
+    let error = sink.send(&SinkMessage { payload: &large, ..last.message() }).unwrap_err();
     assert!(matches!(error, SinkError::TooLarge { .. }), "{error}");
     assert_eq!(sink.in_flight(), 0);
     // Nobody captures it.
-    sink.send(SinkMessage { subject: "nobody".into(), ..message(2_001) }).await.unwrap();
+    sink.send(&SinkMessage { subject: "nobody", ..last.message() }).unwrap();
     let mut acks = Vec::new();
     sink.acknowledged(&mut acks).await;
     assert!(
@@ -88,7 +105,7 @@ async fn memory() {
     // The window passes: the id is forgotten.
     broker.set_time(broker_window(&sink) + 1);
     assert_eq!(stored(&send_all(&mut sink, 1..2).await[0]), (1, 1_101, false));
-    sink.send_now(message(3_000)).unwrap();
+    sink.send_now(&made(3_000).message()).unwrap();
     sink.lose_acknowledgements();
     let mut acks = Vec::new();
     sink.acknowledged(&mut acks).await;
@@ -124,9 +141,12 @@ async fn jetstream() {
     assert_eq!(header("Millstream-Cause"), "p/s/0/abcdef");
     assert_eq!(header("User-Header"), "value");
 
-    let mut bad = message(1);
-    bad.headers = vec![("X".into(), "a\r\nb".into())];
-    assert!(matches!(sink.send(bad).await, Err(SinkError::Header { name, .. }) if name == "X"));
+    sink.ready().await.unwrap();
+    let (made, headers) = (made(1), [("X".into(), "a\r\nb".into())]);
+    let bad = SinkMessage { headers: &headers, ..made.message() };
+    assert!(matches!(sink.send(&bad), Err(SinkError::Header { name, .. }) if name == "X"));
+    let bad = SinkMessage { subject: "a b", ..made.message() };
+    assert!(matches!(sink.send(&bad), Err(SinkError::Subject { .. })));
 }
 
 #[tokio::test]
@@ -167,11 +187,12 @@ async fn order_and_uniqueness_survive_lost_connections() {
     let (mut acks, mut done, mut kills) = (Vec::new(), 0, 0);
     while done < MESSAGES {
         while let Some(&ticket) = to_send.front().filter(|_| sink.has_room()) {
-            match sink.send(message(ticket)).await {
-                Ok(()) => drop(to_send.pop_front()),
-                Err(SinkError::Unreachable { .. }) => {}
+            match sink.ready().await {
+                Ok(()) => sink.send(&made(ticket).message()).unwrap(),
+                Err(SinkError::Unreachable { .. }) => continue,
                 Err(error) => panic!("{error}"),
             }
+            to_send.pop_front();
             if ticket == 3_000 * (kills + 1) {
                 kills += 1;
                 server.kill9();

@@ -6,7 +6,7 @@
 //! After a crash the core asks a [`SinkReader`] for the ids behind its cursor.
 //!
 //! Order across a broken connection: a client that reconnects by itself would send what is still queued
-//! in it, behind what got lost. [`JetStreamSink`] therefore has a connection of its own that never reconnects:
+//! in it, behind what got lost. [`JetStreamSink`] therefore has a [line](crate::line) of its own that never reconnects:
 //! when it breaks, everything queued in it is gone and reported as unknown.
 //!
 //! Measured (200 B payload, 2 shared cores, load 7; two runs in one process): publishing with ids costs the
@@ -14,13 +14,14 @@
 //! (57-90 k/s). A fast batch needs `allow_batched` on the stream, acknowledges only every 500 messages and none of the rest until it
 //! is closed; for a tenth of the CPU that is not worth a second protocol.
 
+mod acks;
 #[cfg(test)]
 mod conformance;
 mod facts;
+mod groups;
 mod ids;
 mod jetstream;
 
-use async_nats::Subject;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use millstream_core::ids::Sequence;
@@ -33,20 +34,20 @@ pub use jetstream::{JetStreamSink, SinkWindow};
 pub const CAUSE_HEADER: &str = "Millstream-Cause";
 
 /// One message for a sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkMessage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinkMessage<'a> {
     /// The caller's number for it, returned in its [`SinkAck`].
     pub ticket: u64,
     /// Where to.
-    pub subject: Subject,
+    pub subject: &'a str,
     /// Its `Nats-Msg-Id`: printable ASCII without spaces.
-    pub id: Bytes,
+    pub id: &'a str,
     /// The value of [`CAUSE_HEADER`]: printable ASCII; empty means no such header.
-    pub cause: Bytes,
+    pub cause: &'a str,
     /// Further headers: name and value.
-    pub headers: Vec<(Box<str>, Box<str>)>,
+    pub headers: &'a [(Box<str>, Box<str>)],
     /// The payload.
-    pub payload: Bytes,
+    pub payload: &'a [u8],
 }
 
 /// What became of a message.
@@ -71,7 +72,8 @@ pub enum SinkOutcome {
     /// The sink may have it or not: no answer in time, or the connection broke. All messages sent behind it
     /// and not acknowledged have the same outcome, in the order they were sent in: send them again in that order, before any other.
     Unknown,
-    /// The sink refused it.
+    /// The sink refused it, or one of those sent just before or behind it, whose answers cannot be told apart: it
+    /// may have this one or not.
     Refused {
         /// Whether sending it again may succeed (no leader now, an earlier copy in flight). Messages sent behind it may
         /// have been stored, so it comes late.
@@ -151,6 +153,12 @@ pub enum SinkError {
         /// The header.
         name: String,
     },
+    /// A subject has characters that cannot be sent.
+    #[error("{subject:?} is not a subject that can be published to")]
+    Subject {
+        /// The subject.
+        subject: String,
+    },
     /// Several streams capture subjects of the filter.
     #[error("the subject {subject} is captured by several streams: {streams}")]
     SeveralStreams {
@@ -182,10 +190,12 @@ pub enum SinkError {
 /// An ordered publisher to the subjects of one sink stream. It sends every message once; what is lost is
 /// the caller's to send again, since only the caller knows whether it still may.
 pub trait Sink: Send {
-    /// Sends a message behind all earlier ones; connects first if there is no connection. An error means that the message was
-    /// not taken. Waits only for a connection, not for acknowledgements: ask [`has_room`](Sink::has_room) first. Cancel-safe:
-    /// a call dropped before it finishes has taken nothing.
-    fn send(&mut self, message: SinkMessage) -> BoxFuture<'_, Result<(), SinkError>>;
+    /// Connects if there is no connection. Cancel-safe.
+    fn ready(&mut self) -> BoxFuture<'_, Result<(), SinkError>>;
+
+    /// Takes a message behind all earlier ones; ask [`ready`](Sink::ready) and [`has_room`](Sink::has_room) first. It goes out
+    /// when enough is gathered, at the latest with [`acknowledged`](Sink::acknowledged). An error means that the message was not taken.
+    fn send(&mut self, message: &SinkMessage<'_>) -> Result<(), SinkError>;
 
     /// Whether the window has room for one more message.
     fn has_room(&self) -> bool;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use millstream_core::ids::Sequence;
 
@@ -47,24 +48,21 @@ impl MemorySink {
     }
 
     /// Sends at once.
-    pub fn send_now(&mut self, message: SinkMessage) -> Result<(), SinkError> {
+    pub fn send_now(&mut self, message: &SinkMessage<'_>) -> Result<(), SinkError> {
         let bytes = message.payload.len();
         let mut headers = HeaderMap::new();
         if !message.cause.is_empty() {
-            headers.insert(
-                CAUSE_HEADER,
-                HeaderValue::from(String::from_utf8_lossy(&message.cause).as_ref()),
-            );
+            headers.insert(CAUSE_HEADER, HeaderValue::from(message.cause));
         }
-        for (name, value) in &message.headers {
+        for (name, value) in message.headers {
             headers.append(name.as_ref(), HeaderValue::from(value.as_ref()));
         }
         let published = self.broker.publish(Message {
-            subject: message.subject.clone(),
+            subject: message.subject.into(),
             expected_last: None,
-            id: Some(message.id),
+            id: Some(Bytes::copy_from_slice(message.id.as_bytes())),
             headers: Some(headers),
-            payload: message.payload,
+            payload: Bytes::copy_from_slice(message.payload),
         });
         let refused = |code: u64, passing: bool, rejection: Rejection| SinkOutcome::Refused {
             passing,
@@ -91,8 +89,12 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn send(&mut self, message: SinkMessage) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move { self.send_now(message) })
+    fn ready(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn send(&mut self, message: &SinkMessage<'_>) -> Result<(), SinkError> {
+        self.send_now(message)
     }
 
     fn has_room(&self) -> bool {

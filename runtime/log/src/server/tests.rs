@@ -53,10 +53,11 @@ async fn the_connection_says_what_is_wrong() {
     assert!(matches!(error, ConnectError::AccountWithoutJetStream { .. }), "{error}");
 }
 
-/// Signs with a key, over the connection that reconnects and over the one that does not.
+/// Signs with a key, as the client library and as a line.
 #[tokio::test]
 async fn connects_with_an_nkey() {
-    use crate::connect::{Credentials, connect_once};
+    use crate::connect::Credentials;
+    use crate::line::Line;
     let pair = nkeys::KeyPair::new_user();
     let extra = format!("authorization {{ users: [{{ nkey: {} }}] }}", pair.public_key());
     let server =
@@ -65,31 +66,13 @@ async fn connects_with_an_nkey() {
     std::fs::write(&seed, pair.seed().unwrap()).unwrap();
     let mut options = ConnectOptions::to(&server.url());
     options.credentials = Credentials::NkeyFile(seed);
-    connect(options.clone()).await.unwrap();
-    let (client, _) = connect_once(&options, 16).await.unwrap();
-    client.flush().await.unwrap();
+    let connection = connect(options.clone()).await.unwrap();
+    Line::open(&connection).await.unwrap();
 
     std::fs::write(server.folder().join("seed.nk"), nkeys::KeyPair::new_user().seed().unwrap())
         .unwrap();
     let error = connect(options).await.err().unwrap();
     assert!(matches!(error, ConnectError::Unauthorized { credentials: "nkey", .. }), "{error}");
-}
-
-/// What is queued in a connection of the second kind is gone when it is lost.
-#[tokio::test]
-async fn a_connection_that_is_made_once_ends_with_its_server() {
-    let mut server = NatsServer::start(ServerOptions::default()).await.unwrap();
-    let options = ConnectOptions::to(&server.url());
-    let (client, mut lost) = crate::connect::connect_once(&options, 16).await.unwrap();
-    server.restart().await.unwrap();
-    lost.wait_for(|lost| *lost).await.unwrap();
-    let observer = server.connect().await.unwrap();
-    let mut seen = observer.client().subscribe("late").await.unwrap();
-    observer.client().flush().await.unwrap();
-    // Refused once the client has ended; until then taken and dropped.
-    while client.publish("late", "x".into()).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    observer.client().publish("late", "end".into()).await.unwrap();
-    assert_eq!(futures::StreamExt::next(&mut seen).await.unwrap().payload, "end");
+    let error = Line::open(&connection).await.err().unwrap();
+    assert!(matches!(error, ConnectError::Unauthorized { credentials: "nkey", .. }), "{error}");
 }

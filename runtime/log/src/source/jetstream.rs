@@ -1,17 +1,14 @@
 //! A source on JetStream: an ack-none pull consumer in memory, thrown away at the first doubt.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_nats::Subject;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::stream;
-use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
-use futures::Stream;
 use futures::future::BoxFuture;
 use millstream_core::ids::Sequence;
-use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -20,7 +17,8 @@ use super::demand::{Demand, Pull, ReadAhead};
 use super::reply::Reply;
 use super::{Delivery, Source, SourceError, SourceEvent, StartAt, StreamFacts};
 use crate::api::{self, MessageRequest};
-use crate::connect::Connection;
+use crate::connect::{Connection, chain};
+use crate::line::{Line, Message, encode, headers};
 
 /// Most deliveries of one event.
 const BATCH_MAX: usize = 4_096;
@@ -30,6 +28,12 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Silence after which the consumer is taken for gone: two heartbeats and some.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Status: a heartbeat.
+const IDLE_HEARTBEAT: u16 = 100;
+/// Statuses: a request has ended, by time or by its bytes.
+const TIMEOUT: u16 = 408;
+const REQUEST_TERMINATED: u16 = 409;
 
 const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
 const LAST_STREAM: &str = "Nats-Last-Stream";
@@ -69,16 +73,14 @@ pub struct SourceReader {
     doubt: Option<Doubt>,
     gap: Option<(Sequence, Sequence)>,
     /// The delivery behind `gap`, or behind a hole that has to be looked into.
-    held: Option<(Message, Reply)>,
+    held: Option<(Delivery, Reply)>,
     reported_through: Option<Sequence>,
 }
 
 /// A consumer and what was asked of it.
 struct Link {
     consumer: String,
-    inbox: String,
-    messages: Subscriber,
-    losses: watch::Receiver<u64>,
+    line: Line,
     demand: Demand,
     sequence: u64,
     pending: u64,
@@ -192,27 +194,18 @@ impl SourceReader {
         if now.first.0 > start_sequence {
             self.gap = Some((Sequence(start_sequence), Sequence(now.first.0 - 1)));
         }
-        let client = &self.connection.client;
-        let losses = {
-            let mut losses = self.connection.losses.clone();
-            losses.mark_unchanged();
-            losses
-        };
-        let inbox = client.new_inbox();
-        let messages = client.subscribe(format!("{inbox}.*")).await.map_err(|error| {
-            SourceError::Unreachable { stream: self.stream.clone(), description: error.to_string() }
+        let line = Line::open(&self.connection).await.map_err(|error| {
+            SourceError::Unreachable { stream: self.stream.clone(), description: chain(&error) }
         })?;
         // The inbox's last token is random.
-        let name = format!("millstream-{}", inbox.rsplit('.').next().unwrap_or_default());
+        let name = format!("millstream-{}", line.inbox().rsplit('.').next().unwrap_or_default());
         let policy = DeliverPolicy::ByStartSequence { start_sequence };
         let created =
             consumer::create(&self.connection, &self.stream, &name, &self.filters, policy).await?;
         let payload_bytes_max = self.connection.payload_bytes_max() as u64;
         self.link = Some(Link {
             consumer: name,
-            inbox,
-            messages,
-            losses,
+            line,
             demand: Demand::new(self.ahead, payload_bytes_max),
             sequence: 0,
             pending: created.pending,
@@ -251,25 +244,21 @@ impl SourceReader {
     }
 
     /// Asks for more where there is room.
-    async fn pull(&mut self) -> Result<(), SourceError> {
-        let Some(link) = &mut self.link else { return Ok(()) };
+    fn pull(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let mut requests = Vec::new();
         while let Some(pull) = link.demand.wanted() {
             let subject = self
                 .connection
                 .api_subject(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, link.consumer));
-            let reply = format!("{}.{}", link.inbox, pull.id);
-            let sent = self
-                .connection
-                .client
-                .publish_with_reply(subject, reply, request_body(pull).into())
-                .await;
-            sent.map_err(|error| SourceError::Unreachable {
-                stream: self.stream.clone(),
-                description: error.to_string(),
-            })?;
+            let reply = format!("{}.{}", link.line.inbox(), pull.id);
+            let body = request_body(pull);
+            encode::publish(&mut requests, &subject, reply.as_bytes(), body.as_bytes());
             link.demand.sent(pull);
         }
-        Ok(())
+        if !requests.is_empty() {
+            link.line.send(&mut requests);
+        }
     }
 
     /// Takes what has arrived, without waiting; with a waker when nothing has.
@@ -281,29 +270,35 @@ impl SourceReader {
         let Some(link) = &mut self.link else { return Ok(Taken::Nothing) };
         let before = batch.len();
         let room = before + BATCH_MAX;
-        let mut statuses = false;
+        let (mut statuses, mut heard) = (false, false);
         while batch.len() < room {
-            let (message, reply) = match self.held.take() {
+            let (mut delivery, reply) = match self.held.take() {
                 Some(held) => held,
                 None => {
-                    let message = match Pin::new(&mut link.messages).poll_next(context) {
+                    let message = match link.line.poll_next(context) {
                         Poll::Ready(Some(message)) => message,
-                        Poll::Ready(None) => return Ok(Taken::Doubtful(Doubt::Ended)),
+                        Poll::Ready(None) => return Ok(Taken::Doubtful(Doubt::Disconnected)),
                         Poll::Pending => break,
                     };
-                    link.heard = Instant::now();
-                    if message.status.is_some_and(|status| status != StatusCode::OK) {
+                    heard = true;
+                    if let Some(status) = headers::status(message.headers()) {
                         statuses = true;
-                        match link.status(&message) {
-                            None => continue,
-                            Some(doubt) => return Ok(Taken::Doubtful(doubt)),
+                        match judge(status, &message, link.sequence, &mut link.demand) {
+                            Ok(None) => {}
+                            // A heartbeat says that there is nothing to deliver.
+                            Ok(Some(last)) => {
+                                link.pending = 0;
+                                link.fresh = true;
+                                link.scanned = link.scanned.max(last);
+                            }
+                            Err(doubt) => return Ok(Taken::Doubtful(doubt)),
                         }
+                        continue;
                     }
-                    let reply = message.reply.as_ref().and_then(|reply| Reply::parse(reply));
-                    let Some(reply) = reply else {
+                    let Some(reply) = Reply::parse(message.reply()) else {
                         return Err(SourceError::Reply {
                             stream: self.stream.clone(),
-                            reply: message.reply.map(|reply| reply.to_string()).unwrap_or_default(),
+                            reply: String::from_utf8_lossy(message.reply()).into_owned(),
                         });
                     };
                     link.demand.delivered();
@@ -314,25 +309,22 @@ impl SourceReader {
                         return Ok(Taken::Doubtful(Doubt::Hole));
                     }
                     link.sequence = reply.consumer_sequence;
-                    (message, reply)
+                    (delivery(&message, &reply), reply)
                 }
             };
             if self.dense && reply.stream_sequence != self.position.0 + 1 {
-                self.held = Some((message, reply));
+                self.held = Some((delivery, reply));
                 return Ok(Taken::Jump);
             }
-            self.position = Sequence(reply.stream_sequence);
+            self.position = delivery.sequence;
             self.delivered += 1;
             link.pending = reply.pending;
             link.scanned = self.position;
-            batch.push(Delivery {
-                sequence: self.position,
-                consumer_sequence: self.delivered,
-                time_ns: reply.time_ns,
-                subject: message.subject,
-                headers: message.headers,
-                payload: message.payload,
-            });
+            delivery.consumer_sequence = self.delivered;
+            batch.push(delivery);
+        }
+        if heard {
+            link.heard = Instant::now();
         }
         Ok(if statuses || batch.len() > before { Taken::Some } else { Taken::Nothing })
     }
@@ -340,10 +332,6 @@ impl SourceReader {
     /// Waits for messages, for the loss of the connection, or for a silence that is too long.
     async fn arrivals(&mut self, batch: &mut Vec<Delivery>) -> Result<Taken, SourceError> {
         let Some(link) = &mut self.link else { return Ok(Taken::Nothing) };
-        if link.losses.has_changed().unwrap_or(true) {
-            return Ok(Taken::Doubtful(Doubt::Disconnected));
-        }
-        let mut losses = link.losses.clone();
         let silent_at = link.heard + SILENCE_MAX;
         // The runtime's budget would hand out 128 messages at a time; the batch has a bound of its own.
         let arrived = unconstrained(poll_fn(|context| match self.take(batch, context) {
@@ -353,7 +341,6 @@ impl SourceReader {
         tokio::select! {
             biased;
             taken = arrived => taken,
-            _ = losses.changed() => Ok(Taken::Doubtful(Doubt::Disconnected)),
             () = tokio::time::sleep_until(silent_at) => Ok(Taken::Doubtful(Doubt::Silent)),
         }
     }
@@ -385,7 +372,7 @@ impl SourceReader {
                 self.attach().await?;
                 continue;
             }
-            self.pull().await?;
+            self.pull();
             // What is here already goes first; only then is it worth saying that there is no more.
             let before = batch.len();
             let mut taken =
@@ -411,35 +398,46 @@ impl SourceReader {
     }
 }
 
-impl Link {
-    /// Takes a status into account; says when it casts doubt on the consumer.
-    #[cold]
-    fn status(&mut self, message: &Message) -> Option<Doubt> {
-        let header = |name| number(message.headers.as_ref(), name);
-        match message.status {
-            Some(StatusCode::IDLE_HEARTBEAT) => {
-                // The server has sent more than has arrived.
-                if header(LAST_CONSUMER).is_some_and(|last| last != self.sequence) {
-                    return Some(Doubt::Hole);
-                }
-                // A heartbeat says that there is nothing to deliver.
-                self.pending = 0;
-                self.fresh = true;
-                self.scanned = self.scanned.max(Sequence(header(LAST_STREAM).unwrap_or(0)));
-                None
+/// Takes a status into account: a heartbeat says which record of the stream was the last delivered. Fails when the status
+/// casts doubt on the consumer, whose last delivery was `sequence`.
+#[cold]
+fn judge(
+    (status, description): (u16, &str),
+    message: &Message<'_>,
+    sequence: u64,
+    demand: &mut Demand,
+) -> Result<Option<Sequence>, Doubt> {
+    let header = |name| headers::value(message.headers(), name)?.parse().ok();
+    match status {
+        IDLE_HEARTBEAT => {
+            // The server has sent more than has arrived.
+            if header(LAST_CONSUMER).is_some_and(|last: u64| last != sequence) {
+                return Err(Doubt::Hole);
             }
-            Some(StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED) => {
-                // The end of one request names what it did not get; anything else is the consumer's end.
-                let Some(undelivered) = header(PENDING_MESSAGES) else { return Some(Doubt::Ended) };
-                let id =
-                    message.subject.rsplit('.').next().and_then(|id| id.parse().ok()).unwrap_or(0);
-                let too_large =
-                    message.description.as_deref().is_some_and(|text| text.contains("MaxBytes"));
-                self.demand.ended(id, undelivered, too_large);
-                None
-            }
-            _ => Some(Doubt::Ended),
+            Ok(Some(Sequence(header(LAST_STREAM).unwrap_or(0))))
         }
+        TIMEOUT | REQUEST_TERMINATED => {
+            // The end of one request names what it did not get; anything else is the consumer's end.
+            let undelivered = header(PENDING_MESSAGES).ok_or(Doubt::Ended)?;
+            let too_large = description.contains("MaxBytes");
+            demand.ended(message.token().unwrap_or(0), undelivered, too_large);
+            Ok(None)
+        }
+        _ => Err(Doubt::Ended),
+    }
+}
+
+/// A message as a record; its number among the deliveries is still to be given.
+fn delivery(message: &Message<'_>, reply: &Reply) -> Delivery {
+    let block = message.headers();
+    Delivery {
+        sequence: Sequence(reply.stream_sequence),
+        consumer_sequence: 0,
+        time_ns: reply.time_ns,
+        subject: Subject::from_utf8(message.subject_bytes())
+            .unwrap_or_else(|_| String::from_utf8_lossy(message.subject()).into_owned().into()),
+        headers: (!block.is_empty()).then(|| headers::map(block)),
+        payload: message.payload_bytes(),
     }
 }
 
@@ -481,10 +479,6 @@ fn request_body(pull: Pull) -> String {
         PULL_EXPIRES.as_nanos(),
         HEARTBEAT.as_nanos()
     )
-}
-
-fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
-    headers?.get(name)?.as_str().parse().ok()
 }
 
 impl Source for SourceReader {

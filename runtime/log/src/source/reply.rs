@@ -20,8 +20,7 @@ const TOKENS_MAX: usize = 12;
 impl Reply {
     /// Reads a reply subject; `None` when it is not one of a delivery.
     #[inline]
-    pub fn parse(subject: &str) -> Option<Reply> {
-        let bytes = subject.as_bytes();
+    pub fn parse(bytes: &[u8]) -> Option<Reply> {
         if !bytes.starts_with(b"$JS.ACK.") {
             return None;
         }
@@ -82,10 +81,13 @@ mod tests {
             pending: 42,
         };
         let tail = "1.1234.7.1732342853000000001.42";
-        assert_eq!(Reply::parse(&format!("$JS.ACK.ORDERS.c1.{tail}")), Some(wanted));
-        assert_eq!(Reply::parse(&format!("$JS.ACK._.hash.ORDERS.c1.{tail}")), Some(wanted));
+        assert_eq!(Reply::parse(format!("$JS.ACK.ORDERS.c1.{tail}").as_bytes()), Some(wanted));
         assert_eq!(
-            Reply::parse(&format!("$JS.ACK.hub.hash.ORDERS.c1.{tail}.rAnd0m")),
+            Reply::parse(format!("$JS.ACK._.hash.ORDERS.c1.{tail}").as_bytes()),
+            Some(wanted)
+        );
+        assert_eq!(
+            Reply::parse(format!("$JS.ACK.hub.hash.ORDERS.c1.{tail}.rAnd0m").as_bytes()),
             Some(wanted)
         );
     }
@@ -103,7 +105,7 @@ mod tests {
             "$JS.ACK.a.b.S.c.1.2.3.4.5.6.7",
             "$JS.ACK.S.c.1.99999999999999999999.3.4.5",
         ] {
-            assert_eq!(Reply::parse(bad), None, "{bad}");
+            assert_eq!(Reply::parse(bad.as_bytes()), None, "{bad}");
         }
     }
 }
