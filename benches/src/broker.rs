@@ -128,6 +128,8 @@ pub async fn messages(
         deliver_policy,
         ack_policy: AckPolicy::None,
         memory_storage: true,
+        // On a machine that does other things the loop may not run for seconds.
+        inactive_threshold: Duration::from_secs(60),
         ..pull::Config::default()
     };
     let stream = jetstream.get_stream_no_info(stream).await?;

@@ -16,6 +16,9 @@
 //! broker said (appended, refused, unknown; delivered, lost, idle) and the core
 //! decides what follows. In particular nothing retries a commit by itself.
 //!
+//! What carries every record, reading a source and publishing outputs, goes over connections of our own (`line`); everything
+//! else over the client library.
+//!
 //! The engine drives [`commit_log::CommitLog`], [`source::Source`] and
 //! [`egress::Sink`] as trait objects, since each exists twice: on JetStream and in
 //! memory. One conformance suite runs against both.

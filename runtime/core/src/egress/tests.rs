@@ -52,7 +52,8 @@ fn opened(takeover: u64) -> Egress {
 }
 
 fn places(egress: &mut Egress, now_ms: i64) -> Vec<(u64, u32, u64)> {
-    std::iter::from_fn(|| egress.next(now_ms)).map(|p| (p.commit.0, p.id.index, p.ticket)).collect()
+    let place = |p: &Publication| (p.commit.0, p.id.index, p.ticket);
+    std::iter::from_fn(|| egress.next(now_ms).map(place)).collect()
 }
 
 #[test]

@@ -34,6 +34,10 @@ const QUEUED_RECORDS_MAX: usize = 16_384;
 const REPLAY_RECORDS: usize = 256;
 /// Wait before a read of the log is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Bytes of state written to the database in one go on the way to a checkpoint: about a millisecond, which records wait.
+const PREPARE_STEP_BYTES: usize = 64 << 10;
+/// Steps on the way to a checkpoint, at most: under full load there always is something left to write.
+const PREPARE_STEPS_MAX: u32 = 1_000;
 /// A partition looks at its timers at least this often, milliseconds.
 const TICK_MS_MAX: i64 = 1_000;
 
@@ -107,6 +111,8 @@ struct Running {
     reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
     swap: Option<PendingSwap>,
     held: bool,
+    /// Steps left before a checkpoint that was asked for is taken.
+    preparing: Option<u32>,
     uploads: FuturesUnordered<Upload>,
     waiting: Vec<Checkpointed>,
     stored: Option<LogPoint>,
@@ -124,6 +130,7 @@ impl PartitionTask {
             reports: mpsc::unbounded_channel(),
             swap: None,
             held: false,
+            preparing: None,
             uploads: FuturesUnordered::new(),
             waiting: Vec::new(),
             stored: None,
@@ -190,7 +197,7 @@ impl Running {
         let machine = &self.task.machine;
         let room =
             machine.operator().executor.queued() < QUEUED_RECORDS_MAX && machine.is_running();
-        let wants_turn = machine.wants_turn();
+        let wants_turn = machine.wants_turn() || self.preparing.is_some();
         let now = clock::now_ms();
         let timer = machine.operator().executor.next_processing_timer();
         let wake = [machine.wake_at(), timer]
@@ -262,6 +269,7 @@ impl Running {
     fn after_turn(&mut self) {
         let executor = &self.task.machine.operator().executor;
         self.task.board.scanned(executor.positions(), executor.merged());
+        self.prepare_checkpoint();
         if self.swap.is_some()
             && self.task.machine.is_running()
             && self.task.machine.is_at_boundary()
@@ -392,7 +400,7 @@ impl Running {
         }
     }
 
-    /// Takes a checkpoint and uploads it beside the work that goes on.
+    /// Begins a checkpoint if anything has changed since the last one.
     fn checkpoint(&mut self, done: Checkpointed) {
         let last = self.task.machine.last();
         if self.stored.is_some_and(|stored| stored.number == last.number)
@@ -401,10 +409,27 @@ impl Running {
             let _ = done.send(Ok(self.task.board.checkpoint()));
             return;
         }
-        if !self.uploads.is_empty() {
-            self.waiting.push(done);
-            return;
+        self.waiting.push(done);
+        if self.uploads.is_empty() && self.preparing.is_none() {
+            self.preparing = Some(PREPARE_STEPS_MAX);
         }
+    }
+
+    /// One step towards a checkpoint. What would be written all at once when it is taken would hold up every record behind it.
+    fn prepare_checkpoint(&mut self) {
+        let Some(left) = self.preparing else { return };
+        let state = self.task.machine.operator_mut().executor.state();
+        match state.checkpoint_prepare(PREPARE_STEP_BYTES) {
+            Ok(progress) if progress.done || left == 0 => self.take_checkpoint(),
+            Ok(_) => self.preparing = Some(left - 1),
+            Err(error) => self.checkpoint_failed(&error.to_string()),
+        }
+    }
+
+    /// Takes a checkpoint and uploads it beside the work that goes on.
+    fn take_checkpoint(&mut self) {
+        self.preparing = None;
+        let last = self.task.machine.last();
         let target = self
             .task
             .machine
@@ -416,7 +441,6 @@ impl Running {
         crash::after(Step::TakeCheckpoint);
         match taken {
             Ok(taken) => {
-                self.waiting.push(done);
                 self.stored = Some(last);
                 let (store, module) = (
                     self.task.store.clone(),
@@ -425,9 +449,14 @@ impl Running {
                 self.uploads
                     .push(Box::pin(async move { store.upload(taken, &target, &module).await }));
             }
-            Err(error) => {
-                let _ = done.send(Err(error.to_string()));
-            }
+            Err(error) => self.checkpoint_failed(&error.to_string()),
+        }
+    }
+
+    fn checkpoint_failed(&mut self, error: &str) {
+        self.preparing = None;
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(Err(error.to_owned()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which messages are answered for.
 //!
-//! A reply subject of its own for each message costs the server 1.2 us of 7: it looks up who listens for it. So messages that are sent
+//! A reply subject of its own for each message costs the server 0.5 to 1 us of 6: it looks up who listens for it. So messages that are sent
 //! one behind the other share a reply subject, as a *group*. Whose an answer is cannot be told then, and need not be:
 //! a group is stored once as many answers as it has messages say so, each with another sequence. One refusal, and
 //! none of the group counts as stored; sent again with their ids, those that are there are found as duplicates.

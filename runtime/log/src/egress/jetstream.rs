@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::task::unconstrained;
+use tokio::time::Instant;
 
 use super::acks::Answers;
 use super::facts::facts;
@@ -14,8 +15,11 @@ use super::{CAUSE_HEADER, Sink, SinkAck, SinkError, SinkFacts, SinkMessage, Sink
 use crate::connect::{Connection, chain};
 use crate::line::{Line, encode};
 
-/// How long an acknowledgement may take before everything in flight counts as unknown.
-const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which everything in flight counts as unknown. A server that answers at all is given time: to send again
+/// what it has not come to yet only adds to its work.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How long an acknowledgement may take while others arrive: that of a message which a failed leader took is never sent.
+const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes gathered before they are handed to the line.
 const SEND_BYTES: usize = 64 << 10;
 const MESSAGE_ID_HEADER: &str = "Nats-Msg-Id";
@@ -42,6 +46,8 @@ pub struct JetStreamSink {
     facts: SinkFacts,
     window: SinkWindow,
     line: Option<Line>,
+    /// When the server was last heard of.
+    heard: Instant,
     /// What was sent and not acknowledged.
     groups: Groups,
     /// Encoded and not handed to the line yet.
@@ -65,6 +71,7 @@ impl JetStreamSink {
             facts,
             window,
             line: None,
+            heard: Instant::now(),
             groups: Groups::default(),
             output: Vec::new(),
             reply: Vec::new(),
@@ -128,9 +135,11 @@ impl JetStreamSink {
     fn take(&mut self, acks: &mut Vec<SinkAck>, context: &mut Context<'_>) -> Poll<()> {
         let before = acks.len();
         let Some(line) = &mut self.line else { return Poll::Ready(()) };
+        let mut heard = false;
         let broken = loop {
             match line.poll_next(context) {
                 Poll::Ready(Some(message)) => {
+                    heard = true;
                     let Some(group) = message.token() else { continue };
                     let answer = self.answers.read(message.headers(), message.payload());
                     if !self.groups.answered(group, answer, acks) {
@@ -141,6 +150,9 @@ impl JetStreamSink {
                 Poll::Pending => break false,
             }
         };
+        if heard {
+            self.heard = Instant::now();
+        }
         if broken {
             self.give_up(acks);
         }
@@ -168,11 +180,19 @@ impl JetStreamSink {
         let Some(oldest) = self.groups.waiting_since() else {
             return std::future::pending().await;
         };
-        tokio::select! {
-            biased;
-            // The runtime's budget would hand out 128 messages at a time; the window is a bound of its own.
-            () = unconstrained(poll_fn(|context| self.take(acks, context))) => return,
-            () = tokio::time::sleep_until(oldest + ACK_TIMEOUT) => {}
+        let deadline = |heard: Instant| (heard.max(oldest) + SILENCE_MAX).min(oldest + ACK_TIMEOUT);
+        loop {
+            let until = deadline(self.heard);
+            tokio::select! {
+                biased;
+                // The runtime's budget would hand out 128 messages at a time; the window is a bound of its own.
+                () = unconstrained(poll_fn(|context| self.take(acks, context))) => return,
+                () = tokio::time::sleep_until(until) => {}
+            }
+            // Unless something was heard meanwhile that settled nothing.
+            if deadline(self.heard) <= until {
+                break;
+            }
         }
         self.give_up(acks);
     }

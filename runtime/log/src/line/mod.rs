@@ -104,6 +104,12 @@ impl Line {
         Poll::Ready(self.batch.next())
     }
 
+    /// Breaks the connection.
+    #[cfg(test)]
+    pub fn cut(&mut self) {
+        self._tasks.abort_all();
+    }
+
     /// Whether nothing can arrive any more, nor be sent.
     pub fn is_lost(&self) -> bool {
         self.lost || (self.batches.is_closed() && self.batches.is_empty() && self.batch.is_over())

@@ -341,7 +341,7 @@ async fn nothing_is_lost_or_doubled_over_lost_consumers_connections_and_servers(
                         stream.delete_consumer(&name).await.unwrap();
                     }
                 }
-                2 => world.0.client().force_reconnect().await.unwrap(),
+                2 => reader.cut(),
                 3 => {
                     server.kill9();
                     server.restart().await.unwrap();

@@ -166,6 +166,14 @@ impl SourceReader {
         }
     }
 
+    /// Breaks the connection that it reads over.
+    #[cfg(test)]
+    pub(super) fn cut(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.line.cut();
+        }
+    }
+
     /// Records of the filter that wait behind the last delivery, as of then.
     pub fn pending(&self) -> Option<u64> {
         self.link.as_ref().map(|link| link.pending)
