@@ -6,10 +6,11 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::Message;
 
-/// Room for one read from the socket.
-const READ_BYTES: usize = 256 << 10;
+/// Room for one read from the socket. Much more, and the allocator would get each buffer from the system and give it back, which
+/// costs more than the reading.
+const READ_BYTES: usize = 48 << 10;
 /// Room below which more is made.
-const ROOM_BYTES_MIN: usize = 32 << 10;
+const ROOM_BYTES_MIN: usize = 8 << 10;
 /// The longest line: subjects have limits of a few kilobytes, a greeting may list many servers.
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Largest message: no server takes a larger one.
