@@ -139,3 +139,18 @@ fn a_broadcast_record_that_fails_is_one_dead_letter() {
         assert_eq!(found, (expected("live-rules"), 2), "{partitions} partitions");
     }
 }
+
+#[test]
+fn a_sanctions_list_changes_between_the_transactions() {
+    let config = r#"{"currency":"USD","sanctions":{"list":[{"id":"EX-003","name":"Banco Comercial del Istmo"}]}}"#;
+    let key = || KeySource::Pointer("/account_id".into());
+    for partitions in [1, 3, 8] {
+        let inputs = [("sanctions", KeySource::Every), ("transactions", key())];
+        let spec = pipeline("aml-monitor", config, partitions, 60_000, inputs);
+        let files =
+            ["sanctions.ndjson", "transactions.ndjson"].map(|file| example("aml-monitor", file));
+        // One transaction is in another currency.
+        let found = over_files(&spec, files, 64 << 20);
+        assert_eq!(found, (expected("aml-monitor"), 1), "{partitions} partitions");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use finance::Currency;
 use millstream_udf::prelude::*;
 
-use crate::sanctions::{Entry, FULL_MILLI};
+use crate::sanctions::{ENTRIES_MAX, Entry, FULL_MILLI};
 
 /// Points of a rule, at most.
 const POINTS_MAX: i64 = 1_000;
@@ -171,6 +171,7 @@ impl Config {
         within("rapid.out_percent", self.rapid.out_percent, 1, 100)?;
         within("round_trip.tolerance_bps", self.round_trip.tolerance_bps, 0, 5_000)?;
         within("dormant.days", self.dormant.days, 1, 36_525)?;
+        within("sanctions.list", self.sanctions.list.len() as i64, 0, ENTRIES_MAX as i64)?;
         within("sanctions.similarity_milli", self.sanctions.similarity_milli, 500, FULL_MILLI)?;
         for (name, window) in [
             ("structuring.window", self.structuring.window),

@@ -1,7 +1,5 @@
-//! Screening of names against a sanctions list, by Jaro-Winkler similarity (Winkler 1990) of normalised names. The list
-//! can be changed entry by entry, so that whoever holds it decides where it comes from.
-
-use std::collections::BTreeMap;
+//! Screening of names against a sanctions list, by Jaro-Winkler similarity (Winkler 1990) of normalised names. Where
+//! the entries come from is for the caller to decide.
 
 use millstream_udf::prelude::*;
 
@@ -37,27 +35,24 @@ pub struct Resemblance {
     pub similarity_milli: i64,
 }
 
-/// A list, ready for screening.
-#[derive(Clone, Debug, Default)]
-pub struct SanctionsList {
-    /// By the entry's id, so that ties between entries are decided the same way everywhere.
-    entries: BTreeMap<String, Vec<Listed>>,
-}
+/// An entry's names, ready for screening: what is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing(Vec<Listed>);
 
 /// A name of an entry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Listed {
     as_written: String,
     normal: NormalName,
 }
 
 /// A name as it is compared: upper-case Latin letters and digits, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NormalName {
     in_order: String,
     /// The words in the order of the alphabet: lists and payments disagree on which name comes first.
     sorted: String,
-    symbols: [u8; SYMBOLS],
+    symbols: Vec<u8>,
     chars: usize,
 }
 
@@ -73,7 +68,7 @@ impl NormalName {
         let in_order = cut(&words);
         words.sort_unstable();
         let sorted = cut(&words);
-        let mut symbols = [0; SYMBOLS];
+        let mut symbols = vec![0; SYMBOLS];
         // Of the whole name: when it is cut, its two forms hold different letters.
         for byte in latin.bytes() {
             if let Some(symbol) = symbol(byte) {
@@ -115,25 +110,14 @@ fn symbol(byte: u8) -> Option<usize> {
     }
 }
 
-impl SanctionsList {
-    /// A list of these entries.
-    pub fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        let mut list = Self::default();
-        entries.into_iter().try_for_each(|entry| list.put(&entry))?;
-        Ok(list)
-    }
-
-    /// Adds an entry, or replaces the one with its id.
-    pub fn put(&mut self, entry: &Entry) -> Result<()> {
+impl Listing {
+    /// The names of an entry.
+    pub fn new(entry: &Entry) -> Result<Self> {
         let names = entry.aliases.len() + 1;
         ensure!(
             names <= NAMES_MAX,
             "entry `{}` has {names} names; {NAMES_MAX} are allowed",
             entry.id
-        );
-        ensure!(
-            self.entries.contains_key(&entry.id) || self.entries.len() < ENTRIES_MAX,
-            "the sanctions list has more than {ENTRIES_MAX} entries"
         );
         let mut listed = Vec::with_capacity(names);
         for as_written in [&entry.name].into_iter().chain(&entry.aliases) {
@@ -142,34 +126,34 @@ impl SanctionsList {
             };
             listed.push(Listed { as_written: as_written.clone(), normal });
         }
-        self.entries.insert(entry.id.clone(), listed);
-        Ok(())
+        Ok(Self(listed))
     }
+}
 
-    /// The entry that resembles a name most, if by `at_least_milli` thousandths. Of equals the one whose id comes
-    /// first.
-    pub fn screen(&self, name: &str, at_least_milli: i64) -> Option<Resemblance> {
-        let name = NormalName::new(name)?;
-        let mut best: Option<(&str, &Listed, i64)> = None;
-        for (id, listed) in
-            self.entries.iter().flat_map(|(id, names)| names.iter().map(move |name| (id, name)))
-        {
-            let wanted = best.map_or(at_least_milli, |(_, _, milli)| milli + 1);
-            // A whole thousandth of room, for rounding.
-            if name.similarity_bound(&listed.normal) * FULL_MILLI as f64 + 1.0 < wanted as f64 {
-                continue;
-            }
-            let milli = name.similarity_milli(&listed.normal);
-            if milli >= wanted {
-                best = Some((id, listed, milli));
-            }
+/// The entry that resembles a name most, if by `at_least_milli` thousandths; of equals the first.
+pub fn screen<'l>(
+    name: &str,
+    at_least_milli: i64,
+    entries: impl Iterator<Item = (&'l str, &'l Listing)>,
+) -> Option<Resemblance> {
+    let name = NormalName::new(name)?;
+    let mut best: Option<(&str, &Listed, i64)> = None;
+    for (id, listed) in entries.flat_map(|(id, names)| names.0.iter().map(move |name| (id, name))) {
+        let wanted = best.map_or(at_least_milli, |(_, _, milli)| milli + 1);
+        // A whole thousandth of room, for rounding.
+        if name.similarity_bound(&listed.normal) * FULL_MILLI as f64 + 1.0 < wanted as f64 {
+            continue;
         }
-        best.map(|(id, listed, similarity_milli)| Resemblance {
-            entry_id: id.to_owned(),
-            listed_name: listed.as_written.clone(),
-            similarity_milli,
-        })
+        let milli = name.similarity_milli(&listed.normal);
+        if milli >= wanted {
+            best = Some((id, listed, milli));
+        }
     }
+    best.map(|(id, listed, similarity_milli)| Resemblance {
+        entry_id: id.to_owned(),
+        listed_name: listed.as_written.clone(),
+        similarity_milli,
+    })
 }
 
 #[cfg(test)]
@@ -207,21 +191,28 @@ mod tests {
         assert_eq!(milli("Müller", "Muller"), 1_000);
     }
 
-    #[test]
-    fn entries_are_replaced_by_id_and_ties_go_to_the_first_id() {
-        let entry = |id: &str, name: &str| Entry {
-            id: id.into(),
-            name: name.into(),
-            aliases: vec!["Nom de Guerre".into()],
+    /// Listings by id.
+    fn list(entries: &[(&str, &str)]) -> Vec<(String, Listing)> {
+        let listing = |(id, name): &(&str, &str)| {
+            let aliases = vec!["Nom de Guerre".into()];
+            let entry = Entry { id: (*id).into(), name: (*name).into(), aliases };
+            ((*id).to_owned(), Listing::new(&entry).expect("the entry is fine"))
         };
-        let mut list = SanctionsList::new([entry("b", "Viktor Orlan"), entry("a", "Viktor Orlan")])
-            .expect("the entries are fine");
-        assert_eq!(list.screen("viktor orlan", 900).unwrap().entry_id, "a");
-        assert_eq!(list.screen("nom de gurre", 900).unwrap().listed_name, "Nom de Guerre");
-        list.put(&entry("a", "Somebody Else")).expect("the entry is fine");
-        assert_eq!(list.screen("viktor orlan", 900).unwrap().entry_id, "b");
-        assert_eq!(list.screen("...", 0), None);
-        let nameless = list.put(&entry("c", "***")).unwrap_err();
+        entries.iter().map(listing).collect()
+    }
+
+    fn screened(name: &str, least: i64, list: &[(String, Listing)]) -> Option<Resemblance> {
+        screen(name, least, list.iter().map(|(id, listing)| (&id[..], listing)))
+    }
+
+    #[test]
+    fn the_most_similar_counts_and_of_equals_the_first() {
+        let list = list(&[("b", "Viktor Orlan"), ("a", "Viktor Orlan")]);
+        assert_eq!(screened("viktor orlan", 900, &list).unwrap().entry_id, "b");
+        assert_eq!(screened("nom de gurre", 900, &list).unwrap().listed_name, "Nom de Guerre");
+        assert_eq!(screened("...", 0, &list), None);
+        let entry = Entry { id: "c".into(), name: "***".into(), aliases: vec![] };
+        let nameless = Listing::new(&entry).unwrap_err();
         assert_eq!(nameless.message(), "entry `c` has a name without letters: `***`");
     }
 
@@ -231,11 +222,14 @@ mod tests {
         /// Leaving out entries that cannot resemble the name changes nothing.
         #[test]
         fn pruning_does_not_show(names in prop::collection::vec("[A-D]{1,6}( [A-D]{1,6})?", 1..20), name in "[A-D]{1,6}( [A-D]{1,6})?", least in 500..1_000_i64) {
-            let entries = names.iter().enumerate().map(|(i, name)| Entry { id: format!("{i:02}"), name: name.clone(), aliases: vec![] });
-            let list = SanctionsList::new(entries).expect("the entries are fine");
+            let list: Vec<(String, Listing)> = names.iter().enumerate().map(|(i, name)| {
+                let entry = Entry { id: format!("{i:02}"), name: name.clone(), aliases: vec![] };
+                let listing = Listing::new(&entry).expect("the entry is fine");
+                (entry.id, listing)
+            }).collect();
             let all = names.iter().enumerate().map(|(i, listed)| (milli(&name, listed), std::cmp::Reverse(i)));
             let expected = all.max().filter(|(milli, _)| *milli >= least).map(|(milli, i)| (format!("{:02}", i.0), milli));
-            prop_assert_eq!(list.screen(&name, least).map(|hit| (hit.entry_id, hit.similarity_milli)), expected);
+            prop_assert_eq!(screened(&name, least, &list).map(|hit| (hit.entry_id, hit.similarity_milli)), expected);
         }
 
         #[test]

@@ -59,7 +59,6 @@ fn expected(example: &str) -> Vec<String> {
 fn the_examples_give_what_they_say_with_any_number_of_partitions() {
     for (example, refused) in [
         ("account-takeover", "e34"),
-        ("aml-monitor", "e1"),
         ("behavior-analytics", "EUR"),
         ("card-fraud", "t6"),
         ("card-score", "refund"),

@@ -27,7 +27,10 @@ fn txn(what: &str, ts: i64) -> Value {
 /// The codes of the alerts, as `t1: structuring, ...`.
 fn alerts(config: Value, transactions: &[(&str, i64)]) -> Vec<String> {
     let mut harness = harness(config);
-    assert_eq!(harness.send_all(transactions.iter().map(|(what, ts)| txn(what, *ts))), []);
+    assert_eq!(
+        harness.send_all_to("transactions", transactions.iter().map(|(what, ts)| txn(what, *ts))),
+        []
+    );
     let codes = |alert: &Value| {
         let reasons = alert["reasons"].as_array().expect("reasons").iter();
         let codes: Vec<_> =
@@ -43,8 +46,8 @@ fn alerts(config: Value, transactions: &[(&str, i64)]) -> Vec<String> {
 #[test]
 fn the_examples_of_fincen_are_structuring() {
     let mut john = harness(json!({}));
-    john.send(txn("in cash 750000", 9 * HOUR_MS)).unwrap();
-    john.send(txn("in cash 750000", 15 * HOUR_MS)).unwrap();
+    john.send_to("transactions", txn("in cash 750000", 9 * HOUR_MS)).unwrap();
+    john.send_to("transactions", txn("in cash 750000", 15 * HOUR_MS)).unwrap();
     let expected = r#"{"account_id":"a","amount_minor":750000,"currency":"USD","decision":"review","reasons":[{"code":"structuring","count":2,"total_minor":1500000,"txn_ids":["t32400000","t54000000"],"points":60}],"score":60,"ts":54000000,"txn_id":"t54000000","type":"alert"}"#;
     assert_eq!(john.take_lines("alert"), [expected]);
     let jane = [("out cash 900000", 0), ("out cash 900000", DAY_MS)];
@@ -123,15 +126,54 @@ fn an_account_that_wakes_up() {
 fn a_listed_counterparty_is_held_and_points_add_up() {
     let config = json!({"sanctions": {"list": [{"id": "s-7", "name": "Orlan Shipping Ltd"}]}});
     let mut harness = harness(config);
-    harness.send(txn("out wire 1000000", 0)).unwrap();
+    harness.send_to("transactions", txn("out wire 1000000", 0)).unwrap();
     let mut payment = txn("in wire 1000000", DAY_MS);
     payment["counterparty"] = "ORLAN SHIPING LTD".into();
-    harness.send(payment).unwrap();
+    harness.send_to("transactions", payment).unwrap();
     let alert = harness.take("alert").pop().expect("an alert");
     assert_eq!((&alert["decision"], &alert["score"]), (&json!("hold"), &json!(140)));
     let expected = json!({"code": "sanctioned_name", "entry_id": "s-7", "listed_name": "Orlan Shipping Ltd", "points": 100, "similarity_milli": 989});
     assert_eq!(alert["reasons"][0], expected);
     assert_eq!(alert["reasons"][1]["code"], "round_trip");
+}
+
+#[test]
+fn changes_of_the_list_hold_for_what_comes_behind_them() {
+    let mut harness = harness(json!({}));
+    let pay = |harness: &mut Harness<AmlMonitor>, ts: i64| {
+        let mut payment = txn("out wire 100", ts);
+        payment["counterparty"] = "Orlan Shiping".into();
+        harness.send_to("transactions", payment).unwrap();
+        harness.take("alert").len()
+    };
+    let put = |name: &str| json!({"action": "put", "id": "s-1", "name": name, "aliases": ["OSL"], "ts": 0});
+    let change =
+        |harness: &mut Harness<AmlMonitor>, change: Value| harness.send_to("sanctions", change);
+    assert_eq!(pay(&mut harness, 1), 0);
+    change(&mut harness, put("Orlan Shipping")).unwrap();
+    assert_eq!(pay(&mut harness, 2), 1);
+    change(&mut harness, put("Somebody Else")).unwrap();
+    assert_eq!(pay(&mut harness, 3), 0);
+    change(&mut harness, put("Orlan Shipping")).unwrap();
+    assert_eq!(harness.with_broadcast(|lists| lists.entries.get()).as_deref(), Some(&1));
+    change(&mut harness, json!({"action": "remove", "id": "s-1", "ts": 0})).unwrap();
+    change(&mut harness, json!({"action": "remove", "id": "s-1", "ts": 0})).unwrap();
+    assert_eq!(pay(&mut harness, 4), 0);
+    assert_eq!(harness.with_broadcast(|lists| lists.entries.get()).as_deref(), Some(&0));
+    for (bad, why) in [
+        (json!({"action": "put", "id": "s-1", "ts": 0}), "to `put` an entry needs its `name`"),
+        (
+            json!({"action": "put", "id": "s-1", "name": "?", "ts": 0}),
+            "entry `s-1` has a name without letters: `?`",
+        ),
+        (
+            json!({"action": "drop", "id": "s-1", "ts": 0}),
+            "`drop` is no action; it must be `put` or `remove`",
+        ),
+        (json!({"action": "remove", "id": "", "ts": 0}), "`id` has 0 bytes; it must have 1 to 64"),
+    ] {
+        assert_eq!(change(&mut harness, bad), Err(Refusal::Failed(why.into())));
+    }
 }
 
 #[test]
@@ -148,7 +190,7 @@ fn transactions_that_make_no_sense_are_refused() {
         (with("amount_minor", 0.into()), "an amount of 0; it must be above 0"),
         (with("txn_id", "".into()), "`txn_id` has 0 bytes; it must have 1 to 64"),
     ] {
-        assert_eq!(harness.send(bad), Err(Refusal::Failed(why.into())));
+        assert_eq!(harness.send_to("transactions", bad), Err(Refusal::Failed(why.into())));
     }
 }
 
@@ -175,4 +217,36 @@ fn the_configuration_is_checked() {
         "`rapid.window` must be above 0 and at most 366 days"
     );
     assert!(refused(json!({"rapid": {"windo": "1d"}})).contains("unknown field `windo`"));
+}
+
+/// The shipped example, read in the order of event times.
+#[test]
+fn the_example_gives_what_is_expected() {
+    let lines = |input: &'static str, text: &str| -> Vec<(&'static str, Value)> {
+        text.lines()
+            .map(|line| (input, serde_json::from_str(line).expect("a line is JSON")))
+            .collect()
+    };
+    let mut records =
+        lines("sanctions", include_str!("../../../../examples/aml-monitor/sanctions.ndjson"));
+    records.extend(lines(
+        "transactions",
+        include_str!("../../../../examples/aml-monitor/transactions.ndjson"),
+    ));
+    records.sort_by_key(|(_, record)| record["ts"].as_i64());
+    let list = json!([{"id": "EX-003", "name": "Banco Comercial del Istmo"}]);
+    let mut harness = harness(json!({"sanctions": {"list": list}}));
+    let mut refused = Vec::new();
+    for (input, record) in records {
+        let id = record["txn_id"].clone();
+        if harness.send_to(input, record).is_err() {
+            refused.push(id);
+        }
+    }
+    assert_eq!(refused, ["e1"]);
+    let mut alerts = harness.take_lines("alert");
+    alerts.sort();
+    let expected: Vec<&str> =
+        include_str!("../../../../examples/aml-monitor/expected.ndjson").lines().collect();
+    assert_eq!(alerts, expected);
 }

@@ -32,8 +32,8 @@ proptest! {
         }).collect();
         let mut one = harness(json!({}));
         let mut batches = harness(json!({})).batches_of(batch);
-        prop_assert_eq!(one.send_all(records.clone()), []);
-        prop_assert_eq!(batches.send_all(records), []);
+        prop_assert_eq!(one.send_all_to("transactions", records.clone()), []);
+        prop_assert_eq!(batches.send_all_to("transactions", records), []);
         let alerts = one.take("alert");
         prop_assert_eq!(&batches.take("alert"), &alerts);
         let amount = |id: &Value| history[id.as_str().expect("an id")[1..].parse::<usize>().expect("an index")].3;
