@@ -58,8 +58,6 @@ pub(crate) struct State {
     pub ttl_ms: Option<u64>,
     /// Whether items begin with the event time at which they expire.
     pub event_time: bool,
-    /// Schema version of what is written.
-    pub version: u32,
 }
 
 fn kind_name(kind: StateKind) -> &'static str {
@@ -126,7 +124,6 @@ impl Catalogue {
             id,
             ttl_ms: spec.ttl_ms.filter(|_| !event_time),
             event_time,
-            version: spec.schema_version,
         };
         if let Some(known) = self.states.iter_mut().find(|known| known.name == spec.name) {
             if known.kind != kind {
@@ -143,9 +140,8 @@ impl Catalogue {
                     now: clock_name(event_time),
                 });
             }
-            let is_read = |version: &u32| {
-                *version == spec.schema_version || spec.reads.contains(version)
-            };
+            let is_read =
+                |version: &u32| *version == spec.schema_version || spec.reads.contains(version);
             if let Some(&kept) = known.versions.iter().find(|version| !is_read(version)) {
                 return Err(StateError::VersionUnreadable {
                     name: spec.name.clone(),
@@ -269,9 +265,8 @@ mod tests {
 
     #[test]
     fn a_state_keeps_its_clock() {
-        let at = |ttl_ms, ttl_domain| {
-            [StateSpec { ttl_ms, ttl_domain, ..spec("s", StateKind::List) }]
-        };
+        let at =
+            |ttl_ms, ttl_domain| [StateSpec { ttl_ms, ttl_domain, ..spec("s", StateKind::List) }];
         let mut catalogue = Catalogue::new();
         catalogue.states(&at(None, TimeDomain::ProcessingTime)).unwrap();
         catalogue.states(&at(Some(5), TimeDomain::ProcessingTime)).unwrap();

@@ -66,8 +66,7 @@ impl Database {
             path: dir.to_owned(),
             source,
         })?;
-        let families =
-            [ColumnFamilyDescriptor::new("default", family_options(shared, horizon))];
+        let families = [ColumnFamilyDescriptor::new("default", family_options(shared, horizon))];
         let db = DB::open_cf_descriptors(&database_options(shared), dir, families)
             .map_err(|source| classify(dir, OPEN, source))?;
         db.set_options(&[("memtable_max_range_deletions", RANGE_DELETIONS_MAX)])
@@ -323,11 +322,7 @@ fn family_options(shared: &Shared, horizon: &Arc<Horizon>) -> Options {
     options.set_target_file_size_base(32 << 20);
     let horizon = Arc::clone(horizon);
     options.set_compaction_filter("millstream-ttl", move |_level, key, value| {
-        if is_expired(key, value, &horizon) {
-            Decision::Remove
-        } else {
-            Decision::Keep
-        }
+        if is_expired(key, value, &horizon) { Decision::Remove } else { Decision::Keep }
     });
     options
 }

@@ -46,9 +46,7 @@ impl Element {
         let key = [&group.prefix, &self.entry[..]].concat();
         match &self.value {
             None => Change::Delete { key },
-            Some(value) => {
-                Change::Put { key, value: encode(value, self.expiry, group.event_time) }
-            }
+            Some(value) => Change::Put { key, value: encode(value, self.expiry, group.event_time) },
         }
     }
 }
@@ -360,10 +358,7 @@ impl Groups {
         let whole = Dirt { newest, oldest: it.clear.oldest };
         ledger.set_aside(whole, Change::Clear { prefix: it.prefix.to_vec() });
         for element in dirty() {
-            ledger.set_aside(
-                Dirt { newest, oldest: element.dirt.oldest },
-                element.change(it),
-            );
+            ledger.set_aside(Dirt { newest, oldest: element.dirt.oldest }, element.change(it));
         }
         it.clear = Dirt::CLEAN;
         it.aside = newest;

@@ -92,10 +92,8 @@ impl KeyedState {
             let opened = Database::open(dir, shared, ledger.horizon())?;
             if let Some((positions, known)) = opened.anchor()? {
                 catalogue = Catalogue::decode(&known, dir)?;
-                let times = Times {
-                    processing: positions.processing_time,
-                    watermark: positions.watermark,
-                };
+                let times =
+                    Times { processing: positions.processing_time, watermark: positions.watermark };
                 ledger.resume(positions.redo_from, times);
                 local = Some(positions);
             }
@@ -146,10 +144,8 @@ impl KeyedState {
         for column in self.catalogue.event_time_columns() {
             self.ledger.horizon().follow_event_time(column);
         }
-        let column = |state: &State| Column {
-            index: usize::from(state.id),
-            event_time: state.event_time,
-        };
+        let column =
+            |state: &State| Column { index: usize::from(state.id), event_time: state.event_time };
         self.values = states
             .iter()
             .filter(|state| state.kind == StateKind::Value)

@@ -89,8 +89,7 @@ impl KeyedState {
     pub(crate) fn database(&mut self) -> Result<&Database, StateError> {
         if self.db.is_none() {
             let shared = self.account.shared().clone();
-            self.db =
-                Some(Database::open(&self.dir, &shared, self.ledger.horizon())?.into());
+            self.db = Some(Database::open(&self.dir, &shared, self.ledger.horizon())?.into());
         }
         Ok(self.db.as_ref().expect("opened above"))
     }

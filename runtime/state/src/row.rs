@@ -368,9 +368,9 @@ mod tests {
                                                                    prop_oneof![Just(NEVER), 0i64..100]), 0..30)) {
             let mut row = KeyedRow::new(&key);
             let mut model: [Option<(Vec<u8>, i64)>; 4] = Default::default();
-            for (column, value, expiry) in writes {
-                row.set(column, value.as_deref(), expiry);
-                model[column] = value.map(|v| (v, expiry));
+            for (index, value, time) in writes {
+                row.set(index, value.as_deref(), time);
+                model[index] = value.map(|v| (v, time));
                 for now in [0, 50] {
                     for (i, cell) in model.iter().enumerate() {
                         let wanted = cell.as_ref().filter(|(_, expiry)| *expiry > now).map(|(v, _)| &v[..]);
