@@ -28,7 +28,7 @@ fn totals(module: &str, partitions: u16) -> PipelineSpec {
     let mut spec = fraud(BOUND_MS, partitions);
     spec.name = "totals".into();
     let stage = &mut spec.stages[0];
-    stage.outputs = vec![Some(0); module.description().outputs.len()];
+    stage.outputs = vec![vec![0]; module.description().outputs.len()];
     stage.module = module;
     spec
 }
@@ -116,7 +116,8 @@ fn what_expires_by_event_time_depends_on_the_record_and_its_watermark_alone() {
         };
         let input = Box::new(Cursor::new(input.clone()));
         let stats =
-            run(&totals(module, partitions), input, Box::new(output.clone()), options).unwrap();
+            run(&totals(module, partitions), vec![input], Box::new(output.clone()), options)
+                .unwrap();
         assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
         let found = output.0.lock().unwrap().clone();
         let (found, wanted) = (sorted_lines(&found), sorted_lines(&wanted));
