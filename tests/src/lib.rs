@@ -15,9 +15,18 @@ pub fn workspace() -> PathBuf {
     Path::new(&package).parent().expect("the package lies in the workspace").to_owned()
 }
 
+/// A guest of `tests/guests`, as `cargo xtask build` left it. Panics if it was not built.
+pub fn guest(name: &str) -> Vec<u8> {
+    module("tests/guests", name)
+}
+
 /// A shipped module, as `cargo xtask build` left it. Panics if it was not built.
 pub fn shipped_module(name: &str) -> Vec<u8> {
-    let path = workspace().join("udfs/dist").join(format!("{name}.wasm"));
+    module("udfs", name)
+}
+
+fn module(folder: &str, name: &str) -> Vec<u8> {
+    let path = workspace().join(folder).join("dist").join(format!("{name}.wasm"));
     std::fs::read(&path)
         .unwrap_or_else(|e| panic!("{}: {e}; run `cargo xtask build` first", path.display()))
 }

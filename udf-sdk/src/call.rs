@@ -54,6 +54,9 @@ pub fn process<'b, S: States, B: States, O: Outputs>(
     for i in 0..records.count() {
         let key = context.select(i);
         state.select(key);
+        if S::TIMED {
+            state.at(context.now());
+        }
         outputs.select(i as u32);
         if let Err(error) = handle(i, &mut state, &broadcast, &mut outputs, &mut context) {
             return Err(error.at(i));
@@ -98,6 +101,9 @@ pub fn on_timer<'b, S: States, B: States, O: Outputs>(
     for i in 0..timers.count() {
         let key = context.select(i);
         state.select(key);
+        if S::TIMED {
+            state.at(context.now());
+        }
         outputs.select(i as u32);
         if let Err(error) = handle(&mut state, &broadcast, &mut outputs, &mut context) {
             return Err(error.at(i));

@@ -6,6 +6,7 @@ use std::str;
 use crate::error::{Error, Result};
 use crate::frame::{Batch, Blob, TimerBatch};
 use crate::random::Random;
+use crate::state::Now;
 use crate::timer::{Changes, Clock, Timer};
 
 /// The distinct keys of a call. They are usually text; that is checked once for all of them.
@@ -147,6 +148,12 @@ impl<'b> Context<'b> {
     #[doc(hidden)]
     pub fn random(&self) -> Random {
         random_at(&self.records.seeds, self.index)
+    }
+
+    /// The times that states go by.
+    #[inline]
+    pub(crate) fn now(&self) -> Now {
+        Now { event_time: self.event_time(), watermark: self.watermark() }
     }
 
     #[doc(hidden)]
@@ -359,6 +366,12 @@ impl<'b> TimerContext<'b> {
     #[doc(hidden)]
     pub fn random(&self) -> Random {
         random_at(&self.timers.seeds, self.index)
+    }
+
+    /// The times that states go by.
+    #[inline]
+    pub(crate) fn now(&self) -> Now {
+        Now { event_time: self.time(), watermark: self.watermark() }
     }
 
     #[doc(hidden)]

@@ -57,7 +57,7 @@ pub use json::{Json, RawJson};
 pub use metrics::Metrics;
 pub use output::Emit;
 pub use random::Random;
-pub use state::{BroadcastMap, BroadcastValue, List, Map, MapKey, Value};
+pub use state::{BroadcastMap, BroadcastValue, List, Map, MapKey, Value, decode_state};
 pub use timer::{Clock, EventTime, ProcessingTime, Timer};
 pub use window::{Aggregate, Elements, Fired, Window, Windows};
 
@@ -74,7 +74,7 @@ pub mod prelude {
         ByEventTime, Context, Decimal, Elements, Emit, Error, Fired, FiredContext, Input, Interval,
         IntervalJoin, Joined, JoinedWindow, Json, List, Map, Metrics, Ordered, Output, Outputs,
         Payload, Random, RawJson, Result, States, TemporalJoin, TimerContext, Value, Versioned,
-        Window, WindowJoin, Windows, bail, ensure, log, udf,
+        Window, WindowJoin, Windows, bail, decode_state, ensure, log, udf,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -95,7 +95,7 @@ pub mod __private {
     pub use crate::input::Input;
     pub use crate::output::{Output, Outputs};
     pub use crate::read::ReadField;
-    pub use crate::state::{Opening, StateField, States};
+    pub use crate::state::{Layout, Migrates, Now, Opening, StateField, States};
 
     #[cfg(target_arch = "wasm32")]
     pub use crate::bindings;

@@ -110,7 +110,15 @@ pub struct StateSpec {
 /// The key that broadcast states are kept under, and that records of broadcast inputs have.
 pub const BROADCAST_KEY: &[u8] = b"";
 
+/// Bytes at the start of an item that say when it expires by event time.
+pub const EXPIRY_BYTES: usize = 8;
+
 impl StateSpec {
+    /// Whether items begin with [`EXPIRY_BYTES`] that say when they expire by event time.
+    pub fn expires_by_event_time(&self) -> bool {
+        self.ttl_ms.is_some() && self.ttl_domain == TimeDomain::EventTime
+    }
+
     /// A keyed state without TTL, whose elements are of version 1.
     pub fn new(name: impl Into<String>, kind: StateKind) -> Self {
         Self {

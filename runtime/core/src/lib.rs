@@ -12,6 +12,7 @@ pub mod commit;
 pub mod delta;
 pub mod description;
 pub mod egress;
+pub mod evolution;
 pub mod exchange;
 pub mod ids;
 pub mod incident;

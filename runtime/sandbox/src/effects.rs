@@ -2,6 +2,7 @@
 //! is an index and text is UTF-8. The error is one fact that names the item.
 
 use crate::codec;
+use crate::host::element_bytes_min;
 use crate::limits::{ELEMENT_BYTES, Limits};
 use millstream_core::columns::{
     Blob, Column, Effects, Emitted, Presence, TimerChanges, Values, Written,
@@ -53,7 +54,8 @@ pub(crate) fn check(effects: &Effects, called: &Called<'_>) -> Result<(), String
         if !writable && !written.keys.is_empty() {
             return Err(format!("written to {}: {}", state.name, not_writable(state.broadcast)));
         }
-        check_written(written, if state.broadcast { 1 } else { called.keys })
+        let keys = if state.broadcast { 1 } else { called.keys };
+        check_written(written, keys, element_bytes_min(state))
             .map_err(|e| format!("written to {}: {e}", state.name))?;
     }
     check_timers(&effects.timer_changes, called).map_err(|e| format!("timer changes: {e}"))
@@ -189,7 +191,8 @@ fn byte_len(values: &Values) -> usize {
     }
 }
 
-fn check_written(written: &Written, keys: usize) -> Result<(), String> {
+/// `bytes_min`: what an item that is present has at least.
+fn check_written(written: &Written, keys: usize, bytes_min: usize) -> Result<(), String> {
     let items = written.keys.len();
     check_presence(&written.present, items)?;
     check_blob(&written.items)?;
@@ -207,6 +210,16 @@ fn check_written(written: &Written, keys: usize) -> Result<(), String> {
                 return Err(format!("key {key} is written twice"));
             }
         }
+    }
+    let is_short = |&i: &usize| written.present.has(i) && written.items.get(i).len() < bytes_min;
+    if bytes_min > 0
+        && let Some(short) = (0..items).find(is_short)
+    {
+        return Err(format!(
+            "the value of key {} has {} bytes, and begins with {bytes_min} that say when it expires",
+            written.keys[short],
+            written.items.get(short).len()
+        ));
     }
     if written.items.data.len() > ELEMENT_BYTES
         && let Some(large) = written.items.iter().position(|item| item.len() > ELEMENT_BYTES)
@@ -281,6 +294,23 @@ mod tests {
             timers: vec![TimerSpec { name: "t".into(), domain: TimeDomain::EventTime }],
             ..Description::default()
         }
+    }
+
+    #[test]
+    fn an_item_that_expires_by_event_time_begins_with_its_time() {
+        let written = |items: &[&[u8]], present: u8| {
+            let mut blob = Blob::default();
+            items.iter().for_each(|item| blob.push(item));
+            let keys = (0..items.len() as u32).collect();
+            Written { keys, present: Presence(vec![present]), items: blob }
+        };
+        assert_eq!(check_written(&written(&[&[0; 8], &[]], 0b01), 2, 8), Ok(()));
+        assert_eq!(check_written(&written(&[&[0; 8], &[0; 7]], 0b11), 2, 0), Ok(()));
+        let refused = check_written(&written(&[&[0; 8], &[0; 7]], 0b11), 2, 8);
+        assert_eq!(
+            refused,
+            Err("the value of key 1 has 7 bytes, and begins with 8 that say when it expires".into())
+        );
     }
 
     /// Mostly of `items` items and right, now and then wrong in one way or another.

@@ -5,7 +5,7 @@ use crate::limits::*;
 use crate::observer::{GuestObserver, LogLevel};
 use crate::scope::Lent;
 use hashbrown::HashSet;
-use millstream_core::description::{Capability, Description, StateKind};
+use millstream_core::description::{Capability, Description, EXPIRY_BYTES, StateKind, StateSpec};
 use std::fmt;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -85,6 +85,8 @@ impl Call {
 /// What the description asks for.
 pub(crate) struct Granted {
     pub states: Vec<GrantedState>,
+    /// Of each state the bytes that an element has at least.
+    pub element_bytes_min: Vec<usize>,
     pub config: bool,
     pub metrics: bool,
 }
@@ -98,6 +100,7 @@ impl Granted {
                 .iter()
                 .map(|s| GrantedState { kind: s.kind, broadcast: s.broadcast })
                 .collect(),
+            element_bytes_min: description.states.iter().map(element_bytes_min).collect(),
             config: has(Capability::Config),
             metrics: has(Capability::Metrics),
         }
@@ -106,8 +109,13 @@ impl Granted {
     /// For `describe` at upload, when nothing is known yet: it may read a configuration, which is
     /// empty then.
     pub fn to_describe() -> Self {
-        Self { states: Vec::new(), config: true, metrics: false }
+        Self { states: Vec::new(), element_bytes_min: Vec::new(), config: true, metrics: false }
     }
+}
+
+/// Bytes that an element of a state has at least: the time at which it expires, if that is event time.
+pub(crate) fn element_bytes_min(state: &StateSpec) -> usize {
+    if state.expires_by_event_time() { EXPIRY_BYTES } else { 0 }
 }
 
 /// A declared state.

@@ -117,7 +117,7 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
         "map-put",
         |mut store: Store<'_>, (id, key, entry, value): (u32, u32, Bytes, Bytes)| {
             let entry = entry_key(&store, &entry)?;
-            let value = element(&mut store, &value)?;
+            let value = element(&mut store, id, &value)?;
             with(&mut store, StateKind::Map, Access::Write, id, key, |state, key| {
                 state.map_write(id, key, &entry, Some(&value))
             })
@@ -176,7 +176,7 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap(
         "list-append",
         |mut store: Store<'_>, (id, key, item): (u32, u32, Bytes)| {
-            let item = element(&mut store, &item)?;
+            let item = element(&mut store, id, &item)?;
             with(&mut store, StateKind::List, Access::Write, id, key, |state, key| {
                 let end = state.list_length(id, key);
                 state.list_write(id, key, end, &item);
@@ -186,7 +186,7 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap(
         "list-set",
         |mut store: Store<'_>, (id, key, index, item): (u32, u32, u64, Bytes)| {
-            let item = element(&mut store, &item)?;
+            let item = element(&mut store, id, &item)?;
             with(&mut store, StateKind::List, Access::Write, id, key, |state, key| {
                 let length = state.list_length(id, key);
                 if index >= length {
@@ -266,9 +266,17 @@ fn entry_key(store: &Store<'_>, bytes: &Bytes) -> Result<Vec<u8>> {
     Ok(bytes.to_vec())
 }
 
-fn element(store: &mut Store<'_>, bytes: &Bytes) -> Result<Vec<u8>> {
+/// An element of state `id`, which need not be declared: [`with`] looks at that.
+fn element(store: &mut Store<'_>, id: u32, bytes: &Bytes) -> Result<Vec<u8>> {
     charge(store, 0, bytes.len())?;
+    let min = store.data().granted.element_bytes_min.get(id as usize).copied().unwrap_or(0);
     let bytes = bytes.as_le_slice(&*store);
+    if bytes.len() < min {
+        return Err(Refused::error(format!(
+            "an element of state {id} has {} bytes, and begins with {min} that say when it expires",
+            bytes.len()
+        )));
+    }
     if bytes.len() > ELEMENT_BYTES {
         return Err(Refused::error(format!(
             "an element has {} bytes; the limit is {ELEMENT_BYTES}",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StateError;
 
 /// Ids per kind of thing; the id after the last is never used.
-const IDS_MAX: usize = 4096;
+pub(crate) const IDS_MAX: usize = 4096;
 
 /// A state known to the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,15 @@ struct KnownState {
     kind: String,
     /// Column of the row for value states, id of the groups for lists and maps.
     id: u16,
+    /// Whether items begin with the event time at which they expire.
+    #[serde(default)]
+    event_time: bool,
+    /// Whether a TTL was ever declared. What was written before that was noted says nothing of it.
+    #[serde(default)]
+    ttl: bool,
+    /// Schema versions that items may be of, ascending. None in what was written before they were noted.
+    #[serde(default)]
+    versions: Vec<u32>,
 }
 
 /// A timer known to the database.
@@ -45,7 +54,10 @@ pub(crate) struct State {
     pub name: String,
     pub kind: StateKind,
     pub id: u16,
+    /// Life after a write by processing time; `None` for those of event time, whose items say it themselves.
     pub ttl_ms: Option<u64>,
+    /// Whether items begin with the event time at which they expire.
+    pub event_time: bool,
 }
 
 fn kind_name(kind: StateKind) -> &'static str {
@@ -61,6 +73,11 @@ fn domain_name(domain: TimeDomain) -> &'static str {
         TimeDomain::EventTime => "event-time",
         TimeDomain::ProcessingTime => "processing-time",
     }
+}
+
+/// What the items of a state are like, for errors.
+fn clock_name(event_time: bool) -> &'static str {
+    if event_time { "event time" } else { "processing time, or not at all" }
 }
 
 /// The constant that equals a stored name, for errors.
@@ -100,9 +117,15 @@ impl Catalogue {
 
     fn state(&mut self, spec: &StateSpec) -> Result<State, StateError> {
         let kind = kind_name(spec.kind);
-        let resolved =
-            |id| State { name: spec.name.clone(), kind: spec.kind, id, ttl_ms: spec.ttl_ms };
-        if let Some(known) = self.states.iter().find(|known| known.name == spec.name) {
+        let event_time = spec.expires_by_event_time();
+        let resolved = |id| State {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            id,
+            ttl_ms: spec.ttl_ms.filter(|_| !event_time),
+            event_time,
+        };
+        if let Some(known) = self.states.iter_mut().find(|known| known.name == spec.name) {
             if known.kind != kind {
                 return Err(StateError::KindChanged {
                     name: spec.name.clone(),
@@ -110,13 +133,40 @@ impl Catalogue {
                     now: kind,
                 });
             }
+            if known.event_time != event_time {
+                return Err(StateError::ClockChanged {
+                    name: spec.name.clone(),
+                    before: clock_name(known.event_time),
+                    now: clock_name(event_time),
+                });
+            }
+            let is_read =
+                |version: &u32| *version == spec.schema_version || spec.reads.contains(version);
+            if let Some(&kept) = known.versions.iter().find(|version| !is_read(version)) {
+                return Err(StateError::VersionUnreadable {
+                    name: spec.name.clone(),
+                    kept,
+                    version: spec.schema_version,
+                });
+            }
+            known.ttl |= spec.ttl_ms.is_some();
+            if let Err(place) = known.versions.binary_search(&spec.schema_version) {
+                known.versions.insert(place, spec.schema_version);
+            }
             return Ok(resolved(known.id));
         }
         // Value states are numbered on their own: their ids are columns of a row.
         let id =
             self.states.iter().filter(|known| (known.kind == "value") == (kind == "value")).count();
         let id = checked_id(id)?;
-        self.states.push(KnownState { name: spec.name.clone(), kind: kind.to_owned(), id });
+        self.states.push(KnownState {
+            name: spec.name.clone(),
+            kind: kind.to_owned(),
+            id,
+            event_time,
+            ttl: spec.ttl_ms.is_some(),
+            versions: vec![spec.schema_version],
+        });
         Ok(resolved(id))
     }
 
@@ -140,6 +190,17 @@ impl Catalogue {
         let id = checked_id(self.timers.len())?;
         self.timers.push(KnownTimer { name: spec.name.clone(), domain: domain.to_owned(), id });
         Ok(id)
+    }
+
+    /// Columns of the value states whose items begin with the event time at which they expire.
+    pub fn event_time_columns(&self) -> impl Iterator<Item = usize> {
+        let known = self.states.iter().filter(|known| known.kind == "value" && known.event_time);
+        known.map(|known| usize::from(known.id))
+    }
+
+    /// Whether items of any state may expire.
+    pub fn has_ttl(&self) -> bool {
+        self.states.iter().any(|known| known.ttl || known.event_time)
     }
 
     /// Whether any value state was ever declared, that is, whether rows can exist.
@@ -180,6 +241,48 @@ mod tests {
         assert_eq!(second.iter().map(|s| s.id).collect::<Vec<_>>(), [1, 1, 0]);
         let error = catalogue.states(&[spec("m", StateKind::Value)]).unwrap_err();
         assert_eq!(error.to_string(), "`m` was declared as map and is now declared as value");
+    }
+
+    #[test]
+    fn what_is_kept_must_be_readable() {
+        let at = |schema_version, reads: &[u32]| {
+            [StateSpec { schema_version, reads: reads.to_vec(), ..spec("s", StateKind::Value) }]
+        };
+        let mut catalogue = Catalogue::new();
+        catalogue.states(&at(1, &[])).unwrap();
+        let error = catalogue.states(&at(2, &[])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "state `s` may hold items of version 1, which the module, whose version is 2, does not read"
+        );
+        catalogue.states(&at(2, &[1])).unwrap();
+        // Items of version 1 that nobody has changed since are still there.
+        assert!(catalogue.states(&at(3, &[2])).is_err());
+        assert!(catalogue.states(&at(1, &[])).is_err(), "there may be items of version 2");
+        let mut catalogue = Catalogue::decode(&catalogue.encode(), Path::new("d")).unwrap();
+        catalogue.states(&at(3, &[1, 2])).unwrap();
+    }
+
+    #[test]
+    fn a_state_keeps_its_clock() {
+        let at =
+            |ttl_ms, ttl_domain| [StateSpec { ttl_ms, ttl_domain, ..spec("s", StateKind::List) }];
+        let mut catalogue = Catalogue::new();
+        catalogue.states(&at(None, TimeDomain::ProcessingTime)).unwrap();
+        catalogue.states(&at(Some(5), TimeDomain::ProcessingTime)).unwrap();
+        let error = catalogue.states(&at(Some(5), TimeDomain::EventTime)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "items of state `s` expired by processing time, or not at all, and would now by event time"
+        );
+    }
+
+    #[test]
+    fn a_catalogue_without_versions_is_read() {
+        let first = br#"{"version":1,"states":[{"name":"s","kind":"value","id":0}],"timers":[]}"#;
+        let mut catalogue = Catalogue::decode(first, Path::new("d")).unwrap();
+        let states = catalogue.states(&[spec("s", StateKind::Value)]).unwrap();
+        assert_eq!((states[0].id, states[0].event_time), (0, false));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use millstream_core::ids::key_hash;
 use rocksdb::compaction_filter::Decision;
@@ -18,6 +17,7 @@ use rocksdb::{
 
 use crate::budget::Shared;
 use crate::error::StateError;
+use crate::expiry::Horizon;
 use crate::ledger::Change;
 use crate::positions::LocalState;
 use crate::{groups, layout, row};
@@ -59,19 +59,14 @@ pub(crate) fn exists(dir: &Path) -> bool {
 }
 
 impl Database {
-    /// Opens or creates the database in `dir`. Rows that expired at `committed_time` are dropped by compactions.
-    pub fn open(
-        dir: &Path,
-        shared: &Shared,
-        committed_time: &Arc<AtomicI64>,
-    ) -> Result<Self, StateError> {
+    /// Opens or creates the database in `dir`. Rows that have expired by the horizon are dropped by compactions.
+    pub fn open(dir: &Path, shared: &Shared, horizon: &Arc<Horizon>) -> Result<Self, StateError> {
         std::fs::create_dir_all(dir).map_err(|source| StateError::Io {
             action: "create",
             path: dir.to_owned(),
             source,
         })?;
-        let families =
-            [ColumnFamilyDescriptor::new("default", family_options(shared, committed_time))];
+        let families = [ColumnFamilyDescriptor::new("default", family_options(shared, horizon))];
         let db = DB::open_cf_descriptors(&database_options(shared), dir, families)
             .map_err(|source| classify(dir, OPEN, source))?;
         db.set_options(&[("memtable_max_range_deletions", RANGE_DELETIONS_MAX)])
@@ -105,6 +100,13 @@ impl Database {
     pub fn iterate(&self, prefix: &[u8]) -> DBRawIterator<'_> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(layout::successor(prefix));
+        self.db.raw_iterator_opt(options)
+    }
+
+    /// An iterator over all rows; to be positioned with `seek`. What it reads does not stay in memory.
+    pub fn iterate_all(&self) -> DBRawIterator<'_> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
         self.db.raw_iterator_opt(options)
     }
 
@@ -297,7 +299,7 @@ fn database_options(shared: &Shared) -> Options {
     options
 }
 
-fn family_options(shared: &Shared, committed_time: &Arc<AtomicI64>) -> Options {
+fn family_options(shared: &Shared, horizon: &Arc<Horizon>) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&shared.block_cache);
     table.set_block_size(BLOCK_BYTES);
@@ -318,22 +320,19 @@ fn family_options(shared: &Shared, committed_time: &Arc<AtomicI64>) -> Options {
     options.set_arena_block_size(ARENA_BYTES);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_target_file_size_base(32 << 20);
-    let time = committed_time.clone();
+    let horizon = Arc::clone(horizon);
     options.set_compaction_filter("millstream-ttl", move |_level, key, value| {
-        if is_expired(key, value, time.load(Ordering::Relaxed)) {
-            Decision::Remove
-        } else {
-            Decision::Keep
-        }
+        if is_expired(key, value, &horizon) { Decision::Remove } else { Decision::Keep }
     });
     options
 }
 
-/// Whether a row counts as absent at `now`.
-fn is_expired(key: &[u8], value: &[u8], now: i64) -> bool {
+/// Whether nothing of a row is left by the horizon.
+fn is_expired(key: &[u8], value: &[u8], horizon: &Horizon) -> bool {
     match key.first() {
-        Some(&layout::VALUES) => row::is_expired(value, now),
-        Some(&layout::ELEMENTS) => groups::decode(value).is_some_and(|(_, expiry)| expiry <= now),
+        Some(&layout::VALUES) => row::is_expired(value, horizon),
+        Some(&layout::ELEMENTS) => groups::decode(value)
+            .is_some_and(|stored| stored.expiry <= horizon.times().of(stored.event_time)),
         _ => false,
     }
 }
@@ -342,45 +341,54 @@ fn is_expired(key: &[u8], value: &[u8], now: i64) -> bool {
 mod tests {
     use super::*;
     use crate::budget::Budgets;
+    use crate::expiry::{NEVER, Times};
     use crate::row::KeyedRow;
 
     #[test]
-    fn compactions_drop_what_has_expired_at_the_committed_time() {
+    fn compactions_drop_what_has_expired_by_the_horizon() {
         let dir = tempfile::tempdir().unwrap();
-        let time = Arc::new(AtomicI64::new(i64::MIN));
-        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &time).unwrap();
-        let cells = |times: &[i64]| {
+        let horizon = Arc::new(Horizon::new());
+        horizon.follow_event_time(2);
+        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &horizon).unwrap();
+        let item = |time: i64| [&time.to_le_bytes()[..], b"item"].concat();
+        let cells = |times: &[i64], event_time: Option<i64>| {
             let mut row = KeyedRow::new(b"");
             times.iter().enumerate().for_each(|(i, time)| row.set(i, Some(b"value"), *time));
+            row.set(2, event_time.map(item).as_deref(), NEVER);
             row.cells().to_vec()
         };
+        let element = |n| vec![layout::ELEMENTS, 0, 1, 0, 0, n];
         let rows = [
-            (vec![layout::VALUES, 1], cells(&[100, 200])),
-            (vec![layout::VALUES, 2], cells(&[100, i64::MAX])),
-            (vec![layout::ELEMENTS, 0, 1, 0, 0, 1], groups::encode(b"v", 150)),
-            (vec![layout::ELEMENTS, 0, 1, 0, 0, 2], groups::encode(b"v", i64::MAX)),
+            (vec![layout::VALUES, 1], cells(&[100, 200], None)),
+            (vec![layout::VALUES, 2], cells(&[100, NEVER], None)),
+            (vec![layout::VALUES, 3], cells(&[100], Some(1))),
+            (element(1), groups::encode(b"v", 150, false)),
+            (element(2), groups::encode(b"v", NEVER, false)),
+            (element(3), groups::encode(&item(2), 2, true)),
+            (element(4), groups::encode(b"head", 3, true)),
             (vec![layout::TIMERS, 0, 0], Vec::new()),
         ];
         for (key, value) in &rows {
             db.db.put(key, value).unwrap();
         }
-        let left = |now: i64| {
-            time.store(now, Ordering::Relaxed);
+        let left = |processing: i64, watermark: i64| {
+            horizon.advance(Times { processing, watermark });
             db.flush(true).unwrap();
             db.db.compact_range::<&[u8], &[u8]>(None, None);
             rows.iter().filter(|(key, _)| db.get(key).unwrap().is_some()).count()
         };
-        assert_eq!(left(99), 5);
-        assert_eq!(left(150), 4);
-        assert_eq!(left(199), 4);
-        assert_eq!(left(200), 3);
+        assert_eq!(left(99, i64::MIN), 8);
+        assert_eq!(left(150, 0), 7);
+        assert_eq!(left(199, 1), 6);
+        assert_eq!(left(199, 2), 5);
+        assert_eq!(left(200, 3), 3);
     }
 
     #[test]
     fn a_clear_voids_rows_of_its_own_batch() {
         let dir = tempfile::tempdir().unwrap();
-        let time = Arc::new(AtomicI64::new(0));
-        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &time).unwrap();
+        let horizon = Arc::new(Horizon::new());
+        let db = Database::open(dir.path(), &Shared::new(Budgets::default()), &horizon).unwrap();
         let mut prefix = Vec::new();
         layout::group_prefix(&mut prefix, 0, b"k");
         let key = [&prefix[..], b"entry"].concat();
@@ -388,10 +396,11 @@ mod tests {
             redo_from: Default::default(),
             newest: Default::default(),
             processing_time: 0,
+            watermark: 0,
         };
         let mut batch = Batch::default();
         batch
-            .add(&db, &Change::Put { key: key.clone(), value: groups::encode(b"v", i64::MAX) })
+            .add(&db, &Change::Put { key: key.clone(), value: groups::encode(b"v", NEVER, false) })
             .unwrap();
         batch.add(&db, &Change::Clear { prefix }).unwrap();
         batch.write(&db, &positions, Some(b"{}")).unwrap();

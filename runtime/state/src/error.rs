@@ -56,6 +56,28 @@ pub enum StateError {
         /// The kind declared now.
         now: &'static str,
     },
+    /// The items of a state expired by another clock before, and are laid out accordingly.
+    #[error("items of state `{name}` expired by {before}, and would now by {now}")]
+    ClockChanged {
+        /// The state.
+        name: String,
+        /// The clock in the database.
+        before: &'static str,
+        /// The clock declared now.
+        now: &'static str,
+    },
+    /// A state may hold items that the module cannot read.
+    #[error(
+        "state `{name}` may hold items of version {kept}, which the module, whose version is {version}, does not read"
+    )]
+    VersionUnreadable {
+        /// The state.
+        name: String,
+        /// The version in the database.
+        kept: u32,
+        /// The version declared now.
+        version: u32,
+    },
     /// More states over the life of a pipeline than ids.
     #[error(
         "{count} states or timers were declared over the life of this partition, the limit is {limit}"
@@ -103,6 +125,8 @@ impl StateError {
                 ErrorKind::Retry
             }
             Self::KindChanged { .. }
+            | Self::ClockChanged { .. }
+            | Self::VersionUnreadable { .. }
             | Self::TooManyStates { .. }
             | Self::CheckpointFile { .. }
             | Self::Manifest { .. } => ErrorKind::Refuse,

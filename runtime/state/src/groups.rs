@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use millstream_core::ids::key_hash;
 
 use crate::dirty::{Dirt, Unit};
+use crate::expiry::NEVER;
 use crate::layout;
 use crate::ledger::{Change, Ledger};
 use crate::slab::Slab;
@@ -21,7 +22,7 @@ pub(crate) struct Element {
     pub entry: Arc<[u8]>,
     /// `None`: known not to exist.
     pub value: Option<Box<[u8]>>,
-    /// From this processing time on it is absent; `i64::MAX`: never.
+    /// From this time of its group's clock on it is absent.
     pub expiry: i64,
     pub dirt: Dirt,
     pub referenced: bool,
@@ -35,17 +36,17 @@ impl Element {
         ELEMENT_BYTES + self.entry.len() + self.value.as_ref().map_or(0, |value| value.len())
     }
 
-    /// The value, unless it is absent at `now`.
+    /// The value, unless it is absent at `now` of its group's clock.
     pub fn live(&self, now: i64) -> Option<&[u8]> {
         if self.expiry <= now { None } else { self.value.as_deref() }
     }
 
     /// What the database should hold for it.
-    pub fn change(&self, prefix: &[u8]) -> Change {
-        let key = [prefix, &self.entry].concat();
+    pub fn change(&self, group: &Group) -> Change {
+        let key = [&group.prefix, &self.entry[..]].concat();
         match &self.value {
             None => Change::Delete { key },
-            Some(value) => Change::Put { key, value: encode(value, self.expiry) },
+            Some(value) => Change::Put { key, value: encode(value, self.expiry, group.event_time) },
         }
     }
 }
@@ -54,6 +55,8 @@ impl Element {
 pub(crate) struct Group {
     /// What its rows in the database start with.
     pub prefix: Box<[u8]>,
+    /// Its elements expire by the watermark.
+    pub event_time: bool,
     /// Its cached elements by entry key.
     pub entries: BTreeMap<Arc<[u8]>, u32>,
     /// A clear that the database has not seen: what it holds of the group is void. Implies `complete`.
@@ -82,29 +85,58 @@ impl Group {
     }
 }
 
-/// A database row of an element: flags (bit 0: expiry follows), expiry (i64 LE), value.
-pub(crate) fn encode(value: &[u8], expiry: i64) -> Vec<u8> {
+/// What a database row of an element begins with.
+mod mark {
+    /// The value follows, and stays for ever.
+    pub const STAYS: u8 = 0;
+    /// Processing time of its expiry (i64 LE), and the value.
+    pub const PROCESSING_TIME: u8 = 1;
+    /// The value, whose own first 8 bytes are the event time of its expiry.
+    pub const EVENT_TIME_WITHIN: u8 = 2;
+    /// Event time of its expiry (i64 LE), and the value: a list's head.
+    pub const EVENT_TIME: u8 = 3;
+}
+
+/// A database row of an element, which [`decode`] reads.
+pub(crate) fn encode(value: &[u8], expiry: i64, event_time: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(9 + value.len());
-    if expiry == i64::MAX {
-        out.push(0);
-    } else {
-        out.push(1);
+    let within = event_time && value.starts_with(&expiry.to_le_bytes());
+    out.push(match (event_time, within) {
+        (true, true) => mark::EVENT_TIME_WITHIN,
+        (true, false) => mark::EVENT_TIME,
+        (false, _) if expiry == NEVER => mark::STAYS,
+        (false, _) => mark::PROCESSING_TIME,
+    });
+    if matches!(out[0], mark::PROCESSING_TIME | mark::EVENT_TIME) {
         out.extend_from_slice(&expiry.to_le_bytes());
     }
     out.extend_from_slice(value);
     out
 }
 
-/// Reads what [`encode`] wrote: value and expiry. `None` when it is malformed.
-pub(crate) fn decode(row: &[u8]) -> Option<(&[u8], i64)> {
-    match row.split_first()? {
-        (0, value) => Some((value, i64::MAX)),
-        (1, rest) => {
+/// An element as the database holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored<'r> {
+    pub value: &'r [u8],
+    pub expiry: i64,
+    /// Whether it expires by the watermark.
+    pub event_time: bool,
+}
+
+/// Reads a row that [`encode`] wrote. `None` when it is malformed.
+pub(crate) fn decode(row: &[u8]) -> Option<Stored<'_>> {
+    let (&first, rest) = row.split_first()?;
+    let event_time = matches!(first, mark::EVENT_TIME_WITHIN | mark::EVENT_TIME);
+    let (value, expiry) = match first {
+        mark::STAYS => (rest, NEVER),
+        mark::PROCESSING_TIME | mark::EVENT_TIME => {
             let (expiry, value) = rest.split_first_chunk::<8>()?;
-            Some((value, i64::from_le_bytes(*expiry)))
+            (value, i64::from_le_bytes(*expiry))
         }
-        _ => None,
-    }
+        mark::EVENT_TIME_WITHIN => (rest, i64::from_le_bytes(*rest.first_chunk()?)),
+        _ => return None,
+    };
+    Some(Stored { value, expiry, event_time })
 }
 
 /// How to take back one write.
@@ -157,12 +189,14 @@ impl Groups {
         self.table.find(key_hash(prefix), |&g| *self.groups[g].prefix == *prefix).copied()
     }
 
-    pub fn find_or_add(&mut self, prefix: &[u8], complete: bool) -> u32 {
+    /// A group that is new expires by the watermark if `event_time` says so.
+    pub fn find_or_add(&mut self, prefix: &[u8], event_time: bool, complete: bool) -> u32 {
         if let Some(id) = self.find(prefix) {
             return id;
         }
         let group = Group {
             prefix: prefix.into(),
+            event_time,
             entries: BTreeMap::new(),
             clear: Dirt::CLEAN,
             aside: 0,
@@ -189,7 +223,7 @@ impl Groups {
             group,
             entry: entry.into(),
             value: value.map(|(value, _)| value.into()),
-            expiry: value.map_or(i64::MAX, |(_, expiry)| expiry),
+            expiry: value.map_or(NEVER, |(_, expiry)| expiry),
             dirt: Dirt::CLEAN,
             referenced: true,
         })
@@ -246,7 +280,7 @@ impl Groups {
     ) {
         let element = &mut self.elements[id];
         if ledger.needs_before_image(element.dirt) {
-            ledger.set_aside(element.dirt, element.change(&self.groups[element.group].prefix));
+            ledger.set_aside(element.dirt, element.change(&self.groups[element.group]));
             ledger.mark_anew(&mut element.dirt, Unit::Element(id));
         }
         let before = element.bytes();
@@ -279,7 +313,7 @@ impl Groups {
             if element.dirt.is_dirty() {
                 ledger.dirty_bytes -= element.bytes();
                 if ledger.needs_before_image(element.dirt) {
-                    ledger.set_aside(element.dirt, element.change(&self.groups[group].prefix));
+                    ledger.set_aside(element.dirt, element.change(&self.groups[group]));
                 } else {
                     // The clear stands for the writes it voids.
                     oldest = oldest.min(element.dirt.oldest);
@@ -324,14 +358,24 @@ impl Groups {
         let whole = Dirt { newest, oldest: it.clear.oldest };
         ledger.set_aside(whole, Change::Clear { prefix: it.prefix.to_vec() });
         for element in dirty() {
-            ledger.set_aside(
-                Dirt { newest, oldest: element.dirt.oldest },
-                element.change(&it.prefix),
-            );
+            ledger.set_aside(Dirt { newest, oldest: element.dirt.oldest }, element.change(it));
         }
         it.clear = Dirt::CLEAN;
         it.aside = newest;
         ledger.dirty_bytes -= CLEAR_BYTES;
+    }
+
+    /// Makes an element that has expired one that the database is to forget: its writes are no news any more.
+    pub fn erase(&mut self, id: u32, ledger: &mut Ledger) {
+        let element = &mut self.elements[id];
+        let before = element.bytes();
+        element.value = None;
+        element.expiry = NEVER;
+        let after = element.bytes();
+        if element.dirt.is_dirty() {
+            ledger.dirty_bytes = ledger.dirty_bytes + after - before;
+        }
+        self.bytes = self.bytes + after - before;
     }
 
     /// Declares that the database holds what the element holds.

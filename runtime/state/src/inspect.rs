@@ -3,30 +3,39 @@
 
 use std::collections::BTreeSet;
 
-use millstream_core::description::StateKind;
+use millstream_core::description::{EXPIRY_BYTES, StateKind, TimeDomain};
 
 use crate::error::StateError;
+use crate::expiry::NEVER;
 use crate::keyed::KeyedState;
 use crate::layout;
-use crate::maps::Entries;
-use crate::slots::SlotId;
+use crate::row::{self, Column};
+
+/// An element of a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What the guest wrote, without the time that items of event-time states begin with.
+    pub bytes: Vec<u8>,
+    /// When it expires, milliseconds since 1970 UTC; `None` if it stays.
+    pub expires_at_ms: Option<i64>,
+}
 
 /// What one state holds for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyContent {
     /// A value state's value.
-    Value(Vec<u8>),
+    Value(Item),
     /// The first items of a list, and its length.
     List {
         /// From the first on, as many as asked for.
-        items: Vec<Vec<u8>>,
+        items: Vec<Item>,
         /// Of the whole list.
         length: u64,
     },
     /// The first entries of a map.
     Map {
-        /// In the order of their keys, as many as asked for.
-        entries: Entries,
+        /// Entry key and value, in the order of their keys, as many as asked for.
+        entries: Vec<(Vec<u8>, Item)>,
         /// Whether there are more.
         more: bool,
     },
@@ -37,6 +46,8 @@ pub enum KeyContent {
 pub struct Inspected {
     /// The state's name.
     pub state: String,
+    /// The clock that its items expire by; `None` if they stay.
+    pub expires_by: Option<TimeDomain>,
     /// What it holds.
     pub content: KeyContent,
 }
@@ -48,7 +59,13 @@ impl KeyedState {
         let mut found = Vec::new();
         for state in 0..self.states.len() {
             if let Some(content) = self.content(state as u16, key, limit)? {
-                found.push(Inspected { state: self.states[state].name.clone(), content });
+                let state = &self.states[state];
+                let expires_by = match (state.event_time, state.ttl_ms) {
+                    (true, _) => Some(TimeDomain::EventTime),
+                    (false, Some(_)) => Some(TimeDomain::ProcessingTime),
+                    (false, None) => None,
+                };
+                found.push(Inspected { state: state.name.clone(), expires_by, content });
             }
         }
         Ok(found)
@@ -64,29 +81,50 @@ impl KeyedState {
             StateKind::Value => self.peek_value(state, key)?.map(KeyContent::Value),
             StateKind::List => {
                 let length = self.list_length(state, key)?;
-                let items = self.list_read(state, key, 0, limit)?;
+                let items = self.list_elements(state, key, 0, limit)?;
+                let items =
+                    items.into_iter().map(|(bytes, expiry)| self.item(state, bytes, expiry));
+                let items = items.collect();
                 (length > 0).then_some(KeyContent::List { items, length })
             }
             StateKind::Map => {
-                let mut entries = self.map_scan(state, key, None, limit + 1)?;
-                let more = entries.len() > limit;
-                let any = !entries.is_empty();
-                entries.truncate(limit);
-                any.then_some(KeyContent::Map { entries, more })
+                let mut found = self.map_scan(state, key, None, limit.saturating_add(1))?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                let mut entries = Vec::with_capacity(found.len());
+                for (entry, bytes) in found {
+                    // The scan selected the map.
+                    let id = self.element(&entry)?;
+                    let expiry = id.map_or(NEVER, |id| self.groups.elements[id].expiry);
+                    entries.push((entry, self.item(state, bytes, expiry)));
+                }
+                (!entries.is_empty()).then_some(KeyContent::Map { entries, more })
             }
         })
     }
 
-    fn peek_value(&self, state: u16, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    /// An element as people see it.
+    fn item(&self, state: u16, mut bytes: Vec<u8>, expiry: i64) -> Item {
+        if self.states[usize::from(state)].event_time {
+            bytes.drain(..bytes.len().min(EXPIRY_BYTES));
+        }
+        Item { bytes, expires_at_ms: (expiry != NEVER).then_some(expiry) }
+    }
+
+    fn peek_value(&self, state: u16, key: &[u8]) -> Result<Option<Item>, StateError> {
+        let spec = &self.states[usize::from(state)];
+        let column = Column { index: usize::from(spec.id), event_time: spec.event_time };
+        let found = |cells: &[u8]| {
+            let value = row::get(cells, 0, column, self.ledger.now)?.to_vec();
+            let expiry = row::expiry(cells, column).unwrap_or(NEVER);
+            Some(self.item(state, value, expiry))
+        };
         if let Some(slot) = self.slots.find(key) {
-            let index = self.value_index(state).expect("the caller asks for value states only");
-            return Ok(self.value(SlotId(slot), index).map(<[u8]>::to_vec));
+            return Ok(found(self.slots.get(slot).row.cells()));
         }
         let Some(db) = &self.db else { return Ok(None) };
         let row = db.get(&[&[layout::VALUES], key].concat())?;
-        let column = usize::from(self.states[usize::from(state)].id);
-        Ok(row
-            .and_then(|row| crate::row::get(&row, 0, column, self.ledger.now).map(<[u8]>::to_vec)))
+        Ok(row.and_then(|row| found(&row)))
     }
 
     /// At most `limit` keys that start with `prefix` and for which a declared state holds something, in byte order, behind

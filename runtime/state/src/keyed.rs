@@ -11,18 +11,19 @@ use crate::catalogue::{Catalogue, State};
 use crate::checkpoint::HashCache;
 use crate::database::{self, Database};
 use crate::error::StateError;
+use crate::expiry::{Times, event_expiry, processing_expiry};
 use crate::groups::Groups;
 use crate::layout;
 use crate::ledger::Ledger;
 use crate::metrics::Counts;
 use crate::positions::LocalState;
-use crate::row;
+use crate::row::{self, Column};
 use crate::slots::{LOOKAHEAD, SlotId, Slots};
 
-/// A declared value state: where it is in a row, and how long it lives.
+/// A declared value state: where it is in a row, and how long it lives by processing time.
 #[derive(Clone, Copy)]
-struct Column {
-    index: usize,
+struct ValueState {
+    column: Column,
     ttl_ms: Option<u64>,
 }
 
@@ -31,7 +32,8 @@ struct Column {
 ///
 /// The owner's protocol, per slice:
 /// 1. [`begin`](Self::begin) with the number of the commit that the slice will become;
-/// 2. [`slots`](Self::slots), reads and writes;
+/// 2. for each call of the guest [`set_watermark`](Self::set_watermark), [`slots`](Self::slots), reads and writes; in the end
+///    [`reach`](Self::reach) with the commit's watermark;
 /// 3. the commit record is published; meanwhile the next slice may begin;
 /// 4. [`acknowledged`](Self::acknowledged) when it is durable;
 /// 5. at any time between calls of the guest: [`persist`](Self::persist) and [`trim`](Self::trim).
@@ -47,7 +49,7 @@ pub struct KeyedState {
     pub(crate) states: Vec<State>,
     /// Ids of the declared timers.
     pub(crate) timers: Vec<u16>,
-    columns: Vec<Column>,
+    values: Vec<ValueState>,
     pub(crate) ledger: Ledger,
     pub(crate) slots: Slots,
     pub(crate) groups: Groups,
@@ -58,12 +60,15 @@ pub struct KeyedState {
     /// A write failed half-way: memory no longer knows what the database holds.
     pub(crate) failed: bool,
     pub(crate) hands: crate::evict::Hands,
+    pub(crate) cleaning: crate::clean::Cleaning,
     pub(crate) hashes: HashCache,
     /// Held while a checkpoint uses the database.
     pub(crate) linking: Arc<Mutex<()>>,
     pub(crate) counts: Counts,
-    /// Buffers kept between calls.
+    /// The selected list or map, and whether it expires by the watermark.
     pub(crate) prefix: Vec<u8>,
+    pub(crate) by_event_time: bool,
+    /// Buffers kept between calls.
     pub(crate) key: Vec<u8>,
     missed: Vec<u32>,
 }
@@ -84,10 +89,12 @@ impl KeyedState {
         let (mut db, mut local) = (None, None);
         if database::exists(dir) {
             // Nothing may be dropped as expired before the log has told the time.
-            let opened = Database::open(dir, shared, ledger.committed_time())?;
+            let opened = Database::open(dir, shared, ledger.horizon())?;
             if let Some((positions, known)) = opened.anchor()? {
                 catalogue = Catalogue::decode(&known, dir)?;
-                ledger.resume(positions.redo_from, positions.processing_time);
+                let times =
+                    Times { processing: positions.processing_time, watermark: positions.watermark };
+                ledger.resume(positions.redo_from, times);
                 local = Some(positions);
             }
             db = Some(Arc::new(opened));
@@ -99,7 +106,7 @@ impl KeyedState {
             catalogue_changed: local.is_none(),
             states: Vec::new(),
             timers: Vec::new(),
-            columns: Vec::new(),
+            values: Vec::new(),
             ledger,
             slots: Slots::default(),
             groups: Groups::new(),
@@ -107,10 +114,12 @@ impl KeyedState {
             newest: local.map_or(LogPoint::default(), |local: LocalState| local.newest),
             failed: false,
             hands: crate::evict::Hands::default(),
+            cleaning: crate::clean::Cleaning::default(),
             hashes: HashCache::default(),
             linking: Arc::default(),
             counts: Counts::default(),
             prefix: Vec::new(),
+            by_event_time: false,
             key: Vec::new(),
             missed: Vec::new(),
         };
@@ -120,7 +129,8 @@ impl KeyedState {
 
     /// Switches to the states and timers of another module version, at a commit boundary. What goes by the same name
     /// goes on; what is no longer declared is kept but not reachable. A changed TTL holds for elements written from now on.
-    /// On an error nothing has changed.
+    /// Refuses a state of another kind or clock than before, and one that does not read a schema version that may be
+    /// kept. On an error nothing has changed.
     pub fn declare(
         &mut self,
         states: &[StateSpec],
@@ -131,10 +141,15 @@ impl KeyedState {
         let timers = catalogue.timers(timers)?;
         self.catalogue_changed |= catalogue != self.catalogue;
         self.catalogue = catalogue;
-        self.columns = states
+        for column in self.catalogue.event_time_columns() {
+            self.ledger.horizon().follow_event_time(column);
+        }
+        let column =
+            |state: &State| Column { index: usize::from(state.id), event_time: state.event_time };
+        self.values = states
             .iter()
             .filter(|state| state.kind == StateKind::Value)
-            .map(|state| Column { index: usize::from(state.id), ttl_ms: state.ttl_ms })
+            .map(|state| ValueState { column: column(state), ttl_ms: state.ttl_ms })
             .collect();
         self.states = states;
         self.timers = timers;
@@ -157,6 +172,18 @@ impl KeyedState {
     /// Panics when a later commit has begun or this one was acknowledged.
     pub fn begin(&mut self, commit: CommitNumber, processing_time: i64) {
         self.ledger.begin(commit.0, processing_time);
+    }
+
+    /// The watermark at the start of the call that comes: what expires by event time at or before it is not seen. A redo
+    /// passes that of the commit before the one that is redone.
+    pub fn set_watermark(&mut self, watermark: i64) {
+        self.ledger.now.watermark = watermark;
+    }
+
+    /// The running commit's watermark is at least this. Once the commit is acknowledged, what expires by event time at or
+    /// before it may be dropped.
+    pub fn reach(&mut self, watermark: i64) {
+        self.ledger.reach(watermark);
     }
 
     /// The commit at `point`, and all before it, are durable in the log. Points that were reported before are ignored.
@@ -240,19 +267,29 @@ impl KeyedState {
     /// it has expired.
     #[inline]
     pub fn value(&self, slot: SlotId, index: usize) -> Option<&[u8]> {
-        self.slots.get(slot.0).row.get(self.columns[index].index, self.ledger.now)
+        self.slots.get(slot.0).row.get(self.values[index].column, self.ledger.now)
     }
 
     /// Sets (`Some`) or removes (`None`) the value of the slot's key in value state `index`.
     #[inline]
     pub fn set_value(&mut self, slot: SlotId, index: usize, value: Option<&[u8]>) {
-        let column = self.columns[index];
+        let ValueState { column, ttl_ms } = self.values[index];
         if value.is_none() && !self.slots.get(slot.0).row.holds(column.index) {
             return;
         }
-        let expiry = expiry(self.ledger.now, column.ttl_ms);
+        let expiry = processing_expiry(self.ledger.now.processing, ttl_ms);
         let vanish = self.vanishes();
         self.slots.set(slot.0, column.index, value, expiry, &mut self.ledger, vanish);
+    }
+
+    /// When an item of a list or map state expires that is written now, by the state's clock.
+    pub(crate) fn expiry(&self, state: u16, item: &[u8]) -> i64 {
+        let state = &self.states[usize::from(state)];
+        if state.event_time {
+            event_expiry(item)
+        } else {
+            processing_expiry(self.ledger.now.processing, state.ttl_ms)
+        }
     }
 
     /// Whether there is neither a database nor anything set aside for one, so that what is removed leaves no trace.
@@ -271,10 +308,4 @@ impl Drop for KeyedState {
         self.db = None;
         drop(self.linking.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-/// When something written at `now` expires.
-pub(crate) fn expiry(now: i64, ttl_ms: Option<u64>) -> i64 {
-    // A time that saturates is one that never comes.
-    ttl_ms.map_or(i64::MAX, |ttl| now.saturating_add_unsigned(ttl))
 }

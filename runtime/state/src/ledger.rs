@@ -8,11 +8,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use millstream_core::ids::LogPoint;
 
 use crate::dirty::{Anchors, Dirt, DirtyQueue, Unit};
+use crate::expiry::{Horizon, Times};
 
 /// One change of the database.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub(crate) struct BeforeImage {
 pub(crate) struct Ledger {
     /// The running commit: writes belong to it.
     pub current: u64,
-    /// Its processing time: what expires at or before it is gone.
-    pub now: i64,
+    /// Its processing time, and the watermark of its running call: what expires at or before them is gone.
+    pub now: Times,
     /// The newest acknowledged commit.
     pub acknowledged: u64,
     /// Dirty bytes: what the units in the queue would write, in bytes of memory.
@@ -60,17 +60,17 @@ pub(crate) struct Ledger {
     pub before_images: Vec<BeforeImage>,
     threshold: u64,
     anchors: Anchors,
-    /// Processing times of commits begun and not acknowledged.
-    running: VecDeque<(u64, i64)>,
-    /// Processing time of the newest acknowledged commit; the compaction filter reads it.
-    committed_time: Arc<AtomicI64>,
+    /// Clocks of commits begun and not acknowledged.
+    running: VecDeque<(u64, Times)>,
+    /// Clocks of the newest acknowledged commit.
+    horizon: Arc<Horizon>,
 }
 
 impl Ledger {
     pub fn new() -> Self {
         Self {
             current: 0,
-            now: i64::MIN,
+            now: Times::START,
             acknowledged: 0,
             dirty_bytes: 0,
             queue: DirtyQueue::default(),
@@ -78,21 +78,22 @@ impl Ledger {
             threshold: 0,
             anchors: Anchors::new(LogPoint::default()),
             running: VecDeque::new(),
-            committed_time: Arc::new(AtomicI64::new(i64::MIN)),
+            horizon: Arc::new(Horizon::new()),
         }
     }
 
-    /// Starts behind what a database holds.
-    pub fn resume(&mut self, start: LogPoint, processing_time: i64) {
+    /// Starts behind what a database holds, which was written when a commit with these clocks was durable.
+    pub fn resume(&mut self, start: LogPoint, times: Times) {
         self.current = start.number.0;
         self.acknowledged = start.number.0;
-        self.now = processing_time;
+        // The commits to redo may be older than the database's clocks.
+        self.now = Times { watermark: i64::MIN, ..times };
         self.anchors = Anchors::new(start);
-        self.committed_time.store(processing_time, Ordering::Relaxed);
+        self.horizon.advance(times);
     }
 
-    pub fn committed_time(&self) -> &Arc<AtomicI64> {
-        &self.committed_time
+    pub fn horizon(&self) -> &Arc<Horizon> {
+        &self.horizon
     }
 
     pub fn begin(&mut self, commit: u64, processing_time: i64) {
@@ -103,10 +104,19 @@ impl Ledger {
             self.acknowledged
         );
         self.current = commit;
-        self.now = processing_time;
+        self.now.processing = processing_time;
         match self.running.back_mut() {
-            Some(last) if last.0 == commit => last.1 = processing_time,
-            _ => self.running.push_back((commit, processing_time)),
+            Some((last, times)) if *last == commit => times.processing = processing_time,
+            _ => self
+                .running
+                .push_back((commit, Times { processing: processing_time, ..Times::START })),
+        }
+    }
+
+    /// Event time has reached `watermark` in the running commit.
+    pub fn reach(&mut self, watermark: i64) {
+        if let Some((_, times)) = self.running.back_mut() {
+            times.watermark = times.watermark.max(watermark);
         }
     }
 
@@ -118,10 +128,10 @@ impl Ledger {
         self.acknowledged = number;
         self.current = self.current.max(number);
         self.anchors.push(point);
-        while let Some(&(commit, time)) = self.running.front()
+        while let Some(&(commit, times)) = self.running.front()
             && commit <= number
         {
-            self.committed_time.fetch_max(time, Ordering::Relaxed);
+            self.horizon.advance(times);
             self.running.pop_front();
         }
     }

@@ -12,6 +12,7 @@
 //! | `groups`, `maps`, `lists`, `timers` | the cache of elements and what is made of it |
 //! | `ledger`, `dirty` | which commits the database lacks |
 //! | `persist`, `evict` | writing to it, and dropping from memory |
+//! | `expiry`, `clean` | when elements expire, and dropping those that have |
 //! | `database`, `layout`, `positions`, `catalogue` | RocksDB and its rows |
 //! | `checkpoint`, `manifest` | copies for another machine |
 //! | `inspect`, `metrics` | for operators |
@@ -22,10 +23,12 @@
 mod budget;
 mod catalogue;
 mod checkpoint;
+mod clean;
 mod database;
 mod dirty;
 mod error;
 mod evict;
+mod expiry;
 mod groups;
 mod inspect;
 mod keyed;
@@ -47,7 +50,7 @@ pub use budget::{
 };
 pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointFiles};
 pub use error::{ErrorKind, StateError};
-pub use inspect::{Inspected, KeyContent};
+pub use inspect::{Inspected, Item, KeyContent};
 pub use keyed::KeyedState;
 pub use manifest::{CheckpointManifest, MANIFEST_VERSION, ManifestFile, verify_restored, wipe};
 pub use maps::Entries;

@@ -6,10 +6,17 @@
 //! two clears (a commit holds fewer than 2^20 writes) and redoing old writes over a newer list does no harm.
 //!
 //! Items expire from the front as long as they expire in order; the head then only moves its start. A guest that
-//! refreshes items out of order makes the list *scattered*: its live items are then found by reading all of it.
+//! refreshes items out of order makes the list *scattered*: its live items are then found by reading all of it, until
+//! those that are left are in order again.
+//!
+//! A redo may begin with a head that is older or newer than the one its writes were made with, or with none: what expired was
+//! dropped. So it takes a position for what it is: one before the start or behind the end belongs to the list, with a gap
+//! between, unless the list began anew there. The positions alone decide what is in a list, and the time what of it is
+//! seen.
 
 use crate::error::StateError;
-use crate::keyed::{KeyedState, expiry};
+use crate::expiry::NEVER;
+use crate::keyed::KeyedState;
 
 /// Head of a list. Stored as start, end (u64), latest expiry (i64), flags (bit 0: timed, bit 1: scattered); little endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +25,11 @@ struct Head {
     start: u64,
     /// Position of the next item.
     end: u64,
-    /// The largest expiry of any item; `i64::MAX` if one stays for ever.
+    /// The largest expiry of any item.
     latest: i64,
     /// Some item was given an expiry.
     timed: bool,
-    /// Items may expire in another order than that of their positions.
+    /// Items may expire in another order than that of their positions, and there may be gaps.
     scattered: bool,
 }
 
@@ -59,15 +66,22 @@ impl Head {
     }
 }
 
+/// The live items of a list.
+enum Live {
+    /// All from the head's start to its end.
+    Between(Head),
+    /// Those at these positions, ascending.
+    At(Head, Vec<u64>),
+}
+
 impl KeyedState {
     /// Number of items.
     pub fn list_length(&mut self, state: u16, key: &[u8]) -> Result<u64, StateError> {
         self.select(state, key);
-        let head = self.live_head()?;
-        if head.scattered {
-            return Ok(self.live_positions(head)?.len() as u64);
-        }
-        Ok(head.end - head.start)
+        Ok(match self.live_list()? {
+            Live::Between(head) => head.end - head.start,
+            Live::At(_, positions) => positions.len() as u64,
+        })
     }
 
     /// At most `limit` items from index `start` on.
@@ -78,16 +92,30 @@ impl KeyedState {
         start: u64,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StateError> {
+        let items = self.list_elements(state, key, start, limit)?;
+        Ok(items.into_iter().map(|(item, _)| item).collect())
+    }
+
+    /// The same, each item with its expiry.
+    pub(crate) fn list_elements(
+        &mut self,
+        state: u16,
+        key: &[u8],
+        start: u64,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, i64)>, StateError> {
         self.select(state, key);
-        let head = self.live_head()?;
-        if head.scattered {
-            let positions = self.live_positions(head)?;
-            let skipped = usize::try_from(start).unwrap_or(usize::MAX);
-            return self.items(positions.into_iter().skip(skipped).take(limit));
+        match self.live_list()? {
+            Live::Between(head) => {
+                let start = head.start.saturating_add(start);
+                let end = start.saturating_add(limit as u64).min(head.end);
+                self.items(start..end)
+            }
+            Live::At(_, positions) => {
+                let skipped = usize::try_from(start).unwrap_or(usize::MAX);
+                self.items(positions.into_iter().skip(skipped).take(limit))
+            }
         }
-        let start = head.start.saturating_add(start);
-        let end = start.saturating_add(limit as u64).min(head.end);
-        self.items(start..end)
     }
 
     /// Replaces the item at `index`, or appends it if `index` is the length. Returns the item's position, which belongs into
@@ -100,31 +128,27 @@ impl KeyedState {
         item: &[u8],
     ) -> Result<Option<u64>, StateError> {
         self.select(state, key);
-        let head = self.live_head()?;
-        let position = if head == EMPTY {
-            let first = match self.states[usize::from(state)].ttl_ms {
-                Some(_) => self.ledger.current << POSITIONS_PER_COMMIT_LOG2,
-                None => 0,
-            };
-            match index {
-                0 => first,
-                _ => return Ok(None),
+        let (head, position) = match self.live_list()? {
+            Live::Between(EMPTY) => {
+                let state = &self.states[usize::from(state)];
+                let is_timed = state.event_time || state.ttl_ms.is_some();
+                let first = if is_timed { self.first_position() } else { 0 };
+                (EMPTY, (index == 0).then_some(first))
             }
-        } else if head.scattered {
-            let positions = self.live_positions(head)?;
-            match usize::try_from(index).ok().and_then(|index| positions.get(index)) {
-                Some(&position) => position,
-                None if index == positions.len() as u64 => head.end,
-                None => return Ok(None),
+            Live::Between(head) => {
+                let position = head.start.checked_add(index);
+                (head, position.filter(|position| *position <= head.end))
             }
-        } else {
-            match head.start.checked_add(index) {
-                Some(position) if position <= head.end => position,
-                _ => return Ok(None),
+            Live::At(head, positions) => {
+                let known = usize::try_from(index).ok().and_then(|index| positions.get(index));
+                let next = (index == positions.len() as u64).then_some(head.end);
+                (head, known.copied().or(next))
             }
         };
-        self.write_item(state, head, position, item)?;
-        Ok(Some(position))
+        if let Some(position) = position {
+            self.write_item(state, head, position, item)?;
+        }
+        Ok(position)
     }
 
     /// Redoes the write of the item at `position`.
@@ -137,7 +161,9 @@ impl KeyedState {
     ) -> Result<(), StateError> {
         self.select(state, key);
         let head = self.head()?;
-        self.write_item(state, head, position, item)
+        // Whoever wrote it saw a list that had expired as a whole.
+        let began_anew = position > head.end && position == self.first_position();
+        self.write_item(state, if began_anew { EMPTY } else { head }, position, item)
     }
 
     /// Removes all items of a list, without reading them.
@@ -148,7 +174,7 @@ impl KeyedState {
     }
 
     fn head(&mut self) -> Result<Head, StateError> {
-        let now = self.ledger.now;
+        let now = self.now();
         let Some(id) = self.element(HEAD)? else { return Ok(EMPTY) };
         let Some(bytes) = self.groups.elements[id].live(now) else { return Ok(EMPTY) };
         Head::decode(bytes).ok_or_else(|| StateError::Damaged {
@@ -157,50 +183,90 @@ impl KeyedState {
         })
     }
 
+    /// Where a list with TTL begins that the running commit begins.
+    fn first_position(&self) -> u64 {
+        self.ledger.current << POSITIONS_PER_COMMIT_LOG2
+    }
+
     fn put_head(&mut self, head: Head) {
         // It lives as long as any item.
         self.put_element(HEAD, Some(&head.encode()), head.latest);
     }
 
-    /// The head after removing what has expired at the front.
-    fn live_head(&mut self) -> Result<Head, StateError> {
-        let mut head = self.head()?;
-        let stored = head.start;
+    /// What is live, after removing what has expired. That follows from the time alone, so the log need not tell.
+    fn live_list(&mut self) -> Result<Live, StateError> {
+        let stored = self.head()?;
+        if stored.scattered {
+            return self.live_positions(stored);
+        }
+        let mut head = stored;
         while head.timed && head.start < head.end && !self.is_live(head.start)? {
-            self.put_element(&head.start.to_be_bytes(), None, i64::MAX);
+            self.put_element(&head.start.to_be_bytes(), None, NEVER);
             head.start += 1;
         }
-        if head.start != stored {
-            // Follows from the time alone, so the log need not tell.
+        if head != stored {
             self.put_head(head);
         }
-        Ok(head)
+        Ok(Live::Between(head))
     }
 
     fn is_live(&mut self, position: u64) -> Result<bool, StateError> {
-        let now = self.ledger.now;
+        let now = self.now();
         let id = self.element(&position.to_be_bytes())?;
         Ok(id.is_some_and(|id| self.groups.elements[id].live(now).is_some()))
     }
 
-    fn live_positions(&mut self, head: Head) -> Result<Vec<u64>, StateError> {
-        let mut live = Vec::new();
-        for position in head.start..head.end {
-            if self.is_live(position)? {
+    /// Reads a whole scattered list, which may be one no longer.
+    fn live_positions(&mut self, stored: Head) -> Result<Live, StateError> {
+        let now = self.now();
+        // Afterwards the cache holds all of it.
+        self.scan(None, usize::MAX)?;
+        let (mut live, mut expired) = (Vec::new(), Vec::new());
+        let (mut before, mut ordered) = (i64::MIN, true);
+        let group = self.groups.find(&self.prefix);
+        let entries = group.map(|group| &self.groups.groups[group].entries);
+        let range = stored.start.to_be_bytes()..stored.end.to_be_bytes();
+        for (entry, &id) in entries.into_iter().flat_map(|all| {
+            all.range::<[u8], _>((
+                std::ops::Bound::Included(&range.start[..]),
+                std::ops::Bound::Excluded(&range.end[..]),
+            ))
+        }) {
+            let element = &self.groups.elements[id];
+            let Some(position) = entry.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) else {
+                continue;
+            };
+            if element.live(now).is_some() {
                 live.push(position);
+                ordered &= before <= element.expiry;
+                before = element.expiry;
+            } else if element.value.is_some() {
+                expired.push(position);
             }
         }
-        Ok(live)
+        for position in expired {
+            self.put_element(&position.to_be_bytes(), None, NEVER);
+        }
+        let mut head = stored;
+        head.start = live.first().copied().unwrap_or(head.end);
+        let whole = live.len() as u64 == head.end - head.start;
+        head.scattered = !(whole && ordered);
+        if head != stored {
+            self.put_head(head);
+        }
+        Ok(if head.scattered { Live::At(head, live) } else { Live::Between(head) })
     }
 
-    fn items(&mut self, positions: impl Iterator<Item = u64>) -> Result<Vec<Vec<u8>>, StateError> {
-        let now = self.ledger.now;
+    fn items(
+        &mut self,
+        positions: impl Iterator<Item = u64>,
+    ) -> Result<Vec<(Vec<u8>, i64)>, StateError> {
+        let now = self.now();
         let mut items = Vec::new();
         for position in positions {
-            if let Some(id) = self.element(&position.to_be_bytes())?
-                && let Some(item) = self.groups.elements[id].live(now)
-            {
-                items.push(item.to_vec());
+            if let Some(id) = self.element(&position.to_be_bytes())? {
+                let element = &self.groups.elements[id];
+                items.extend(element.live(now).map(|item| (item.to_vec(), element.expiry)));
             }
         }
         Ok(items)
@@ -213,18 +279,21 @@ impl KeyedState {
         position: u64,
         item: &[u8],
     ) -> Result<(), StateError> {
-        let expiry = expiry(self.ledger.now, self.states[usize::from(state)].ttl_ms);
+        let expiry = self.expiry(state, item);
         let mut head = before;
         if before == EMPTY {
             head.start = position;
+        } else {
+            head.start = head.start.min(position);
+            head.scattered |= !(before.start..=before.end).contains(&position);
         }
         head.end = head.end.max(position + 1);
         head.latest = head.latest.max(expiry);
-        head.timed |= expiry != i64::MAX;
+        head.timed |= expiry != NEVER || self.by_event_time;
         if position + 1 == head.end {
             head.scattered |= expiry < before.latest;
-        } else if head.timed {
-            head.scattered |= self.breaks_order(head, position, expiry)?;
+        } else if head.timed && !head.scattered {
+            head.scattered = self.breaks_order(head, position, expiry)?;
         }
         self.put_element(&position.to_be_bytes(), Some(item), expiry);
         if head != before {

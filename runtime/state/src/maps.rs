@@ -3,8 +3,9 @@
 use std::ops::Bound;
 
 use crate::error::StateError;
+use crate::expiry::NEVER;
 use crate::groups;
-use crate::keyed::{KeyedState, expiry};
+use crate::keyed::KeyedState;
 use crate::layout;
 
 /// Entries of a map as a scan returns them: entry key and value, in the order of the keys.
@@ -20,7 +21,7 @@ impl KeyedState {
         entry: &[u8],
     ) -> Result<Option<&[u8]>, StateError> {
         self.select(state, key);
-        let now = self.ledger.now;
+        let now = self.now();
         Ok(match self.element(entry)? {
             Some(id) => self.groups.elements[id].live(now),
             None => None,
@@ -35,9 +36,9 @@ impl KeyedState {
         entry: &[u8],
         value: Option<&[u8]>,
     ) -> Result<(), StateError> {
-        let expiry = expiry(self.ledger.now, self.states[usize::from(state)].ttl_ms);
+        let expiry = value.map_or(NEVER, |value| self.expiry(state, value));
         self.select(state, key);
-        self.put_element(entry, value, if value.is_some() { expiry } else { i64::MAX });
+        self.put_element(entry, value, expiry);
         Ok(())
     }
 
@@ -62,7 +63,14 @@ impl KeyedState {
 
     /// Makes a list or map the one that the functions below work on.
     pub(crate) fn select(&mut self, state: u16, key: &[u8]) {
-        layout::group_prefix(&mut self.prefix, self.states[usize::from(state)].id, key);
+        let state = &self.states[usize::from(state)];
+        layout::group_prefix(&mut self.prefix, state.id, key);
+        self.by_event_time = state.event_time;
+    }
+
+    /// What the clock of the selected group shows.
+    pub(crate) fn now(&self) -> i64 {
+        self.ledger.now.of(self.by_event_time)
     }
 
     /// The selected group's element, read from the database if need be; expired ones included.
@@ -82,26 +90,30 @@ impl KeyedState {
         self.key.extend_from_slice(entry);
         let row = db.get(&self.key)?;
         let value = match &row {
-            Some(row) => Some(
-                groups::decode(row).ok_or_else(|| db.damaged("a list or map row is malformed"))?,
-            ),
+            Some(row) => {
+                let stored = groups::decode(row);
+                let stored = stored.ok_or_else(|| db.damaged("a list or map row is malformed"))?;
+                Some((stored.value, stored.expiry))
+            }
             None => None,
         };
-        let group = self.groups.find_or_add(&self.prefix, false);
+        let group = self.groups.find_or_add(&self.prefix, self.by_event_time, false);
         Ok(Some(self.groups.cache(group, entry, value)))
     }
 
     /// Writes an element of the selected group.
     pub(crate) fn put_element(&mut self, entry: &[u8], value: Option<&[u8]>, expiry: i64) {
         let vanish = self.vanishes();
-        let group = self.groups.find_or_add(&self.prefix, self.db.is_none());
+        let complete = self.db.is_none();
+        let group = self.groups.find_or_add(&self.prefix, self.by_event_time, complete);
         self.groups.put(group, entry, value, expiry, &mut self.ledger, vanish);
     }
 
     /// Clears the selected group.
     pub(crate) fn clear_group(&mut self) {
         let vanish = self.vanishes();
-        let group = self.groups.find_or_add(&self.prefix, self.db.is_none());
+        let complete = self.db.is_none();
+        let group = self.groups.find_or_add(&self.prefix, self.by_event_time, complete);
         self.groups.clear(group, &mut self.ledger, vanish);
     }
 
@@ -111,7 +123,7 @@ impl KeyedState {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Entries, StateError> {
-        let now = self.ledger.now;
+        let now = self.now();
         let group = self.groups.find(&self.prefix);
         let complete = group.is_some_and(|group| self.groups.groups[group].complete);
         let mut found = Entries::new();
@@ -164,11 +176,11 @@ impl KeyedState {
                     }
                 }
                 (_, Some((entry, row))) => {
-                    let (value, expiry) = groups::decode(row)
+                    let stored = groups::decode(row)
                         .ok_or_else(|| db.damaged("a list or map row is malformed"))?;
-                    uncached.push((entry.to_vec(), value.to_vec(), expiry));
-                    if expiry > now {
-                        found.push((entry.to_vec(), value.to_vec()));
+                    uncached.push((entry.to_vec(), stored.value.to_vec(), stored.expiry));
+                    if stored.expiry > now {
+                        found.push((entry.to_vec(), stored.value.to_vec()));
                     }
                     rows.next();
                 }
@@ -179,7 +191,7 @@ impl KeyedState {
         }
         db.check(&rows)?;
         if exhausted && after.is_none() {
-            let group = self.groups.find_or_add(&self.prefix, false);
+            let group = self.groups.find_or_add(&self.prefix, self.by_event_time, false);
             for (entry, value, expiry) in uncached {
                 self.groups.cache(group, &entry, Some((&value, expiry)));
             }

@@ -9,6 +9,7 @@ pub(crate) struct Counts {
     pub misses: u64,
     pub persisted_bytes: u64,
     pub evictions: u64,
+    pub expired: u64,
 }
 
 /// What a partition's state takes and does. Bytes are bytes of memory unless said otherwise.
@@ -34,6 +35,8 @@ pub struct StateMetrics {
     pub persisted_bytes: u64,
     /// Keys and elements dropped from the cache, since opening.
     pub evictions: u64,
+    /// Keys, elements and database rows dropped because they had expired, without being read, since opening.
+    pub expired: u64,
     /// Acknowledged commits that a redo would have to apply, at most.
     pub redo_commits: u64,
 }
@@ -59,6 +62,7 @@ impl KeyedState {
             misses: self.counts.misses,
             persisted_bytes: self.counts.persisted_bytes,
             evictions: self.counts.evictions,
+            expired: self.counts.expired,
             redo_commits: self.ledger.acknowledged.saturating_sub(redo_from),
         }
     }

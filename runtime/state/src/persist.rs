@@ -89,8 +89,7 @@ impl KeyedState {
     pub(crate) fn database(&mut self) -> Result<&Database, StateError> {
         if self.db.is_none() {
             let shared = self.account.shared().clone();
-            self.db =
-                Some(Database::open(&self.dir, &shared, self.ledger.committed_time())?.into());
+            self.db = Some(Database::open(&self.dir, &shared, self.ledger.horizon())?.into());
         }
         Ok(self.db.as_ref().expect("opened above"))
     }
@@ -175,7 +174,7 @@ impl KeyedState {
                     if self.groups.groups[group].aside > acknowledged {
                         return Ok(Added::NotYet);
                     }
-                    let change = element.change(&self.groups.groups[group].prefix);
+                    let change = element.change(&self.groups.groups[group]);
                     let dirt = element.dirt;
                     if dirt.newest <= acknowledged {
                         // The clear came before the element was written, so it is acknowledged too.
@@ -226,13 +225,12 @@ impl KeyedState {
         if acknowledged.number > self.newest.number {
             self.newest = acknowledged;
         }
+        let times = self.ledger.horizon().times();
         let positions = LocalState {
             redo_from: self.redo_from(),
             newest: self.newest,
-            processing_time: self
-                .ledger
-                .committed_time()
-                .load(std::sync::atomic::Ordering::Relaxed),
+            processing_time: times.processing,
+            watermark: times.watermark,
         };
         let catalogue = self.catalogue_changed.then(|| self.catalogue.encode());
         batch.write(self.database()?, &positions, catalogue.as_deref())?;

@@ -1,6 +1,7 @@
 //! The row that ties the database to the log. Every write batch carries it.
 //!
-//! Layout: version (1), `redo_from`, `newest` (each: number u64, hash 32 bytes, sequence u64), processing time i64; little endian.
+//! Layout: version (2), `redo_from`, `newest` (each: number u64, hash 32 bytes, sequence u64), processing time i64, watermark i64; little
+//! endian. Version 1 is read too: it ends without a watermark.
 
 use std::path::Path;
 
@@ -18,11 +19,16 @@ pub struct LocalState {
     pub newest: LogPoint,
     /// Processing time of the newest commit acknowledged when the positions were written, milliseconds.
     pub processing_time: i64,
+    /// Watermark of the newest commit acknowledged when the positions were written, milliseconds.
+    pub watermark: i64,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const POINT: usize = 48;
-const LENGTH: usize = 1 + 2 * POINT + 8;
+const TIMES: usize = 1 + 2 * POINT;
+const LENGTH: usize = TIMES + 16;
+/// Without the watermark.
+const LENGTH_1: usize = TIMES + 8;
 
 impl LocalState {
     pub(crate) fn encode(&self) -> [u8; LENGTH] {
@@ -34,24 +40,23 @@ impl LocalState {
             out[at + 8..at + 40].copy_from_slice(&point.hash.0);
             out[at + 40..at + 48].copy_from_slice(&point.sequence.0.to_le_bytes());
         }
-        out[LENGTH - 8..].copy_from_slice(&self.processing_time.to_le_bytes());
+        out[TIMES..TIMES + 8].copy_from_slice(&self.processing_time.to_le_bytes());
+        out[TIMES + 8..].copy_from_slice(&self.watermark.to_le_bytes());
         out
     }
 
     pub(crate) fn decode(bytes: &[u8], dir: &Path) -> Result<Self, StateError> {
-        let bytes = match <&[u8; LENGTH]>::try_from(bytes) {
-            Ok(bytes) if bytes[0] == VERSION => bytes,
-            _ => {
-                return Err(StateError::Damaged {
-                    dir: dir.to_owned(),
-                    fact: format!(
-                        "its positions have {} bytes and version {}, expected {LENGTH} bytes and version {VERSION}",
-                        bytes.len(),
-                        bytes.first().copied().unwrap_or(0)
-                    ),
-                });
-            }
-        };
+        let version = bytes.first().copied().unwrap_or(0);
+        let expected = if version == 1 { LENGTH_1 } else { LENGTH };
+        if !(1..=VERSION).contains(&version) || bytes.len() != expected {
+            return Err(StateError::Damaged {
+                dir: dir.to_owned(),
+                fact: format!(
+                    "its positions have {} bytes and version {version}, expected {LENGTH} bytes and version {VERSION}",
+                    bytes.len()
+                ),
+            });
+        }
         let number = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("in range"));
         let point = |at: usize| LogPoint {
             number: CommitNumber(number(at)),
@@ -61,7 +66,8 @@ impl LocalState {
         Ok(Self {
             redo_from: point(1),
             newest: point(1 + POINT),
-            processing_time: number(LENGTH - 8) as i64,
+            processing_time: number(TIMES) as i64,
+            watermark: if version == 1 { i64::MIN } else { number(TIMES + 8) as i64 },
         })
     }
 }
@@ -73,10 +79,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn positions_come_back(a: u64, b: u64, c: u64, hash: [u8; 32], processing_time: i64) {
+        fn positions_come_back(a: u64, b: u64, c: u64, hash: [u8; 32], processing_time: i64, watermark: i64) {
             let point = |n, s| LogPoint { number: CommitNumber(n), hash: CommitHash(hash), sequence: Sequence(s) };
-            let state = LocalState { redo_from: point(a, b), newest: point(b, c), processing_time };
+            let state = LocalState { redo_from: point(a, b), newest: point(b, c), processing_time, watermark };
             prop_assert_eq!(LocalState::decode(&state.encode(), Path::new("d")).unwrap(), state);
+            let mut first = state.encode()[..LENGTH_1].to_vec();
+            first[0] = 1;
+            let before = LocalState { watermark: i64::MIN, ..state };
+            prop_assert_eq!(LocalState::decode(&first, Path::new("d")).unwrap(), before);
         }
     }
 
@@ -86,14 +96,15 @@ mod tests {
             redo_from: LogPoint::default(),
             newest: LogPoint::default(),
             processing_time: 0,
+            watermark: 0,
         }
         .encode();
-        bytes[0] = 2;
+        bytes[0] = 3;
         assert!(
             LocalState::decode(&bytes, Path::new("d"))
                 .unwrap_err()
                 .to_string()
-                .contains("version 2")
+                .contains("version 3")
         );
         assert!(LocalState::decode(&[], Path::new("d")).is_err());
     }

@@ -2,6 +2,7 @@
 
 use crate::dirty::Dirt;
 use crate::error::StateError;
+use crate::expiry::NEVER;
 use crate::keyed::KeyedState;
 use crate::layout;
 
@@ -19,9 +20,10 @@ impl KeyedState {
     fn write_timer(&mut self, timer: u16, key: &[u8], time: i64, value: Option<&[u8]>) {
         self.prefix.clear();
         self.prefix.push(layout::TIMERS);
+        self.by_event_time = false;
         let mut entry = std::mem::take(&mut self.key);
         layout::timer_entry(&mut entry, self.timers[usize::from(timer)], time, key);
-        self.put_element(&entry, value, i64::MAX);
+        self.put_element(&entry, value, NEVER);
         self.key = entry;
     }
 

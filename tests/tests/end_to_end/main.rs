@@ -10,4 +10,5 @@ mod owner;
 mod patterns;
 mod pipelines;
 mod stages;
+mod states;
 mod windows;

@@ -45,9 +45,13 @@ pub fn derive_outputs(item: TokenStream) -> TokenStream {
 
 /// Makes a struct of `Value<T>`, `List<T>`, `Map<K, V>`, `Windows<A>` and join fields the keyed state of a UDF.
 /// Attributes of a field:
-/// - `#[state(ttl = "30d")]`: how long an element lives after its last write, in processing time
-///   (`ms`, `s`, `m`, `h`, `d`)
+/// - `#[state(ttl = "30d")]`: how long an element lives after its last write (`ms`, `s`, `m`, `h`, `d`), by processing
+///   time; `#[state(ttl = "30d", event_time)]`: after the event time of the record that wrote it last. Reads prolong
+///   nothing
 /// - `#[state(version = 2)]`: version of the encoding; raise it when the type changes (default 1)
+/// - `#[state(version = 2, migrate = function)]`: elements of older versions are read by this
+///   `fn(from: u32, bytes: &[u8]) -> Result<T>`, where `T` is what the element holds now; `reads = [1]` lists the
+///   versions it knows, if not all from 1 on. Without it a pipeline that holds such elements refuses the module
 /// - `#[state(rename = "b")]`: name of the state
 #[proc_macro_derive(States, attributes(state))]
 pub fn derive_states(item: TokenStream) -> TokenStream {

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{MapKey, Opening, StateField, decode, encode};
+use super::items::{Items, Migrate, Migrates};
+use super::{MapKey, Now, Opening, StateField};
 use crate::describe::StateKind;
 use crate::frame::Written;
 use crate::host;
@@ -22,23 +23,26 @@ const PAGE_MAX: u32 = 128;
 pub struct Map<K, V> {
     state: u32,
     key: u32,
-    entries: PhantomData<fn() -> (K, V)>,
+    items: Items<V>,
+    entries: PhantomData<fn() -> K>,
 }
 
 impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
     /// The value of an entry.
     pub fn get(&self, entry: &K::Borrowed) -> Option<V> {
-        host::map_get(self.state, self.key, &K::encode(entry)).map(|bytes| decode(&bytes))
+        let element = host::map_get(self.state, self.key, &K::encode(entry))?;
+        Some(self.items.read(self.items.live(&element)?))
     }
 
     /// Whether there is an entry.
     pub fn contains(&self, entry: &K::Borrowed) -> bool {
-        host::map_get(self.state, self.key, &K::encode(entry)).is_some()
+        let element = host::map_get(self.state, self.key, &K::encode(entry));
+        element.is_some_and(|element| self.items.live(&element).is_some())
     }
 
     /// Sets an entry.
     pub fn insert(&mut self, entry: &K::Borrowed, value: &V) {
-        host::map_put(self.state, self.key, &K::encode(entry), &encode(value));
+        host::map_put(self.state, self.key, &K::encode(entry), &self.items.written(value));
     }
 
     /// Removes an entry, if there is one.
@@ -53,24 +57,28 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
 
     /// The entry whose key comes first.
     pub fn first(&self) -> Option<(K, V)> {
-        let page = host::map_scan(self.state, self.key, None, 1);
-        page.first().map(|(entry, value)| (K::decode(entry), decode(value)))
+        // Most maps begin with an entry that has not expired.
+        self.pages(None, 1).next()
     }
 
     /// The entries in the order of their keys, fetched page by page.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> {
-        self.pages(None)
+        self.pages(None, PAGE)
     }
 
     /// The entries behind `entry`, in the order of their keys.
     pub fn iter_after(&self, entry: &K::Borrowed) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        self.pages(Some(K::encode(entry)))
+        self.pages(Some(K::encode(entry)), PAGE)
     }
 
-    fn pages(&self, after: Option<Vec<u8>>) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        let (state, key) = (self.state, self.key);
+    fn pages(
+        &self,
+        after: Option<Vec<u8>>,
+        first: u32,
+    ) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let (state, key, items) = (self.state, self.key, self.items);
         let mut next = Some(after);
-        let mut wanted = PAGE;
+        let mut wanted = first;
         std::iter::from_fn(move || {
             let after = next.take()?;
             let page = host::map_scan(state, key, after.as_deref(), wanted);
@@ -81,7 +89,18 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> Map<K, V> {
             Some(page)
         })
         .flatten()
-        .map(|(entry, value)| (K::decode(&entry), decode(&value)))
+        .filter_map(move |(entry, element)| {
+            Some((K::decode(&entry), items.read(items.live(&element)?)))
+        })
+    }
+}
+
+impl<K: MapKey, V> Migrates for Map<K, V> {
+    type Item = V;
+
+    fn migrated_by(mut self, migrate: Migrate<V>) -> Self {
+        self.items.migrated_by(migrate);
+        self
     }
 }
 
@@ -89,7 +108,13 @@ impl<K: MapKey, V: Serialize + DeserializeOwned> StateField for Map<K, V> {
     const KIND: StateKind = StateKind::Map;
 
     fn open(opening: &mut Opening) -> Self {
-        Self { state: opening.next_index(), key: 0, entries: PhantomData }
+        let items = Items::new(opening.layout);
+        Self { state: opening.next_index(), key: 0, items, entries: PhantomData }
+    }
+
+    #[inline]
+    fn set_now(&mut self, now: Now) {
+        self.items.at(now);
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! [`List`]s and [`Map`]s are read and written on demand, element by element.
 
 mod broadcast;
+mod items;
 mod key;
 mod list;
 mod map;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::broadcast::{BroadcastMap, BroadcastValue};
+pub use self::items::{Layout, Migrates, Now, decode_state};
 pub use self::key::MapKey;
 pub use self::list::List;
 pub use self::map::Map;
@@ -36,10 +38,15 @@ pub trait States: Sized {
     const BROADCAST: bool;
     /// Adds the declarations.
     fn declare(states: &mut Vec<describe::State>);
+    /// Whether a field's elements expire by event time, so that the times of each handler matter.
+    const TIMED: bool = false;
     /// Opens the states for a call.
     fn open(opening: &mut Opening) -> Self;
     /// Makes `key` the key that the states belong to.
     fn select(&mut self, key: u32);
+    /// The handler that comes runs at these times. Matters if [`Self::TIMED`] says so.
+    #[inline]
+    fn at(&mut self, _: Now) {}
     /// What was written, one per [`Value`] in the order of declaration.
     fn close(self, written: &mut Vec<Written>);
 }
@@ -81,6 +88,9 @@ pub trait StateField: Sized {
     fn open(opening: &mut Opening) -> Self;
     /// Makes `key` the key that the state belongs to.
     fn select(&mut self, key: u32);
+    /// The handler that comes runs at these times. Matters to elements that expire by event time.
+    #[inline]
+    fn set_now(&mut self, _: Now) {}
     /// Adds what was written, if the state is a [`Value`].
     fn close(self, written: &mut Vec<Written>);
 }
@@ -89,6 +99,8 @@ pub trait StateField: Sized {
 pub struct Opening {
     index: u32,
     keys: usize,
+    /// Of the field that is opened next.
+    layout: Layout,
     values: std::vec::IntoIter<Stored>,
     epoch: Option<u64>,
 }
@@ -96,7 +108,7 @@ pub struct Opening {
 impl Opening {
     #[doc(hidden)]
     pub fn new(keys: usize, values: Vec<Stored>) -> Self {
-        Self { index: 0, keys, values: values.into_iter(), epoch: None }
+        Self { index: 0, keys, layout: Layout::PLAIN, values: values.into_iter(), epoch: None }
     }
 
     /// The same in a call that reads broadcast states only: what was read of them in this epoch is good.
@@ -118,6 +130,13 @@ impl Opening {
         }
     }
 
+    /// The states that are opened from here on, up to the next call of this, are laid out so.
+    #[doc(hidden)]
+    pub fn lay_out(&mut self, layout: Layout) -> &mut Self {
+        self.layout = layout;
+        self
+    }
+
     /// Index of the next state.
     fn next_index(&mut self) -> u32 {
         let index = self.index;
@@ -126,7 +145,7 @@ impl Opening {
     }
 }
 
-/// Appends the bytes of an element to a buffer. Panics for what postcard cannot hold, such as a
+/// Appends the bytes of a value to a buffer. Panics for what postcard cannot hold, such as a
 /// sequence of unknown length: that is a mistake in the program.
 fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) {
     /// Postcard's own flavors own the buffer or extend it byte by byte.
@@ -157,14 +176,14 @@ fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) {
     }
 }
 
-/// The bytes of an element.
+/// The bytes of a value.
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes);
     bytes
 }
 
-/// How many bytes an element is. Panics as [`encode_into`] does.
+/// How many bytes a value is. Panics as [`encode_into`] does.
 pub(crate) fn encoded_len<T: Serialize>(value: &T) -> usize {
     match postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()) {
         Ok(bytes) => bytes,
@@ -174,7 +193,7 @@ pub(crate) fn encoded_len<T: Serialize>(value: &T) -> usize {
     }
 }
 
-/// The element in these bytes. Panics when they are of another type: the state was written by a
+/// The value in these bytes. Panics when they are of another type: the state was written by a
 /// version of the UDF that is not compatible, and to go on would lose it.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
     match postcard::from_bytes(bytes) {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Opening, StateField, decode, encode_into};
+use super::items::{Items, Migrate, Migrates};
+use super::{Now, Opening, StateField};
 use crate::describe::StateKind;
 use crate::frame::{Stored, Written, is_present, push_presence};
 
@@ -11,13 +12,16 @@ use crate::frame::{Stored, Written, is_present, push_presence};
 /// carried from record to record, and is written back once at the end if it was changed.
 ///
 /// `T` is stored with postcard, which is compact and knows no field names: adding, removing or
-/// reordering fields makes another type. At most 1 MiB.
+/// reordering fields makes another type, and so another version of the state. At most 1 MiB.
 pub struct Value<T> {
     stored: Stored,
     slots: Vec<Slot<T>>,
     /// Keys in the order of their first change.
     changed: Vec<u32>,
     key: u32,
+    items: Items<T>,
+    /// When the value of each key expires; empty if values do not expire by event time.
+    expiries: Vec<i64>,
 }
 
 struct Slot<T> {
@@ -95,12 +99,24 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         let key = self.key as usize;
         let slot = &mut self.slots[key];
         if let Held::Stored = slot.held {
-            let value =
-                is_present(&self.stored.present, key).then(|| decode(self.stored.items.get(key)));
+            let value = is_present(&self.stored.present, key).then(|| {
+                let (expiry, rest) = self.items.split(self.stored.items.get(key));
+                if let Some(place) = self.expiries.get_mut(key) {
+                    *place = expiry;
+                }
+                self.items.read(rest)
+            });
             slot.held = Held::Decoded(value);
         }
         match &mut slot.held {
-            Held::Decoded(value) => value,
+            Held::Decoded(value) => {
+                if let Some(&expiry) = self.expiries.get(key)
+                    && self.items.is_past(expiry)
+                {
+                    *value = None;
+                }
+                value
+            }
             Held::Stored => unreachable!("it was decoded above"),
         }
     }
@@ -113,7 +129,25 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
             slot.changed = true;
             self.changed.push(key);
         }
-        self.load()
+        if self.expiries.is_empty() {
+            return self.load();
+        }
+        // What has expired does not come back by a new time.
+        self.load();
+        self.expiries[key as usize] = self.items.expiry();
+        match &mut self.slots[key as usize].held {
+            Held::Decoded(value) => value,
+            Held::Stored => unreachable!("it was decoded above"),
+        }
+    }
+}
+
+impl<T> Migrates for Value<T> {
+    type Item = T;
+
+    fn migrated_by(mut self, migrate: Migrate<T>) -> Self {
+        self.items.migrated_by(migrate);
+        self
     }
 }
 
@@ -125,7 +159,14 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
         let stored = opening.next_value();
         let slots =
             (0..opening.keys).map(|_| Slot { held: Held::Stored, changed: false }).collect();
-        Self { stored, slots, changed: Vec::new(), key: 0 }
+        let items = Items::new(opening.layout);
+        let expiries = if items.expire() { vec![i64::MAX; opening.keys] } else { Vec::new() };
+        Self { stored, slots, changed: Vec::new(), key: 0, items, expiries }
+    }
+
+    #[inline]
+    fn set_now(&mut self, now: Now) {
+        self.items.at(now);
     }
 
     #[inline]
@@ -149,7 +190,8 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
             push_presence(&mut out.present, out.keys.len(), value.is_some());
             out.keys.push(key);
             if let Some(value) = value {
-                encode_into(value, &mut out.items.data);
+                let expiry = self.expiries.get(key as usize).copied().unwrap_or(i64::MAX);
+                self.items.write(expiry, value, &mut out.items.data);
             }
             out.items.ends.push(out.items.data.len() as u32);
         }
@@ -161,13 +203,17 @@ impl<T: Serialize + DeserializeOwned> StateField for Value<T> {
 mod tests {
     use super::*;
     use crate::frame::Blob;
-    use crate::state::encode;
+    use crate::state::Layout;
+
+    fn plain() -> Items<u32> {
+        Items::new(Layout::PLAIN)
+    }
 
     fn stored(items: &[Option<u32>]) -> Stored {
         let (mut present, mut blob) = (Vec::new(), Blob::default());
         for (i, item) in items.iter().enumerate() {
             push_presence(&mut present, i, item.is_some());
-            blob.push(&item.map(|n| encode(&n)).unwrap_or_default());
+            blob.push(&item.map(|n| plain().written(&n)).unwrap_or_default());
         }
         Stored { present, items: blob }
     }
@@ -177,7 +223,9 @@ mod tests {
         value.close(&mut written);
         let out = written.pop().expect("one state");
         (0..out.keys.len())
-            .map(|i| (out.keys[i], is_present(&out.present, i).then(|| decode(out.items.get(i)))))
+            .map(|i| {
+                (out.keys[i], is_present(&out.present, i).then(|| plain().read(out.items.get(i))))
+            })
             .collect()
     }
 
@@ -214,11 +262,46 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_seen_until_it_expires_and_prolonged_by_writes_only() {
+        let layout = Layout { name: "v", version: 1, event_ttl_ms: Some(10) };
+        let mut timed = Items::new(layout);
+        timed.at(Now { event_time: 100, watermark: 0 });
+        let mut stored = Stored::default();
+        push_presence(&mut stored.present, 0, true);
+        stored.items.push(&timed.written(&1u32));
+        let mut opening = Opening::new(1, vec![stored]);
+        let mut value = Value::<u32>::open(opening.lay_out(layout));
+        let at = |event_time, watermark| Now { event_time, watermark };
+        value.set_now(at(105, 109));
+        assert_eq!(value.get(), Some(&1));
+        assert_eq!(value.changed, [0; 0]);
+        value.set_now(at(104, 109));
+        *value.get_or_default() += 1;
+        value.set_now(at(120, 113));
+        assert_eq!(value.get(), Some(&2));
+        value.set_now(at(120, 114));
+        assert_eq!(value.get(), None);
+        assert_eq!(value.get_mut(), None);
+        assert_eq!(value.take(), None);
+        assert_eq!(*value.get_or_default(), 0, "what has expired does not come back");
+        value.set(7);
+        // Too late to be seen, but not to be written.
+        value.set_now(at(104, 114));
+        value.set(8);
+        assert_eq!(value.get(), None);
+        value.set_now(at(121, 114));
+        value.set(9);
+        let mut written = Vec::new();
+        value.close(&mut written);
+        assert_eq!(written[0].items.get(0), [&131i64.to_le_bytes()[..], &[1, 9]].concat());
+    }
+
+    #[test]
     #[should_panic(expected = "is not a u32")]
     fn bytes_of_another_type_panic() {
         let mut value = Value::<u32>::open(&mut Opening::new(
             1,
-            vec![Stored { present: vec![], items: Blob { ends: vec![1], data: vec![0x80] } }],
+            vec![Stored { present: vec![], items: Blob { ends: vec![2], data: vec![1, 0x80] } }],
         ));
         value.get();
     }

@@ -16,7 +16,7 @@ use crate::describe::{Description, TimeDomain};
 use crate::frame::{Batch, Blob, Effects, Emitted, Failure, TimerBatch};
 use crate::log::Level;
 use crate::random::Random;
-use crate::state::{Opening, States};
+use crate::state::{Now, Opening, States};
 
 /// Plays the host for a UDF; see [the module](super).
 ///
@@ -120,6 +120,37 @@ impl<U: Udf> Harness<U> {
             Err(error) => panic!("{error}"),
         };
         Self { udf, ..self }
+    }
+
+    /// The same with another UDF, as after a swap: state, timers and clocks stay, by name. Panics if the UDF refuses this
+    /// `config`, or if a host would refuse the swap because of the states or the inputs.
+    pub fn swapped<V: Udf>(self, config: Value) -> Harness<V> {
+        let Self { description: old, mut double, timers, clocks, .. } = self;
+        let mut new = Harness::<V>::with_config(config);
+        let inputs = |description: &Description| {
+            description.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(inputs(&new.description), inputs(&old), "the inputs are others");
+        double.store.declare(new.description.states.clone());
+        for (output, emitted) in old.outputs.iter().zip(self.emitted) {
+            if let Some(i) = new.description.outputs.iter().position(|o| o.name == output.name) {
+                new.emitted[i] = emitted;
+            }
+        }
+        Harness {
+            double,
+            timers,
+            clocks,
+            key_from: self.key_from,
+            event_time_from: self.event_time_from,
+            bound_ms: self.bound_ms,
+            batch_records: self.batch_records,
+            reached: self.reached,
+            watermark: self.watermark,
+            processing_time: self.processing_time,
+            seeds: self.seeds,
+            ..new
+        }
     }
 
     /// Takes the key of records that have none from this JSON pointer. Otherwise it is empty.
@@ -324,7 +355,8 @@ impl<U: Udf> Harness<U> {
         let broadcast = self.description.inputs[input].broadcast;
         let touches = if broadcast { Touches::Broadcast } else { Touches::Keys };
         let all = (0..keys.len()).map(|i| keys.get(i).to_vec()).collect();
-        let values = self.double.store.begin(all, touches, self.processing_time);
+        let watermark = records.first().map_or(self.watermark, |record| record.watermark);
+        let values = self.double.store.begin(all, touches, self.processing_time, watermark);
         let batch = Batch {
             input: input as u32,
             keys: keys.clone(),
@@ -420,8 +452,12 @@ impl<U: Udf> Harness<U> {
 
     fn fire_one(&mut self, timer: &Pending) -> Result<(), Failure> {
         let index = self.description.timers.iter().position(|declared| declared.name == timer.name);
-        let values =
-            self.double.store.begin(vec![timer.key.clone()], Touches::Keys, self.processing_time);
+        let values = self.double.store.begin(
+            vec![timer.key.clone()],
+            Touches::Keys,
+            self.processing_time,
+            self.watermark,
+        );
         let (keys, key_of) = distinct([&timer.key[..]].into_iter());
         let seed = self.seeds.bits();
         let batch = TimerBatch {
@@ -474,17 +510,23 @@ impl<U: Udf> Harness<U> {
             .collect()
     }
 
-    /// Looks at, or changes, the state of a key.
+    /// Looks at, or changes, the state of a key. Elements that expire by event time are seen at the watermark, and what is
+    /// written lives from it on; from processing time on, before there is one.
     pub fn with_state<R>(
         &mut self,
         key: impl AsRef<[u8]>,
         look: impl FnOnce(&mut U::State) -> R,
     ) -> R {
         let keys = vec![key.as_ref().to_vec()];
-        let values = self.double.store.begin(keys, Touches::Keys, self.processing_time);
+        let values =
+            self.double.store.begin(keys, Touches::Keys, self.processing_time, self.watermark);
+        let event_time =
+            if self.watermark == i64::MIN { self.processing_time } else { self.watermark };
+        let now = Now { event_time, watermark: self.watermark };
         let (looked, written) = double::run(&mut self.double, || {
             let mut state = U::State::open(&mut Opening::new(1, values));
             state.select(0);
+            state.at(now);
             let looked = look(&mut state);
             let mut written = Vec::new();
             state.close(&mut written);
@@ -497,7 +539,8 @@ impl<U: Udf> Harness<U> {
     /// Looks at, or changes, the broadcast state.
     pub fn with_broadcast<R>(&mut self, look: impl FnOnce(&mut U::Broadcast) -> R) -> R {
         let keys = vec![Vec::new()];
-        let values = self.double.store.begin(keys, Touches::Broadcast, self.processing_time);
+        let values =
+            self.double.store.begin(keys, Touches::Broadcast, self.processing_time, self.watermark);
         let (looked, written) = double::run(&mut self.double, || {
             let mut opening = Opening::new(0, values);
             let (state, mut broadcast) =

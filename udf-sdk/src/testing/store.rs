@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::describe::{State, StateKind};
+use crate::describe::{State, StateKind, TimeDomain};
 use crate::frame::{Blob, Stored, Written, is_present, push_presence};
 
 /// An element and the processing time of its last write.
@@ -43,6 +43,8 @@ pub struct Store {
     touches: Option<Touches>,
     /// Processing time of the running call.
     now: i64,
+    /// The watermark at its start.
+    watermark: i64,
 }
 
 impl Store {
@@ -51,8 +53,15 @@ impl Store {
     }
 
     /// Starts a call for these keys and gives the values of each `value` state.
-    pub fn begin(&mut self, keys: Vec<Vec<u8>>, touches: Touches, now: i64) -> Vec<Stored> {
+    pub fn begin(
+        &mut self,
+        keys: Vec<Vec<u8>>,
+        touches: Touches,
+        now: i64,
+        watermark: i64,
+    ) -> Vec<Stored> {
         self.now = now;
+        self.watermark = watermark;
         self.touches = Some(touches);
         let broadcast = [BROADCAST_KEY.to_vec()];
         let mut all = Vec::new();
@@ -66,8 +75,8 @@ impl Store {
                 Touches::Broadcast => &[],
             };
             for (i, key) in of.iter().enumerate() {
-                let value =
-                    self.values.get(&(index, key.clone())).filter(|(_, at)| lives(state, *at, now));
+                let value = self.values.get(&(index, key.clone()));
+                let value = value.filter(|element| lives(state, element, now, watermark));
                 push_presence(&mut stored.present, i, value.is_some());
                 stored.items.push(value.map_or(&[], |(bytes, _)| bytes));
             }
@@ -75,6 +84,45 @@ impl Store {
         }
         self.keys = Some(keys);
         all
+    }
+
+    /// Goes on with the states of another UDF, as a host does at a swap. Panics with what it would refuse: states that are
+    /// missing, of another kind or clock, or of a schema version that is not read.
+    pub fn declare(&mut self, states: Vec<State>) {
+        let place = |old: &State| {
+            let Some(place) = states.iter().position(|new| new.name == old.name) else {
+                panic!("the state `{}` is no longer declared", old.name);
+            };
+            let new = &states[place];
+            assert!(new.kind == old.kind, "state `{}` is of another kind", old.name);
+            let by_event_time =
+                |state: &State| state.ttl_ms.is_some() && state.ttl_domain == TimeDomain::EventTime;
+            assert!(
+                by_event_time(new) == by_event_time(old),
+                "state `{}` expires by another clock",
+                old.name
+            );
+            let may_hold = old.reads.iter().chain([&old.schema_version]);
+            for version in may_hold {
+                assert!(
+                    new.schema_version == *version || new.reads.contains(version),
+                    "state `{}` may hold elements of version {version}, which version {} does not read",
+                    old.name,
+                    new.schema_version
+                );
+            }
+            place
+        };
+        let places: Vec<usize> = self.states.iter().map(place).collect();
+        let values = std::mem::take(&mut self.values);
+        self.values =
+            values.into_iter().map(|((state, key), v)| ((places[state], key), v)).collect();
+        let collections = std::mem::take(&mut self.collections);
+        self.collections = collections
+            .into_iter()
+            .map(|((state, key), c)| ((places[state as usize] as u32, key), c))
+            .collect();
+        self.states = states;
     }
 
     /// Ends the call: its writes count.
@@ -140,11 +188,11 @@ impl Store {
                 .clone()
         };
         let at = (state, key);
-        let (collections, now) = (&self.collections, self.now);
+        let (collections, now, watermark) = (&self.collections, self.now, self.watermark);
         self.running.entry(at.clone()).or_insert_with(|| {
             let mut collection = collections.get(&at).cloned().unwrap_or_default();
-            collection.items.retain(|(_, written)| lives(declared, *written, now));
-            collection.entries.retain(|_, (_, written)| lives(declared, *written, now));
+            collection.items.retain(|item| lives(declared, item, now, watermark));
+            collection.entries.retain(|_, entry| lives(declared, entry, now, watermark));
             collection
         })
     }
@@ -171,6 +219,14 @@ fn check_write(declared: &State, touches: Option<Touches>) {
     );
 }
 
-fn lives(state: &State, written: i64, now: i64) -> bool {
-    state.ttl_ms.is_none_or(|ttl| i128::from(written) + i128::from(ttl) > i128::from(now))
+/// Whether an element is seen by a call at these times.
+fn lives(state: &State, (bytes, written): &Element, now: i64, watermark: i64) -> bool {
+    let Some(ttl_ms) = state.ttl_ms else { return true };
+    match state.ttl_domain {
+        TimeDomain::ProcessingTime => i128::from(*written) + i128::from(ttl_ms) > i128::from(now),
+        TimeDomain::EventTime => match bytes.first_chunk() {
+            Some(expiry) => i64::from_le_bytes(*expiry) > watermark,
+            None => panic!("an element of state `{}` has no time of expiry", state.name),
+        },
+    }
 }

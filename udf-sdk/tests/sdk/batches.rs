@@ -57,7 +57,7 @@ fn batch(numbers: &[i64]) -> Batch {
         keys: blob(&[b"a", b"b"]),
         key_of: (0..numbers.len() as u32).map(|i| i % 2).collect(),
         columns: vec![Column { present: vec![], values: Values::Integers(numbers.to_vec()) }],
-        values: vec![Stored { present: vec![0b10], items: blob(&[b"", &[20]]) }],
+        values: vec![Stored { present: vec![0b10], items: blob(&[b"", &[1, 20]]) }],
         event_times: (100..).take(numbers.len()).collect(),
         watermarks: vec![0; numbers.len()],
         ..Batch::default()
@@ -78,10 +78,10 @@ fn effects_are_columns_with_causes_presence_and_one_write_per_key() {
         Column { present: vec![0b001], values: Values::Booleans(vec![1, 0, 0]) }
     );
     let written = &effects.written[0];
-    // Postcard writes a signed integer in zigzag form: 4 is 8, 12 is 24.
+    // The schema version, and postcard, which writes a signed integer in zigzag form: 4 is 8, 12 is 24.
     assert_eq!(
         (&written.keys[..], &written.present[..], &written.items),
-        (&[0, 1][..], &[0b11][..], &blob(&[&[8], &[24]]))
+        (&[0, 1][..], &[0b11][..], &blob(&[&[1, 8], &[1, 24]]))
     );
     let changes = &effects.timer_changes;
     assert_eq!(
@@ -103,7 +103,7 @@ fn timers_delete_what_was_stored_only() {
         key_of: vec![0, 1],
         timers: vec![0, 0],
         times: vec![1, 2],
-        values: vec![Stored { present: vec![0b10], items: blob(&[b"", &[20]]) }],
+        values: vec![Stored { present: vec![0b10], items: blob(&[b"", &[1, 20]]) }],
         ..TimerBatch::default()
     };
     let written = &Adder.fire_timers(timers).unwrap().written[0];

@@ -111,16 +111,24 @@ fn pairs(state: &KeyState) -> Vec<(String, Cell)> {
     ];
     for content in &state.states {
         let more = if content.truncated { "\n..." } else { "" };
-        let text = match &content.content {
-            Content::Value(value) => value.display(),
-            Content::List(items) => items.iter().map(Data::display).collect::<Vec<_>>().join("\n"),
-            Content::Map(entries) => entries
-                .iter()
-                .map(|(entry, value)| format!("{}: {}", entry.display(), value.display()))
-                .collect::<Vec<_>>()
-                .join("\n"),
+        let line = |index: usize, text: String| match content.expires_at_ms.get(index) {
+            Some(Some(at)) => format!("{text} (until {})", units::time(*at)),
+            _ => text,
         };
-        pairs.push((content.name.clone(), Cell::text(format!("{text}{more}"))));
+        let lines: Vec<String> = match &content.content {
+            Content::Value(value) => vec![line(0, value.display())],
+            Content::List(items) => {
+                items.iter().enumerate().map(|(i, item)| line(i, item.display())).collect()
+            }
+            Content::Map(entries) => {
+                let shown = |entry: &Data, value: &Data| {
+                    format!("{}: {}", entry.display(), value.display())
+                };
+                let lines = entries.iter().enumerate();
+                lines.map(|(i, (entry, value))| line(i, shown(entry, value))).collect()
+            }
+        };
+        pairs.push((content.name.clone(), Cell::text(format!("{}{more}", lines.join("\n")))));
     }
     for timer in &state.timers {
         pairs.push((format!("timer {}", timer.name), Cell::text(units::time(timer.at_ms))));

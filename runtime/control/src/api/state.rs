@@ -39,6 +39,13 @@ pub struct StateContent {
     /// Whether there are more elements than listed.
     #[serde(default)]
     pub truncated: bool,
+    /// The clock that elements expire by, as the SDK calls it; none if they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_by: Option<String>,
+    /// Of each listed element when it expires, milliseconds since 1970 UTC, or none if it stays. Empty for a state
+    /// without TTL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expires_at_ms: Vec<Option<i64>>,
 }
 
 /// Elements of a state.

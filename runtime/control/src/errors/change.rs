@@ -28,13 +28,16 @@ super::catalogue! {
     STATE_KIND = 1211, "the kind of a state changed",
         "A `value`, a `list` and a `map` are stored differently.",
         "Declare a new state of the new kind under another name and keep the old one.";
-    STATE_SCHEMA = 1212, "the schema version of a state changed",
-        "The new module says that it encodes the elements of this state differently from what is stored.",
-        "Let the new version read both encodings and keep the schema version, or declare a new state under another name, or apply the manifest under a new `name`.";
+    STATE_SCHEMA = 1212, "the new module cannot read a state",
+        "The state may hold elements of a schema version that the new module does not read. Elements are migrated when they are read, so old ones stay until they are written again: a module must read all versions that the one before it wrote or read.",
+        "Let the new module migrate that version (in Rust `#[state(version = 2, migrate = function)]`), or declare a new state under another name and keep the old one, or apply the manifest under a new `name`.";
     STATE_ORDER = 1213, "declared states changed their order",
         "States are stored by their place in the module's description. New ones go behind the old ones.",
         "Declare the old states first, in the old order.";
     TIMER_CHANGED = 1214, "a declared timer was removed, moved or changed its clock",
         "Pending timers are stored by their place in the module's description and the clock they follow.",
         "Declare the old timers first, in the old order, with the same domain; add new ones behind them.";
+    STATE_CLOCK = 1215, "a state's time to live follows another clock",
+        "Elements that expire by event time begin with their time of expiry; others do not. So what is stored could not be told apart.",
+        "Keep the clock; how long elements live may change. Or declare a new state under another name and keep the old one, or apply the manifest under a new `name`.";
 }

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use millstream_core::description::{Description, StateKind, StateSpec, TimeDomain, TimerSpec};
+use millstream_core::description::Description;
+use millstream_core::evolution::{Misfit, misfits};
 
 use super::document::{Document, sort};
 use super::wiring::Wiring;
@@ -56,8 +57,8 @@ pub fn check(old: &Version<'_>, new: &Version<'_>) -> Result<(), Problems> {
         }
         if let (Some(old), Some(new)) = (old.descriptions.get(name), new.descriptions.get(name)) {
             let field = format!("{field}.module");
-            judge.states(&field, &old.states, &new.states, &mut problems);
-            judge.timers(&field, &old.timers, &new.timers, &mut problems);
+            let misfits = misfits(old, new);
+            problems.extend(misfits.iter().map(|misfit| judge.misfit(&field, misfit)));
         }
     }
     sort(&mut problems);
@@ -194,95 +195,29 @@ impl Judge<'_> {
         }
     }
 
-    fn states(
-        &self,
-        field: &str,
-        old: &[StateSpec],
-        new: &[StateSpec],
-        problems: &mut Vec<Problem>,
-    ) {
-        let mut in_place = true;
-        for (index, before) in old.iter().enumerate() {
-            let name = &before.name;
-            let Some((place, after)) =
-                new.iter().enumerate().find(|(_, state)| state.name == *name)
-            else {
-                let message = format!("the new module does not declare the state `{name}`");
-                problems.push(self.refusal(errors::STATE_REMOVED, field, message));
-                continue;
-            };
-            if (before.kind, before.broadcast) != (after.kind, after.broadcast) {
-                let called = |state: &StateSpec| {
-                    let whose = if state.broadcast { "broadcast " } else { "" };
-                    format!("{whose}{}", kind(state.kind))
-                };
-                let message =
-                    format!("state `{name}` is a {}, not a {}", called(before), called(after));
-                problems.push(self.refusal(errors::STATE_KIND, field, message));
-            }
-            if before.schema_version != after.schema_version {
-                let message = format!(
-                    "state `{name}` has schema version {}, not {}",
-                    before.schema_version, after.schema_version
-                );
-                problems.push(self.refusal(errors::STATE_SCHEMA, field, message));
-            }
-            in_place &= place == index;
-        }
-        let is_complete =
-            old.iter().all(|before| new.iter().any(|after| after.name == before.name));
-        if is_complete && !in_place {
-            let names: Vec<&str> = old.iter().map(|state| state.name.as_str()).collect();
-            let message = format!(
-                "the new module must declare first, in this order, the states {}",
-                names.join(", ")
-            );
-            problems.push(self.refusal(errors::STATE_ORDER, field, message));
-        }
-    }
-
-    fn timers(
-        &self,
-        field: &str,
-        old: &[TimerSpec],
-        new: &[TimerSpec],
-        problems: &mut Vec<Problem>,
-    ) {
-        for (index, before) in old.iter().enumerate() {
-            let message = match new.get(index) {
-                Some(after) if after == before => continue,
-                Some(after) if after.name == before.name => {
-                    format!(
-                        "timer `{}` follows {}, not {}",
-                        before.name,
-                        domain(before.domain),
-                        domain(after.domain)
-                    )
-                }
-                _ => format!(
-                    "the new module must declare the timer `{}` at place {}",
-                    before.name,
-                    index + 1
-                ),
-            };
-            problems.push(self.refusal(errors::TIMER_CHANGED, field, message));
-        }
-    }
-}
-
-/// As the manifest and the SDK call it.
-pub fn kind(kind: StateKind) -> &'static str {
-    match kind {
-        StateKind::Value => "value",
-        StateKind::List => "list",
-        StateKind::Map => "map",
-    }
-}
-
-/// As the SDK calls it.
-pub fn domain(domain: TimeDomain) -> &'static str {
-    match domain {
-        TimeDomain::EventTime => "event-time",
-        TimeDomain::ProcessingTime => "processing-time",
+    /// Why the new module cannot go on with what the old one has kept.
+    fn misfit(&self, field: &str, misfit: &Misfit) -> Problem {
+        let code = match misfit {
+            Misfit::StateRemoved { .. } => errors::STATE_REMOVED,
+            Misfit::StateKind { .. } => errors::STATE_KIND,
+            Misfit::StateClock { .. } => errors::STATE_CLOCK,
+            Misfit::StateVersion { .. } => errors::STATE_SCHEMA,
+            Misfit::StateOrder { .. } => errors::STATE_ORDER,
+            Misfit::TimerClock { .. } | Misfit::TimerMoved { .. } => errors::TIMER_CHANGED,
+        };
+        let Misfit::StateVersion { name, kept, version } = misfit else {
+            return self.refusal(code, field, misfit.to_string());
+        };
+        let pipeline = &self.document.manifest.name;
+        let help = if kept < version {
+            format!(
+                "read version {kept} of `{name}` too, with `#[state(version = {version}, migrate = ...)]`, or create a new pipeline: `name: {pipeline}-2`"
+            )
+        } else {
+            format!(
+                "a module that writes version {kept} of `{name}` or a later one fits; or create a new pipeline: `name: {pipeline}-2`"
+            )
+        };
+        self.document.problem_at_name(code, field, misfit.to_string(), help)
     }
 }

@@ -30,7 +30,8 @@ mod yaml;
 
 pub use difference::diff;
 pub use document::Document;
-pub use evolution::{Version, check as check_evolution, domain as domain_name, kind as kind_name};
+pub use evolution::{Version, check as check_evolution};
+pub use millstream_core::evolution::{domain_name, kind_name};
 pub use model::*;
 pub use resolve::resolve;
 pub use suggest::help as suggest;

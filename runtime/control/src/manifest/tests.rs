@@ -634,6 +634,8 @@ fn a_module_swap_must_keep_states_and_timers() {
         StateSpec { ttl_ms: Some(5), ..seen.clone() },
         state("new", StateKind::List, 1),
     ];
+    let migrated = StateSpec { reads: vec![1], ..state("seen", StateKind::Map, 2) };
+    assert_eq!(verdict(vec![account.clone(), migrated], old.timers.clone()), "fits");
     assert_eq!(
         verdict(grown, vec![old.timers[0].clone(), timer("more", TimeDomain::ProcessingTime)]),
         "fits"
@@ -653,7 +655,14 @@ fn a_module_swap_must_keep_states_and_timers() {
         ),
         (
             vec![account.clone(), state("seen", StateKind::Map, 2)],
-            "MS1212: stages.fraud.module: state `seen` has schema version 1, not 2",
+            "MS1212: stages.fraud.module: state `seen` may hold elements of schema version 1, which the new module, whose version is 2, does not read",
+        ),
+        (
+            vec![
+                account.clone(),
+                StateSpec { ttl_ms: Some(5), ttl_domain: TimeDomain::EventTime, ..seen.clone() },
+            ],
+            "MS1215: stages.fraud.module: elements of state `seen` expire by no clock, not by event time",
         ),
         (
             vec![seen.clone(), account.clone()],

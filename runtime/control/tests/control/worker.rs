@@ -210,7 +210,13 @@ impl Worker for RecordingWorker {
         Ok(KeyState {
             key: Data(key.to_vec()),
             partition: 1,
-            states: vec![StateContent { name: "count".into(), content, truncated: false }],
+            states: vec![StateContent {
+                name: "count".into(),
+                content,
+                truncated: false,
+                expires_by: None,
+                expires_at_ms: Vec::new(),
+            }],
             timers: Vec::new(),
         })
     }

@@ -64,6 +64,7 @@ impl BatchBuffers {
     ) -> Result<(), StateError> {
         let Range { start: from, end: to } = range;
         let records = &chunk.records;
+        state.set_watermark(facts.watermark);
         let keys = (from..to).map(|i| (chunk.hashes[i], records.keys.get(i)));
         let partition = load_slots(state, keys, value_states, &mut self.slots)?;
         let batch = &mut self.batch;
@@ -107,6 +108,7 @@ impl BatchBuffers {
         facts: &Facts,
         value_states: &[ValueState],
     ) -> Result<(), StateError> {
+        state.set_watermark(facts.watermark);
         let keys = timers.iter().map(|t| (key_hash(t.key()), t.key()));
         let partition = load_slots(state, keys, value_states, &mut self.slots)?;
         let batch = &mut self.timer_batch;

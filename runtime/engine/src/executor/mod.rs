@@ -330,6 +330,8 @@ impl Executor {
             redo_op(&mut self.state, &op)?;
         }
         self.watermark = slice.watermark;
+        self.state.set_watermark(self.watermark);
+        self.state.reach(self.watermark);
         for position in &slice.positions {
             if let Some(own) = self.positions.get_mut(position.source.0 as usize) {
                 *own = *position;
@@ -360,6 +362,7 @@ impl Executor {
         let result = self.fill(slice, &mut room);
         slice.watermark = self.watermark;
         self.close_exchange(slice);
+        self.state.reach(self.watermark);
         self.totals.outputs +=
             u64::from(slice.outputs.count() - outputs) - (self.totals.dead_letters - dead_letters);
         result?;

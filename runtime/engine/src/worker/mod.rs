@@ -162,11 +162,15 @@ impl Worker {
 
     /// Starts a pipeline, or changes the running one of that name: by swapping modules at a commit boundary
     /// where that is enough, else by stopping it after its last commit and starting it anew. Gives how long a swap kept a
-    /// partition from computing, at most; none: it was started.
+    /// partition from computing, at most; none: it was started. Modules that do not fit what the running ones have kept
+    /// are refused, and those go on.
     pub async fn apply(&self, spec: PipelineSpec) -> Result<Option<Duration>, String> {
         let name = spec.name.clone();
         let place = self.place(&name);
         let _changing = place.changing.lock().await;
+        if let Some(running) = place.running() {
+            running.check_modules(&spec)?;
+        }
         if let Some(running) = place.running()
             && !running.has_ended()
             && running.status().reason.is_none()

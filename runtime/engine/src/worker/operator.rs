@@ -20,6 +20,9 @@ use crate::executor::{Executor, ExecutorOptions};
 const DIRTY_BYTES_MAX: usize = 32 << 20;
 /// Bytes written to the database in one go, between two turns.
 const PERSIST_STEP_BYTES: usize = 1 << 20;
+/// Keys, elements and rows that are looked at after each commit for what has expired: some microseconds, if anything
+/// can expire at all.
+pub const CLEANED_PER_COMMIT: usize = 128;
 
 /// An executor and the folder of its state.
 pub struct StageOperator {
@@ -146,6 +149,7 @@ impl Operator for StageOperator {
             if state.dirty_bytes() > DIRTY_BYTES_MAX {
                 state.persist(PERSIST_STEP_BYTES)?;
             }
+            state.clean(CLEANED_PER_COMMIT)?;
             state.trim()
         })();
         crash::after(Step::PersistState);

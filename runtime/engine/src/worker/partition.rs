@@ -11,10 +11,11 @@ use millstream_core::exchange::UpstreamPosition;
 use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::incident::Incident;
 use millstream_core::outputs::Outputs;
-use millstream_core::partition::{Action, EgressReport, Event, Partition, Stopped};
+use millstream_core::partition::{Action, EgressReport, Event, Halt, Partition, Stopped};
 use millstream_core::recovery::StoredRecord;
 use millstream_core::slice::{EgressCursor, SourcePosition};
 use millstream_log::commit_log::{Append, CommitLog, Entry, LogError, PartitionSubject, Refusal};
+use millstream_state::ErrorKind;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{self, CheckpointStore};
@@ -171,23 +172,31 @@ impl Running {
             }
             self.after_turn();
             let event = self.next_event().await;
-            let event = event.map(|event| self.reopened(event));
+            let event = match event.map(|event| self.reopened(event)).transpose() {
+                Ok(event) => event,
+                Err(why) => return why,
+            };
             if let Some(event) = event {
                 self.task.machine.handle(clock::now_ms(), event, &mut actions);
             }
         }
     }
 
-    /// What was restored into the folder becomes the operator's database before the machine looks at it.
-    fn reopened(&mut self, event: Event) -> Event {
+    /// What was restored into the folder becomes the operator's database before the machine looks at it. Ends the
+    /// partition if the module cannot read what is in it: an older checkpoint would not help.
+    fn reopened(&mut self, event: Event) -> Result<Event, Stopped> {
         if !matches!(event, Event::Restored { found: true }) {
-            return event;
+            return Ok(event);
         }
         match self.task.machine.operator_mut().reopen() {
-            Ok(()) => event,
+            Ok(()) => Ok(event),
+            Err(error) if error.kind() == ErrorKind::Refuse => {
+                let why = format!("the checkpoint does not fit the module: {error}");
+                Err(Stopped::Halted(Halt::Fault(why)))
+            }
             Err(error) => {
                 tracing::error!(%error, "restored checkpoint cannot be opened");
-                Event::Restored { found: false }
+                Ok(Event::Restored { found: false })
             }
         }
     }

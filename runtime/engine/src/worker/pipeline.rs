@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millstream_core::commit::Compression;
 use millstream_core::egress::EgressConfig;
+use millstream_core::evolution::misfits;
 use millstream_core::exchange::UpstreamPosition;
 use millstream_core::ids::{Incarnation, Sequence, SourceId};
 use millstream_core::outputs::DEAD_LETTER;
@@ -297,6 +298,24 @@ impl Pipeline {
             && own.stages.iter().zip(&spec.stages).all(same_stage)
             && sinks(&own) == sinks(spec)
             && sources(&own) == sources(spec)
+    }
+
+    /// Refuses modules that cannot go on with the states and timers that the running ones have kept.
+    pub fn check_modules(&self, spec: &PipelineSpec) -> Result<(), String> {
+        let own = self.spec();
+        if own.incarnation != spec.incarnation {
+            return Ok(());
+        }
+        for old in &own.stages {
+            let Some(new) = spec.stages.iter().find(|stage| stage.name == old.name) else {
+                continue;
+            };
+            let misfits = misfits(old.module.description(), new.module.description());
+            if let Some(misfit) = misfits.first() {
+                return Err(format!("stage `{}` cannot change its module: {misfit}", old.name));
+            }
+        }
+        Ok(())
     }
 
     /// Swaps in the modules of `spec`; returns the longest pause of a partition.

@@ -1,8 +1,8 @@
 //! What operators see.
 
-use millstream_core::description::{StateKind, StateSpec};
+use millstream_core::description::{StateKind, StateSpec, TimeDomain};
 use millstream_core::ids::{CommitNumber, key_hash};
-use millstream_state::{Budgets, Inspected, KeyContent, KeyedState, Shared, StateError};
+use millstream_state::{Budgets, Inspected, Item, KeyContent, KeyedState, Shared, StateError};
 
 use crate::world::point;
 
@@ -29,12 +29,18 @@ fn inspection_shows_all_states_and_only_live_keys() {
     }
     state.map_write(2, b"c", b"e1", Some(b"1")).unwrap();
     state.map_write(2, b"c", b"e2", Some(b"2")).unwrap();
+    let item = |bytes: &[u8]| Item { bytes: bytes.to_vec(), expires_at_ms: None };
     let wanted = vec![
         Inspected {
             state: "l".to_owned(),
-            content: KeyContent::List { items: vec![b"x".to_vec(), b"y".to_vec()], length: 3 },
+            expires_by: None,
+            content: KeyContent::List { items: vec![item(b"x"), item(b"y")], length: 3 },
         },
-        Inspected { state: "v".to_owned(), content: KeyContent::Value(b"one".to_vec()) },
+        Inspected {
+            state: "v".to_owned(),
+            expires_by: Some(TimeDomain::ProcessingTime),
+            content: KeyContent::Value(Item { bytes: b"one".to_vec(), expires_at_ms: Some(110) }),
+        },
     ];
     assert_eq!(state.inspect(b"a", 2).unwrap(), wanted);
     state.acknowledged(point(1));
@@ -43,16 +49,48 @@ fn inspection_shows_all_states_and_only_live_keys() {
     state.trim().unwrap();
     assert_eq!(state.metrics().cached_keys, 0);
     assert_eq!(state.inspect(b"a", 2).unwrap(), wanted);
-    let map = KeyContent::Map { entries: vec![(b"e1".to_vec(), b"1".to_vec())], more: true };
+    let map = KeyContent::Map { entries: vec![(b"e1".to_vec(), item(b"1"))], more: true };
     assert_eq!(
         state.inspect(b"c", 1).unwrap(),
-        [Inspected { state: "m".to_owned(), content: map }]
+        [Inspected { state: "m".to_owned(), expires_by: None, content: map }]
     );
     assert_eq!(state.keys(b"", None, 10).unwrap(), [b"a", b"b", b"c"]);
     assert_eq!(state.keys(b"", Some(b"a"), 1).unwrap(), [b"b"]);
     state.begin(CommitNumber(2), 110);
     assert_eq!(state.keys(b"", None, 10).unwrap(), [b"a", b"c"]);
     assert_eq!(state.inspect(b"b", 1).unwrap(), []);
+}
+
+#[test]
+fn items_of_event_time_states_are_shown_without_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = Shared::new(Budgets::default());
+    let states = [StateKind::Value, StateKind::List, StateKind::Map].map(|kind| StateSpec {
+        ttl_ms: Some(10),
+        ttl_domain: TimeDomain::EventTime,
+        ..StateSpec::new(format!("{kind:?}"), kind)
+    });
+    let (mut state, _) = KeyedState::open(dir.path(), &states, &[], &shared).unwrap();
+    state.begin(CommitNumber(1), 1_000_000);
+    state.set_watermark(90);
+    let item = |time: i64| [&time.to_le_bytes()[..], b"item"].concat();
+    let mut slots = Vec::new();
+    state.slots([(key_hash(b"k"), &b"k"[..])], &mut slots).unwrap();
+    state.set_value(slots[0], 0, Some(&item(100)));
+    state.list_write(1, b"k", 0, &item(101)).unwrap();
+    state.list_write(1, b"k", 1, &item(99)).unwrap();
+    state.map_write(2, b"k", b"e", Some(&item(102))).unwrap();
+    let seen = |time| Item { bytes: b"item".to_vec(), expires_at_ms: Some(time) };
+    let mut found = state.inspect(b"k", 10).unwrap();
+    assert!(found.iter().all(|state| state.expires_by == Some(TimeDomain::EventTime)));
+    let content: Vec<_> = found.drain(..).map(|state| state.content).collect();
+    let map = KeyContent::Map { entries: vec![(b"e".to_vec(), seen(102))], more: false };
+    let list = KeyContent::List { items: vec![seen(101), seen(99)], length: 2 };
+    assert_eq!(content, [KeyContent::Value(seen(100)), list, map.clone()]);
+    state.set_watermark(100);
+    let content: Vec<_> =
+        state.inspect(b"k", 10).unwrap().into_iter().map(|state| state.content).collect();
+    assert_eq!(content, [KeyContent::List { items: vec![seen(101)], length: 1 }, map]);
 }
 
 #[test]

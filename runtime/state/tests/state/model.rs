@@ -7,14 +7,25 @@ use serde::{Deserialize, Serialize};
 
 pub type Bytes = Vec<u8>;
 
+/// Whether and by which clock the items of a state expire, milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ttl {
+    None,
+    ProcessingTime(u64),
+    EventTime(u64),
+}
+
 /// Name, kind and TTL of the states that the tests use. Operations name them by their place here.
-pub const STATES: [(&str, StateKind, Option<u64>); 6] = [
-    ("balance", StateKind::Value, None),
-    ("tags", StateKind::Map, None),
-    ("session", StateKind::Value, Some(40)),
-    ("recent", StateKind::List, Some(40)),
-    ("seen", StateKind::Map, Some(40)),
-    ("history", StateKind::List, None),
+pub const STATES: [(&str, StateKind, Ttl); 9] = [
+    ("balance", StateKind::Value, Ttl::None),
+    ("tags", StateKind::Map, Ttl::None),
+    ("session", StateKind::Value, Ttl::ProcessingTime(40)),
+    ("recent", StateKind::List, Ttl::ProcessingTime(40)),
+    ("seen", StateKind::Map, Ttl::ProcessingTime(40)),
+    ("history", StateKind::List, Ttl::None),
+    ("score", StateKind::Value, Ttl::EventTime(60)),
+    ("clicks", StateKind::List, Ttl::EventTime(60)),
+    ("devices", StateKind::Map, Ttl::EventTime(60)),
 ];
 pub const TIMERS: [&str; 2] = ["remind", "expire"];
 
@@ -33,6 +44,8 @@ pub enum Op {
 pub struct Commit {
     pub number: u64,
     pub time: i64,
+    /// The watermark in the end.
+    pub watermark: i64,
     /// Which of the declarations of [`specs`] its module made.
     pub version: usize,
     pub ops: Vec<Op>,
@@ -44,7 +57,15 @@ pub fn specs(version: usize) -> (Vec<StateSpec>, Vec<TimerSpec>, Vec<u16>) {
     let order: Vec<usize> = (0..STATES.len()).map(|i| (i + version) % STATES.len()).collect();
     let states = order
         .iter()
-        .map(|&i| StateSpec { ttl_ms: STATES[i].2, ..StateSpec::new(STATES[i].0, STATES[i].1) })
+        .map(|&i| {
+            let (name, kind, ttl) = STATES[i];
+            let (ttl_ms, ttl_domain) = match ttl {
+                Ttl::None => (None, TimeDomain::ProcessingTime),
+                Ttl::ProcessingTime(ms) => (Some(ms), TimeDomain::ProcessingTime),
+                Ttl::EventTime(ms) => (Some(ms), TimeDomain::EventTime),
+            };
+            StateSpec { ttl_ms, ttl_domain, ..StateSpec::new(name, kind) }
+        })
         .collect();
     let timers = TIMERS
         .iter()
@@ -55,12 +76,13 @@ pub fn specs(version: usize) -> (Vec<StateSpec>, Vec<TimerSpec>, Vec<u16>) {
     (states, timers, places)
 }
 
-/// Bytes and when they expire.
+/// Bytes and when they expire, by the clock of their state.
 type Cell = (Bytes, i64);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     pub now: i64,
+    pub watermark: i64,
     values: BTreeMap<(usize, Bytes), Cell>,
     maps: BTreeMap<(usize, Bytes), BTreeMap<Bytes, Cell>>,
     /// Position and item.
@@ -70,23 +92,30 @@ pub struct Model {
 
 impl Model {
     pub fn apply(&mut self, op: &Op) {
-        let expiry = |state: usize| STATES[state].2.map_or(i64::MAX, |ttl| self.now + ttl as i64);
+        let cell = |state: usize, value: Bytes| -> Cell {
+            let expiry = match STATES[state].2 {
+                Ttl::None => i64::MAX,
+                Ttl::ProcessingTime(ttl) => self.now + ttl as i64,
+                Ttl::EventTime(_) => i64::from_le_bytes(*value.first_chunk().unwrap()),
+            };
+            (value, expiry)
+        };
         match op.clone() {
             Op::Value { state, key, value: Some(value) } => {
-                self.values.insert((state, key), (value, expiry(state)));
+                self.values.insert((state, key), cell(state, value));
             }
             Op::Value { state, key, value: None } => {
                 self.values.remove(&(state, key));
             }
             Op::Entry { state, key, entry, value: Some(value) } => {
-                let cell = (value, expiry(state));
+                let cell = cell(state, value);
                 self.maps.entry((state, key)).or_default().insert(entry, cell);
             }
             Op::Entry { state, key, entry, value: None } => {
                 self.maps.entry((state, key)).or_default().remove(&entry);
             }
             Op::Item { state, key, position, value } => {
-                let cell = (value, expiry(state));
+                let cell = cell(state, value);
                 self.lists.entry((state, key)).or_default().insert(position, cell);
             }
             Op::Clear { state, key } => {
@@ -103,25 +132,30 @@ impl Model {
         }
     }
 
-    fn live<'a>(&self, cell: &'a Cell) -> Option<&'a Bytes> {
-        (cell.1 > self.now).then_some(&cell.0)
+    fn live<'a>(&self, state: usize, cell: &'a Cell) -> Option<&'a Bytes> {
+        let now = match STATES[state].2 {
+            Ttl::None => return Some(&cell.0),
+            Ttl::ProcessingTime(_) => self.now,
+            Ttl::EventTime(_) => self.watermark,
+        };
+        (cell.1 > now).then_some(&cell.0)
     }
 
     pub fn value(&self, state: usize, key: &[u8]) -> Option<&Bytes> {
-        self.values.get(&(state, key.to_vec())).and_then(|cell| self.live(cell))
+        self.values.get(&(state, key.to_vec())).and_then(|cell| self.live(state, cell))
     }
 
     pub fn entries(&self, state: usize, key: &[u8]) -> Vec<(Bytes, Bytes)> {
         let map = self.maps.get(&(state, key.to_vec()));
         map.into_iter()
             .flatten()
-            .filter_map(|(entry, cell)| Some((entry.clone(), self.live(cell)?.clone())))
+            .filter_map(|(entry, cell)| Some((entry.clone(), self.live(state, cell)?.clone())))
             .collect()
     }
 
     pub fn items(&self, state: usize, key: &[u8]) -> Vec<Bytes> {
         let list = self.lists.get(&(state, key.to_vec()));
-        list.into_iter().flatten().filter_map(|(_, cell)| self.live(cell).cloned()).collect()
+        list.into_iter().flatten().filter_map(|(_, cell)| self.live(state, cell).cloned()).collect()
     }
 
     /// Keys of which any state holds something.

@@ -10,7 +10,7 @@ use millstream_state::{KeyedState, LocalState, Shared, SlotId, StateError};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::{Bytes, Commit, Model, Op, STATES, TIMERS, specs};
+use crate::model::{Bytes, Commit, Model, Op, STATES, TIMERS, Ttl, specs};
 
 /// Few keys, so that histories meet; with bytes that could confuse the layout.
 pub const KEYS: [&[u8]; 9] = [
@@ -98,17 +98,23 @@ impl World {
         for commit in std::mem::take(&mut self.log) {
             self.model.now = commit.time;
             commit.ops.iter().for_each(|op| self.model.apply(op));
+            self.model.watermark = commit.watermark;
             if commit.number > from {
                 self.declare(commit.version)?;
                 self.state.begin(CommitNumber(commit.number), commit.time);
+                // The watermark is still that of the commit before.
                 for op in &commit.ops {
                     self.write(op)?;
                 }
+                self.state.set_watermark(commit.watermark);
+                self.state.reach(commit.watermark);
                 self.state.acknowledged(point(commit.number));
                 self.disturb(10)?;
             }
             self.log.push(commit);
         }
+        // As before each call of the guest.
+        self.state.set_watermark(self.model.watermark);
         self.snapshots = vec![self.model.clone()];
         Ok(())
     }
@@ -122,7 +128,7 @@ impl World {
         Ok(())
     }
 
-    /// Persists and trims now and then: one time in `rarity` each.
+    /// Persists, trims and cleans now and then: one time in `rarity` each.
     fn disturb(&mut self, rarity: u32) -> Result<(), StateError> {
         if self.rng.random_ratio(1, rarity) {
             let budget = self.rng.random_range(0..2000);
@@ -131,6 +137,10 @@ impl World {
         }
         if self.rng.random_ratio(1, rarity) {
             self.state.trim()?;
+        }
+        if self.rng.random_ratio(1, rarity) {
+            let share = if self.rng.random() { 2000 } else { self.rng.random_range(0..20) };
+            self.state.clean(share)?;
         }
         Ok(())
     }
@@ -148,7 +158,19 @@ impl World {
         let number = self.log.len() as u64 + 1;
         self.state.begin(CommitNumber(number), time);
         self.model.now = time;
-        self.running = Some(Commit { number, time, version: self.version, ops: Vec::new() });
+        let (watermark, version) = (self.model.watermark, self.version);
+        self.running = Some(Commit { number, time, watermark, version, ops: Vec::new() });
+        Ok(())
+    }
+
+    /// Moves the watermark on, between two calls of the guest.
+    pub fn advance(&mut self) -> Result<(), StateError> {
+        self.begin()?;
+        let watermark = self.model.watermark + self.rng.random_range(0..12);
+        self.model.watermark = watermark;
+        self.state.set_watermark(watermark);
+        self.running.as_mut().unwrap().watermark = watermark;
+        self.state.reach(watermark);
         Ok(())
     }
 
@@ -198,7 +220,13 @@ impl World {
             let time = self.rng.random_range(-3..6);
             return Ok(Op::Timer { timer, key, time, set: self.rng.random_ratio(3, 5) });
         }
-        let value = self.bytes();
+        let mut value = self.bytes();
+        if let Ttl::EventTime(ttl) = STATES[state].2 {
+            // Out of order, and now and then too late to be seen at all.
+            let event_time = self.model.watermark + self.rng.random_range(-70..20);
+            let expiry = event_time + ttl as i64;
+            value.splice(..0, expiry.to_le_bytes());
+        }
         let write = self.rng.random_ratio(3, 4);
         Ok(match STATES[state].1 {
             StateKind::Value => Op::Value { state, key, value: write.then_some(value) },
@@ -278,8 +306,9 @@ impl World {
 
     /// One random step of the owner.
     pub fn step(&mut self) -> Result<(), StateError> {
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..11) {
             0..6 => self.operate()?,
+            10 => self.advance()?,
             6..8 => {
                 // One commit is in flight while the next is computed.
                 if self.acknowledged == self.log.len() {
