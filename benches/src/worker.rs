@@ -10,6 +10,7 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
     InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+    WatermarkSpec,
 };
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
@@ -130,7 +131,7 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
         subject: None,
         start: Start::Beginning,
         event_time: TimeSource::Pointer("/ts".into()),
-        watermark_bound_ms: 0,
+        watermark: WatermarkSpec::default(),
         on_gap: OnGap::Stop,
     };
     let stage = StageSpec {

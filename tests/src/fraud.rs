@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
     InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+    WatermarkSpec,
 };
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -35,7 +36,7 @@ pub fn on_fraud_streams(
             subject: None,
             start: Start::Beginning,
             event_time: TimeSource::Pointer("/ts".into()),
-            watermark_bound_ms: bound_ms,
+            watermark: WatermarkSpec { bound_ms, ..WatermarkSpec::default() },
             on_gap: OnGap::Stop,
         }],
         stages: vec![StageSpec {

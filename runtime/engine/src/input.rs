@@ -27,6 +27,8 @@ pub struct Scan {
     pub stream_created_ns: i64,
     /// The input ends here: the watermark goes to +infinity behind the stretch.
     pub end_of_input: bool,
+    /// Behind the stretch the input is idle and holds the operator's watermark back no longer, until its next stretch.
+    pub idle: bool,
 }
 
 /// Where a record came from, for dead letters and positions.

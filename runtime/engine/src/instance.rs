@@ -65,7 +65,7 @@ pub fn executor_options(
 
 fn operator_source(spec: &PipelineSpec, input: &StageInput) -> OperatorSource {
     let (bound_ms, upstream) = match input.from {
-        InputFrom::Source(source) => (spec.sources[source].watermark_bound_ms, None),
+        InputFrom::Source(source) => (spec.sources[source].watermark.bound_ms, None),
         InputFrom::Stage { stage, .. } => {
             (BOUND_OF_WATERMARKS_MS, Some(spec.stages[stage].partitions))
         }

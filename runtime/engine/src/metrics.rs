@@ -209,7 +209,13 @@ mod tests {
 
     #[test]
     fn the_text_has_counters_gauges_and_the_guests_own_metrics() {
-        let position = PositionStatus { source: "orders".into(), position: 5, last: 9, lag: 4 };
+        let position = PositionStatus {
+            source: "orders".into(),
+            position: 5,
+            last: 9,
+            lag: 4,
+            ..PositionStatus::default()
+        };
         let partition = PartitionStatus {
             partition: 3,
             phase: Phase::Running,

@@ -40,6 +40,17 @@ struct Part {
     undecodable_places: Vec<(u16, Place)>,
 }
 
+/// What is behind a stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// More of the input, now or later.
+    Open,
+    /// Nothing for so long that nobody shall wait for more.
+    Idle,
+    /// Nothing ever.
+    Input,
+}
+
 /// A record as it came from a source.
 pub struct Raw {
     /// Sequence in the source.
@@ -188,12 +199,12 @@ impl Router {
         }
     }
 
-    /// Ends the stretch of another stage's merged outputs where the merge now stands.
-    pub fn finish_merged(&mut self, through: Anchor) -> Vec<Chunk> {
+    /// Ends the stretch of another stage's merged outputs where the merge now stands, which is idle or not.
+    pub fn finish_merged(&mut self, through: Anchor, idle: bool) -> Vec<Chunk> {
         let through = Arc::new(through);
         let merged = self.merged.as_mut().expect("made for another stage's outputs");
         let from = std::mem::replace(&mut merged.from, Arc::clone(&through));
-        let mut chunks = self.finish(through.number, false);
+        let mut chunks = self.finish(through.number, if idle { Ends::Idle } else { Ends::Open });
         for chunk in &mut chunks {
             if let Some(merged) = &mut chunk.merged {
                 (merged.from, merged.through) = (Arc::clone(&from), Arc::clone(&through));
@@ -203,7 +214,7 @@ impl Router {
     }
 
     /// Ends the stretch at the sequence `through` and gives each partition its chunk.
-    pub fn finish(&mut self, through: u64, end_of_input: bool) -> Vec<Chunk> {
+    pub fn finish(&mut self, through: u64, ends: Ends) -> Vec<Chunk> {
         self.position.sequence = Sequence(through);
         let position = self.position;
         let next = Scan { event_time_before: position.max_event_time, ..Scan::default() };
@@ -212,7 +223,8 @@ impl Router {
         scan.last_sequence = position.last_sequence.0;
         scan.last_time_ns = position.last_time_ns;
         scan.stream_created_ns = position.stream_created_ns;
-        scan.end_of_input = end_of_input;
+        scan.end_of_input = ends == Ends::Input;
+        scan.idle = ends == Ends::Idle;
         let scan = Arc::new(scan);
         let decoder = &self.decoder;
         let (source, input) = (position.source, self.input);

@@ -2,6 +2,7 @@
 //! compiled. `control` makes it from a manifest; nothing here is user syntax.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_core::exchange::Ordering;
 use millstream_core::ids::Incarnation;
@@ -62,6 +63,18 @@ impl PipelineSpec {
         }
     }
 
+    /// By how much the watermark of an input may be ahead of the least of its stage's other inputs, milliseconds: the
+    /// narrowest limit of the sources that feed it, directly or through stages.
+    pub fn align_within_ms(&self, from: InputFrom) -> Option<i64> {
+        match from {
+            InputFrom::Source(source) => self.sources[source].watermark.align_within_ms,
+            InputFrom::Stage { stage, .. } => {
+                let inputs = &self.stages[stage].inputs;
+                inputs.iter().filter_map(|input| self.align_within_ms(input.from)).min()
+            }
+        }
+    }
+
     /// The stages, each behind all that feed it.
     pub fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = Vec::new();
@@ -103,6 +116,18 @@ pub enum OnGap {
     Skip,
 }
 
+/// How the watermark of a source follows its event times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatermarkSpec {
+    /// Bound of out-of-orderness, milliseconds.
+    pub bound_ms: i64,
+    /// After this time without a record the source is idle and holds no watermark back; none: never.
+    pub idle_after: Option<Duration>,
+    /// By how much its watermark may be ahead of the least of a stage's other inputs before it is
+    /// read on, milliseconds; none: without limit.
+    pub align_within_ms: Option<i64>,
+}
+
 /// An existing JetStream stream that the pipeline reads.
 #[derive(Clone, Debug)]
 pub struct SourceSpec {
@@ -116,8 +141,8 @@ pub struct SourceSpec {
     pub start: Start,
     /// Where a record's event time is.
     pub event_time: TimeSource,
-    /// Bound of out-of-orderness, milliseconds.
-    pub watermark_bound_ms: i64,
+    /// How the watermark follows the event times.
+    pub watermark: WatermarkSpec,
     /// What to do about lost records.
     pub on_gap: OnGap,
 }

@@ -61,6 +61,9 @@ pub struct PartitionStatus {
     /// Milliseconds since 1970 UTC; none before the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<i64>,
+    /// Which of several inputs holds the watermark back: the one that is furthest behind and not idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_by: Option<String>,
     /// When this node opened the partition, milliseconds since 1970 UTC: at the pipeline's start here, a take-over or a
     /// resume after a stop. The totals below count from then; they are not kept.
     #[serde(default)]
@@ -99,6 +102,12 @@ pub struct PositionStatus {
     pub last: u64,
     /// Sequences between them that are still to be scanned.
     pub lag: u64,
+    /// Its own watermark, milliseconds since 1970 UTC; none before the first record and for redriven dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<i64>,
+    /// Whether it is idle, so that nobody waits for it.
+    #[serde(default)]
+    pub idle: bool,
 }
 
 /// A stored checkpoint, in short.

@@ -8,6 +8,7 @@ use millstream_core::ids::Incarnation;
 use millstream_engine::local::{LocalOptions, run};
 use millstream_engine::spec::{
     InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
+    WatermarkSpec,
 };
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -36,7 +37,7 @@ fn pipeline(
         subject: None,
         start: Start::Beginning,
         event_time: TimeSource::Pointer("/ts".into()),
-        watermark_bound_ms: bound_ms,
+        watermark: WatermarkSpec { bound_ms, ..WatermarkSpec::default() },
         on_gap: OnGap::Stop,
     };
     let input =

@@ -11,4 +11,5 @@ mod patterns;
 mod pipelines;
 mod stages;
 mod states;
+mod watermarks;
 mod windows;

@@ -1,5 +1,7 @@
 //! `millstream describe`: all about one pipeline.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use millstream_control::api::pipelines::{Describe as Request, Described, PipelineInfo};
 use millstream_control::api::status::{PartitionStatus, Phase};
@@ -95,6 +97,15 @@ fn partitions(app: &App, described: &Described) -> Result<(), Failure> {
             app.out.line(&format!("\n{stage}/{}: {text}", partition.partition))?;
         }
     }
+    for stage in &status.stages {
+        // Most often it is the same for all partitions.
+        let holders: BTreeSet<_> =
+            stage.partitions.iter().filter_map(|p| p.held_back_by.as_deref()).collect();
+        for holder in holders {
+            let text = format!("\n{}: its watermark is held back by `{holder}`", stage.name);
+            app.out.line(&text)?;
+        }
+    }
     Ok(())
 }
 
@@ -130,7 +141,10 @@ impl Listed for Line<'_> {
         let positions: Vec<_> = p
             .positions
             .iter()
-            .map(|at| format!("{}={}/{}", at.source, at.position, at.last))
+            .map(|at| {
+                let idle = if at.idle { " (idle)" } else { "" };
+                format!("{}={}/{}{idle}", at.source, at.position, at.last)
+            })
             .collect();
         let checkpoint = p.checkpoint.as_ref().map(|stored| {
             format!(

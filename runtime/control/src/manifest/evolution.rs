@@ -111,7 +111,7 @@ impl Judge<'_> {
                 ("subject", before.subject != source.subject),
                 ("start", before.start != source.start),
                 ("event-time", before.event_time != source.event_time),
-                ("watermark", before.watermark != source.watermark),
+                ("watermark.bound", before.watermark.bound != source.watermark.bound),
             ];
             for (part, _) in fixed.into_iter().filter(|(_, differs)| *differs) {
                 let message = format!("the running pipeline has another `{part}`");

@@ -124,6 +124,16 @@ pub struct Watermark {
     #[serde(default)]
     #[schemars(with = "String", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
     pub bound: Duration,
+    /// After this time without a record the source is idle: stages with other inputs do not wait for its watermark until
+    /// its next record. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
+    pub idle_after: Option<Duration>,
+    /// By how much the source's watermark may be ahead of a stage's other inputs; it is read on when they follow, so that what
+    /// waits for them in state stays bounded. Default: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9]+(ms|s|m|h|d)$"))]
+    pub align_within: Option<Duration>,
 }
 
 /// What to do when records are gone before they were read.

@@ -156,11 +156,17 @@ fn source(field: &Field<'_>) -> Option<Source> {
     let event_time =
         or_default(&fields, "event-time", EventTime::default(), |field| event_time(&field));
     let watermark = or_default(&fields, "watermark", Watermark::default(), |field| {
-        let fields = field.fields(&["bound"], "`{ bound: 5s }`")?;
-        let range = Duration::default()..=WATERMARK_BOUND_MAX;
-        let bound =
-            or_default(&fields, "bound", Duration::default(), |field| field.duration(range))?;
-        Some(Watermark { bound })
+        let known = ["bound", "idle-after", "align-within"];
+        let fields = field.fields(&known, "`{ bound: 5s }`")?;
+        let (none, max) = (Duration::default(), WATERMARK_BOUND_MAX);
+        let limit = |name| {
+            or_default(&fields, name, None, |field| {
+                field.duration(Duration { ms: 1 }..=max).map(Some)
+            })
+        };
+        let bound = or_default(&fields, "bound", none, |field| field.duration(none..=max));
+        let (idle_after, align_within) = (limit("idle-after"), limit("align-within"));
+        Some(Watermark { bound: bound?, idle_after: idle_after?, align_within: align_within? })
     });
     let on_gap = or_default(&fields, "on-gap", OnGap::default(), |field| {
         field.word(&[("stop", OnGap::Stop), ("skip", OnGap::Skip)])

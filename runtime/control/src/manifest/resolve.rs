@@ -6,13 +6,14 @@ use std::sync::Arc;
 use millstream_core::description::Description;
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    self, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    self, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, WatermarkSpec,
 };
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 
 use super::document::Document;
 use super::model::{EventTime, Key, OnError, OnGap, Source, Start};
+use super::units::Duration;
 use super::wiring::{Wiring, wire};
 use crate::problem::Problems;
 
@@ -108,13 +109,21 @@ fn source_spec(name: &str, source: &Source) -> SourceSpec {
             EventTime::Pointer(pointer) => TimeSource::Pointer(pointer.clone()),
             EventTime::Header(name) => TimeSource::Header(name.clone()),
         },
-        // The manifest's limit is far below.
-        watermark_bound_ms: i64::try_from(source.watermark.bound.ms).unwrap_or(i64::MAX),
+        watermark: WatermarkSpec {
+            bound_ms: signed(source.watermark.bound),
+            idle_after: source.watermark.idle_after.map(|d| std::time::Duration::from_millis(d.ms)),
+            align_within_ms: source.watermark.align_within.map(signed),
+        },
         on_gap: match source.on_gap {
             OnGap::Stop => spec::OnGap::Stop,
             OnGap::Skip => spec::OnGap::Skip,
         },
     }
+}
+
+/// Milliseconds; the manifest's limit is far below.
+fn signed(duration: Duration) -> i64 {
+    i64::try_from(duration.ms).unwrap_or(i64::MAX)
 }
 
 fn key_source(key: Key) -> KeySource {

@@ -180,6 +180,7 @@ impl Worker for RecordingWorker {
                         position: 5,
                         last: 7,
                         lag: 2,
+                        ..PositionStatus::default()
                     }],
                     ..PartitionStatus::default()
                 })

@@ -79,6 +79,7 @@ fn any_slice() -> impl Strategy<Value = Slice> {
                     delta,
                     outputs,
                     exchange: frontier.map(|(frontier, order)| Exchange {
+                        idle: order % 2 == 0,
                         causes: vec![Cause::Record { order }],
                         advances: vec![(order, frontier)],
                         frontier,

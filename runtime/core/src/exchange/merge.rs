@@ -94,6 +94,7 @@ impl Item {
 struct Upstream {
     queue: VecDeque<Item>,
     frontier: i64,
+    idle: bool,
     place: Place,
     /// Commits up to here were taken.
     taken: Sequence,
@@ -120,6 +121,7 @@ impl Merge {
         let upstream = |place: &Place| Upstream {
             queue: VecDeque::new(),
             frontier: anchor.order,
+            idle: false,
             place: *place,
             taken: Sequence(0),
         };
@@ -167,6 +169,7 @@ impl Merge {
             }
         }
         upstream.frontier = upstream.frontier.max(exchange.frontier);
+        upstream.idle = exchange.idle;
         self.advances.extend(
             exchange.advances.iter().map(|&(order, watermark)| (order, watermark, sequence)),
         );
@@ -175,6 +178,11 @@ impl Merge {
     /// Outputs that wait for other partitions.
     pub fn waiting(&self) -> usize {
         self.upstreams.iter().map(|u| u.queue.len()).sum()
+    }
+
+    /// Whether everything is merged and no partition has anything to wait for.
+    pub fn is_idle(&self) -> bool {
+        self.upstreams.iter().all(|u| u.idle && u.queue.is_empty())
     }
 
     /// Whether what is merged waits for commits of this partition.

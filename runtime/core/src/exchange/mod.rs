@@ -77,6 +77,8 @@ pub struct Exchange {
     pub advances: Vec<(i64, i64)>,
     /// All outputs with an order up to here are in this commit or before it.
     pub frontier: i64,
+    /// Whether all timed inputs were idle: who reads the stage does not wait for it.
+    pub idle: bool,
 }
 
 impl Exchange {
@@ -104,6 +106,7 @@ impl Exchange {
     /// Appends the encoded section.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_signed(out, self.frontier);
+        out.push(u8::from(self.idle));
         put_varint(out, self.causes.len() as u64);
         let mut last = 0i64;
         for cause in &self.causes {
@@ -130,6 +133,7 @@ impl Exchange {
     pub(crate) fn read(content: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(content);
         let frontier = reader.signed()?;
+        let idle = reader.varint_max(1)? == 1;
         let count = reader.count(1)?;
         let mut causes = Vec::with_capacity(count);
         let mut last = 0i64;
@@ -152,7 +156,7 @@ impl Exchange {
             advances.push(last);
         }
         reader.finish()?;
-        Ok(Self { causes, advances, frontier })
+        Ok(Self { causes, advances, frontier, idle })
     }
 }
 
@@ -221,9 +225,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_section_round_trips_within_its_bound(
-            causes in vec(cause(), 0..20), advances in vec(any::<(i64, i64)>(), 0..10), frontier in any::<i64>(),
+            causes in vec(cause(), 0..20), advances in vec(any::<(i64, i64)>(), 0..10),
+            frontier in any::<i64>(), idle in any::<bool>(),
         ) {
-            let exchange = Exchange { causes, advances, frontier };
+            let exchange = Exchange { causes, advances, frontier, idle };
             let mut bytes = Vec::new();
             exchange.put(&mut bytes);
             prop_assert!(bytes.len() <= exchange.encoded_bytes_max());

@@ -99,6 +99,8 @@ impl Executor {
                 }
                 Ordering::Time => self.watermark,
             };
+            let timed = self.positions.iter().zip(&self.options.sources).filter(|(_, s)| s.timed);
+            exchange.idle = timed.map(|(position, _)| position).all(|position| position.idle);
         }
         slice.upstream.clear();
         for (source, upstream) in self.upstream.iter().enumerate() {

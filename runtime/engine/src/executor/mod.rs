@@ -384,6 +384,7 @@ impl Executor {
             if chunk.merged.is_none()
                 && chunk.scan.through <= self.positions[chunk.source.0 as usize].sequence.0
                 && !chunk.scan.end_of_input
+                && !chunk.scan.idle
             {
                 self.pop();
                 continue;
@@ -415,6 +416,7 @@ impl Executor {
         self.skip_known();
         let chunk = self.queue.front().expect("step runs with a chunk");
         let source = chunk.source.0 as usize;
+        self.positions[source].idle = false;
         let next_record = chunk.origins.get(self.at.record).map_or(u64::MAX, |o| o.sequence);
         let next_bad =
             chunk.undecodable.get(self.at.undecodable).map_or(u64::MAX, |u| u.origin.sequence);
@@ -527,8 +529,11 @@ impl Executor {
             }
             position.stream_created_ns = scan.stream_created_ns;
         }
+        self.positions[source].idle = scan.idle;
         if scan.end_of_input {
             self.end_input(slice, source);
+        }
+        if scan.end_of_input || scan.idle {
             self.settle(slice, room)?;
             if self.full {
                 return Ok(());

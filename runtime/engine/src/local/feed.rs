@@ -8,7 +8,7 @@ use super::lines::Lines;
 use crate::error::EngineError;
 use crate::input::Chunk;
 use crate::instance;
-use crate::router::{Raw, Router};
+use crate::router::{Ends, Raw, Router};
 use crate::spec::{InputFrom, PipelineSpec};
 
 /// Records of a chunk over all partitions, so that the calls of each are large.
@@ -87,7 +87,8 @@ impl Feed {
             }
         }
         for (first_lane, router) in &mut self.routers {
-            let chunks = router.finish(self.sequence, self.ended);
+            let chunks =
+                router.finish(self.sequence, if self.ended { Ends::Input } else { Ends::Open });
             for (partition, chunk) in chunks.into_iter().enumerate() {
                 if !send(*first_lane + partition, chunk) {
                     return Ok(false);

@@ -62,6 +62,6 @@ impl Link {
         while let Some(element) = self.merge.poll() {
             self.router.add_merged(element, &self.name);
         }
-        self.router.finish_merged(self.merge.anchor())
+        self.router.finish_merged(self.merge.anchor(), false)
     }
 }

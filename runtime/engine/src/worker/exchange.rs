@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::commits::{Commits, Committed, Following};
+use super::pace::Pace;
 use super::report::Heads;
 use crate::input::Chunk;
 use crate::router::Router;
@@ -43,6 +44,10 @@ pub struct ExchangeSpec {
     /// One per partition of the stage that reads.
     pub lanes: Vec<mpsc::Sender<Chunk>>,
     pub heads: Heads,
+    /// Where the reader says how far event time is, and waits for the stage's other inputs.
+    pub pace: Arc<Pace>,
+    /// By how much its watermark may be ahead of theirs, milliseconds; none: without limit.
+    pub align_within_ms: Option<i64>,
     /// Where each of them stands.
     pub positions: Vec<Option<Standing>>,
 }
@@ -139,7 +144,8 @@ impl Reader {
     async fn read(mut self) -> Result<(), ExchangeError> {
         let mut changed = self.spec.commits.subscribe();
         let name = bytes::Bytes::from(self.spec.name.clone());
-        let mut passed = self.start.clone();
+        let input = usize::from(self.spec.source.0);
+        let (mut passed, mut was_idle) = (self.start.clone(), false);
         loop {
             changed.mark_unchanged();
             let mut more = false;
@@ -148,19 +154,27 @@ impl Reader {
                     more |= self.take(partition).await?;
                 }
             }
+            let behind = self.router.position().max_event_time;
             while let Some(element) = self.merge.poll() {
                 self.router.add_merged(element, &name);
             }
-            let anchor = self.merge.anchor();
+            let (anchor, idle) = (self.merge.anchor(), self.merge.is_idle());
             let head = &self.spec.heads[usize::from(self.spec.source.0)];
             head.store(anchor.number + self.merge.waiting() as u64, Relaxed);
-            if anchor != passed {
-                passed = anchor.clone();
-                for (lane, chunk) in self.spec.lanes.iter().zip(self.router.finish_merged(anchor)) {
+            if anchor != passed || idle != was_idle {
+                if let Some(within_ms) = self.spec.align_within_ms {
+                    self.spec.pace.reached(input, behind, false);
+                    self.spec.pace.wait(input, behind, within_ms).await;
+                }
+                (passed, was_idle) = (anchor.clone(), idle);
+                let chunks = self.router.finish_merged(anchor, idle);
+                for (lane, chunk) in self.spec.lanes.iter().zip(chunks) {
                     if lane.send(chunk).await.is_err() {
                         return Ok(());
                     }
                 }
+                let reached = self.router.position().max_event_time;
+                self.spec.pace.reached(input, reached, idle);
             }
             if !more {
                 // The stage that is read lives as long as this one.

@@ -2,7 +2,7 @@
 //!
 //! [`Worker`] holds the set of running pipelines. A pipeline is a task per partition
 //! (`partition`), a reader per source of a stage (`source`) or per stage that it reads (`exchange`), an egress per
-//! partition and sink (`egress`), and a supervisor that starts readers and trims the log (`pipeline`).
+//! partition and sink (`egress`), and a supervisor that starts readers and trims the log (`supervisor`).
 //!
 //! Architecture invariant: what must be decided is decided in `millstream_core`; here facts are
 //! read and decisions carried out.
@@ -13,11 +13,13 @@ mod egress;
 mod exchange;
 mod observer;
 mod operator;
+mod pace;
 mod partition;
 mod pipeline;
 mod redrive;
 mod report;
 mod source;
+mod supervisor;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 use millstream_log::source::Delivery;
 use millstream_sandbox::codec::TimeSource;
 
-use crate::spec::{OnGap, SourceSpec, Start};
+use crate::spec::{OnGap, SourceSpec, Start, WatermarkSpec};
 
 /// Stream of redriven dead letters of all pipelines.
 pub const STREAM: &str = "MILLSTREAM_REDRIVE";
@@ -39,7 +39,7 @@ pub fn source_of(pipeline: &str, stage: &str, input: &str, event_time: TimeSourc
         subject: Some(format!("{SUBJECT}.{pipeline}.{stage}.{input}")),
         start: Start::Beginning,
         event_time,
-        watermark_bound_ms: 0,
+        watermark: WatermarkSpec::default(),
         on_gap: OnGap::Skip,
     }
 }

@@ -10,7 +10,8 @@ use millstream_core::ids::{LogPoint, Sequence, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_core::slice::SourcePosition;
 
 use crate::clock;
-use crate::executor::Totals;
+use crate::executor::{OperatorSource, Totals};
+use crate::input::watermark_of;
 use crate::status::{CheckpointInfo, CheckpointStatus, PartitionStatus, Phase, PositionStatus};
 
 /// Rates are over this long, milliseconds.
@@ -22,7 +23,7 @@ pub type Heads = Arc<Vec<AtomicU64>>;
 /// The latest facts of one partition.
 pub struct Board {
     inner: Mutex<Inner>,
-    sources: Vec<String>,
+    sources: Vec<OperatorSource>,
     heads: Heads,
     changed: tokio::sync::Notify,
 }
@@ -54,8 +55,13 @@ pub struct LogNeeds {
     pub upstream: Vec<UpstreamPosition>,
 }
 
+/// A watermark as it is shown; its extremes are not.
+fn shown(watermark: i64) -> Option<i64> {
+    (watermark != WATERMARK_MIN && watermark != WATERMARK_MAX).then_some(watermark)
+}
+
 impl Board {
-    pub fn new(partition: u16, module: String, sources: Vec<String>, heads: Heads) -> Self {
+    pub fn new(partition: u16, module: String, sources: Vec<OperatorSource>, heads: Heads) -> Self {
         let since_ms = clock::now_ms();
         let status = PartitionStatus { partition, module, since_ms, ..PartitionStatus::default() };
         Self {
@@ -149,8 +155,8 @@ impl Board {
             inner.upstream.extend_from_slice(upstream);
             let status = &mut inner.status;
             status.commit = point.number.0;
-            status.watermark =
-                (watermark != WATERMARK_MIN && watermark != WATERMARK_MAX).then_some(watermark);
+            status.watermark = shown(watermark);
+            status.held_back_by = self.held_back_by(positions);
             status.records = totals.records;
             status.outputs = totals.outputs;
             status.dead_letters = totals.dead_letters;
@@ -159,11 +165,14 @@ impl Board {
             status.positions = positions
                 .iter()
                 .zip(&self.sources)
-                .map(|(p, name)| PositionStatus {
-                    source: name.clone(),
+                .map(|(p, source)| PositionStatus {
+                    source: source.name.clone(),
                     position: p.sequence.0,
                     last: 0,
                     lag: 0,
+                    watermark: shown(watermark_of(p.max_event_time, source.bound_ms))
+                        .filter(|_| source.timed),
+                    idle: p.idle,
                 })
                 .collect();
             inner.rates.push_back((now, totals.records, totals.outputs));
@@ -173,6 +182,16 @@ impl Board {
             }
         });
         self.changed.notify_waiters();
+    }
+
+    /// Which of several timed sources is furthest behind and not idle.
+    fn held_back_by(&self, positions: &[SourcePosition]) -> Option<String> {
+        let timed = || positions.iter().zip(&self.sources).filter(|(_, source)| source.timed);
+        let behind =
+            timed().filter(|(position, _)| !position.idle).min_by_key(|(position, source)| {
+                watermark_of(position.max_event_time, source.bound_ms)
+            });
+        behind.filter(|_| timed().count() > 1).map(|(_, source)| source.name.clone())
     }
 
     /// A checkpoint was stored, or found when the pipeline started.

@@ -14,13 +14,15 @@ use millstream_log::source::{
 };
 use millstream_sandbox::codec::Decoder;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::ExchangeError;
+use super::pace::Pace;
 use super::redrive::{self, Before};
 use super::report::Heads;
-use crate::input::Chunk;
-use crate::router::{Raw, Router};
+use crate::input::{Chunk, watermark_of};
+use crate::router::{Ends, Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
 
 /// Wait before a source that could not be reached is opened again.
@@ -37,6 +39,8 @@ pub struct ReaderSpec {
     pub lanes: Vec<mpsc::Sender<Chunk>>,
     /// Where the reader says how far the stream reaches.
     pub heads: Heads,
+    /// Where it says how far event time is, and waits for the stage's other inputs.
+    pub pace: Arc<Pace>,
     /// What each partition has committed of this source; none: never read.
     pub positions: Vec<Option<SourcePosition>>,
     /// How far this reader has handed over; a reader that opens its source again goes on from here.
@@ -115,10 +119,26 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     let start = SourcePosition { stream_created_ns: facts.created_ns, ..behind.unwrap_or(unread) };
     let mut router = Router::new(reader.input, decoder, reader.partitions, start);
     let head = &reader.heads[usize::from(reader.source.0)];
+    let watermark = reader.spec.watermark;
+    let mut idleness = Idleness::new(watermark.idle_after);
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
         batch.clear();
-        let through = match source.next(&mut batch).await.map_err(failed)? {
+        let Some(event) = idleness.watch(&mut source, &mut batch).await.map_err(failed)? else {
+            tracing::debug!(source = %reader.spec.name, "the source is idle");
+            let position = router.position();
+            reader.pace.reached(reader.source.0.into(), position.max_event_time, true);
+            for (lane, chunk) in
+                reader.lanes.iter().zip(router.finish(position.sequence.0, Ends::Idle))
+            {
+                if lane.send(chunk).await.is_err() {
+                    return Ok(());
+                }
+            }
+            continue;
+        };
+        let behind = watermark_of(router.position().max_event_time, watermark.bound_ms);
+        let through = match event {
             SourceEvent::Records { pending } => {
                 let through =
                     route(&mut router, &mut batch, redrive::is_redriven(&reader.spec.name));
@@ -142,12 +162,72 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
                 through.0
             }
         };
-        for (lane, chunk) in reader.lanes.iter().zip(router.finish(through, false)) {
+        let input = usize::from(reader.source.0);
+        if let Some(within_ms) = watermark.align_within_ms
+            && matches!(event, SourceEvent::Records { .. })
+        {
+            reader.pace.reached(input, behind, false);
+            reader.pace.wait(input, behind, within_ms).await;
+        }
+        let ends = if idleness.is_idle() { Ends::Idle } else { Ends::Open };
+        for (lane, chunk) in reader.lanes.iter().zip(router.finish(through, ends)) {
             if lane.send(chunk).await.is_err() {
                 return Ok(());
             }
         }
-        reader.handed_over = Some(router.position());
+        let position = router.position();
+        let reached = watermark_of(position.max_event_time, watermark.bound_ms);
+        reader.pace.reached(input, reached, ends == Ends::Idle);
+        reader.handed_over = Some(position);
+    }
+}
+
+/// Whether a source has had nothing to read for so long that nobody shall wait for it.
+struct Idleness {
+    after: Option<Duration>,
+    /// When the last record came, or the reader began.
+    since: Instant,
+    idle: bool,
+}
+
+impl Idleness {
+    fn new(after: Option<Duration>) -> Self {
+        Self { after, since: Instant::now(), idle: false }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// The next event of the source; `None` when it has just become idle. A source is not idle while it cannot be
+    /// reached or while its records wait for us.
+    async fn watch(
+        &mut self,
+        source: &mut SourceReader,
+        batch: &mut Vec<Delivery>,
+    ) -> Result<Option<SourceEvent>, SourceError> {
+        loop {
+            let deadline = self.after.filter(|_| !self.idle).map(|after| self.since + after);
+            let event = match deadline {
+                None => source.next(batch).await?,
+                // A dropped call loses nothing.
+                Some(deadline) => match timeout_at(deadline, source.next(batch)).await {
+                    Ok(event) => event?,
+                    Err(_) if source.is_caught_up() => {
+                        self.idle = true;
+                        return Ok(None);
+                    }
+                    Err(_) => {
+                        self.since = Instant::now();
+                        continue;
+                    }
+                },
+            };
+            if !matches!(event, SourceEvent::CaughtUp { .. }) {
+                (self.since, self.idle) = (Instant::now(), false);
+            }
+            return Ok(Some(event));
+        }
     }
 }
 

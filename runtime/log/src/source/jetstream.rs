@@ -353,6 +353,14 @@ impl SourceReader {
         }
     }
 
+    /// Whether the broker has said lately that every record of the filter was delivered.
+    pub fn is_caught_up(&self) -> bool {
+        self.held.is_none()
+            && self.link.as_ref().is_some_and(|link| {
+                link.pending == 0 && link.fresh && link.heard.elapsed() < SILENCE_MAX
+            })
+    }
+
     /// Whether there is something to say about being caught up.
     fn caught_up(&mut self) -> Option<SourceEvent> {
         let link = self.link.as_ref()?;
