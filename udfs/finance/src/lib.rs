@@ -9,6 +9,7 @@
 //! | [`rounding`] | modes of rounding; `a * b / c` in 128 bits, rounded once |
 //! | [`exact`] | decimal text to units and back; numbers in a configuration and in JSON |
 //! | [`allocation`] | the method of the largest remainder |
+//! | [`limits`] | limits with hysteresis: raised above, cleared lower |
 //! | [`charts`] | control charts: EWMA and CUSUM in fixed point |
 //! | [`calendar`] | dates, business days, conventions; weekends and holidays from the configuration |
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod calendar;
 pub mod charts;
 pub mod currency;
 pub mod exact;
+pub mod limits;
 pub mod money;
 pub mod rounding;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use finance::exact::Fixed;
-use finance::{Currency, exact};
+use finance::Currency;
+use finance::exact::{self, Fixed};
+use finance::limits::{WrittenLimit, checked};
 use millstream_udf::prelude::*;
 
 use crate::limits::{Limit, Measure};
@@ -15,8 +16,6 @@ pub const LEVEL_ONE: i64 = 10_000;
 const WINDOW_MAX: u32 = 1_000;
 /// Levels of confidence, at most.
 const LEVELS_MAX: usize = 4;
-/// A limit is cleared at this share of it unless it says otherwise, in percent.
-const CLEAR_PERCENT: i64 = 90;
 
 /// How the past moves of a price are put on today's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -45,19 +44,9 @@ pub struct Written {
     #[serde(default)]
     shock: Shock,
     #[serde(default)]
-    limits: Vec<WrittenLimit>,
+    limits: Vec<WrittenLimit<Measure>>,
     #[serde(default)]
-    books: BTreeMap<String, Vec<WrittenLimit>>,
-}
-
-/// Amounts are written as text or numbers with the digits of the currency.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenLimit {
-    measure: Measure,
-    #[serde(deserialize_with = "exact::units::<4, _>")]
-    limit: i64,
-    clear: Option<Fixed<4>>,
+    books: BTreeMap<String, Vec<WrittenLimit<Measure>>>,
 }
 
 fn day() -> Duration {
@@ -125,10 +114,11 @@ impl Written {
         }
         ensure!(levels.is_sorted_by(|a, b| a < b), "`confidence` must rise");
         let currency = self.currency;
-        let limits = checked(self.limits, currency).map_err(|error| error.context("`limits`"))?;
+        let limits = checked(self.limits, currency)
+            .map_err(|error| Error::from(error).context("`limits`"))?;
         let books = self.books.into_iter().map(|(book, limits)| {
             let limits = checked(limits, currency)
-                .map_err(|error| error.context(format_args!("`books` of `{book}`")))?;
+                .map_err(|error| Error::from(error).context(format_args!("`books` of `{book}`")))?;
             Ok((book, limits))
         });
         Ok(Config {
@@ -142,38 +132,6 @@ impl Written {
             books: books.collect::<Result<_>>()?,
         })
     }
-}
-
-fn checked(written: Vec<WrittenLimit>, currency: Currency) -> Result<Vec<Limit>> {
-    let mut limits: Vec<Limit> = Vec::new();
-    for WrittenLimit { measure, limit, clear } in written {
-        let minor = |units| finance::Money::from_units(units, 4, currency).map(|money| money.minor);
-        let limit = minor(limit)?;
-        ensure!(
-            limit > 0,
-            "the limit of `{}` is {}; it must be above 0",
-            measure.name(),
-            currency.exact(limit)
-        );
-        let clear = match clear {
-            Some(Fixed(units)) => minor(units)?,
-            None => (i128::from(limit) * i128::from(CLEAR_PERCENT) / 100) as i64,
-        };
-        ensure!(
-            (0..=limit).contains(&clear),
-            "`clear` of `{}` is {}; it must be 0 to the limit of {}",
-            measure.name(),
-            currency.exact(clear),
-            currency.exact(limit)
-        );
-        ensure!(
-            limits.iter().all(|other| other.measure != measure),
-            "`{}` has two limits",
-            measure.name()
-        );
-        limits.push(Limit { measure, limit, clear });
-    }
-    Ok(limits)
 }
 
 impl Config {

@@ -8,11 +8,12 @@ mod limits;
 mod tail;
 
 use finance::Exact;
+use finance::limits::{Crossing, check};
 use millstream_udf::prelude::*;
 
 use crate::book::{BACKTEST_REPORTS, Book, Event, Moves, Period, SCALE, fit};
 use crate::config::{Config, Shock, Written};
-use crate::limits::{Crossing, Measure, check};
+use crate::limits::Measure;
 use crate::tail::{Tail, tail};
 
 /// Reasons of a value at risk that name an instrument; what is left is one more.
@@ -225,12 +226,13 @@ impl MarketRisk {
             Measure::ExpectedShortfall => highest.map(|tail| tail.expected_shortfall),
         };
         for crossing in check(self.config.limits(name), measured, period.end, &mut book.breaches) {
-            let Crossing { limit, value, raised, since } = crossing;
+            let reason = crossing.reason();
+            let Crossing { limit, value, since, .. } = crossing;
             out.limits.emit(LimitEvent {
                 book: name,
                 ts: period.end,
                 measure: limit.measure.name(),
-                reason: if raised { "above_limit" } else { "back_within" },
+                reason,
                 currency: currency.code(),
                 value: exact(value),
                 limit: exact(limit.limit),

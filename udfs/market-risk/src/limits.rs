@@ -1,7 +1,4 @@
-//! Limits with hysteresis: raised above the limit, cleared only at or below a lower mark, so that a measure that
-//! wavers about its limit is reported once.
-
-use std::collections::BTreeMap;
+//! What limits may be set on.
 
 use millstream_udf::prelude::*;
 
@@ -37,57 +34,13 @@ impl Measure {
     }
 }
 
-/// A limit in minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// What is limited.
-    pub measure: Measure,
-    /// A measure above this is a breach.
-    pub limit: i64,
-    /// A breach is over once the measure is at or below this.
-    pub clear: i64,
-}
-
-/// A limit that was breached, or is kept again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crossing {
-    /// The limit.
-    pub limit: Limit,
-    /// What was measured.
-    pub value: i64,
-    /// Whether the breach begins.
-    pub raised: bool,
-    /// When the breach began, in milliseconds since 1970 UTC.
-    pub since: i64,
-}
-
-/// The limits that are breached, with the time since when.
-pub type Breaches = BTreeMap<Measure, i64>;
-
-/// Compares what was measured at a time with the limits, and gives what has changed. A measure that is `None` is unknown, and
-/// changes nothing; a breach of a limit that is no longer set is forgotten.
-pub fn check(
-    limits: &[Limit],
-    measured: impl Fn(Measure) -> Option<i64>,
-    at: i64,
-    breaches: &mut Breaches,
-) -> Vec<Crossing> {
-    breaches.retain(|measure, _| limits.iter().any(|limit| limit.measure == *measure));
-    let mut crossings = Vec::new();
-    for limit in limits {
-        let Some(value) = measured(limit.measure) else { continue };
-        let since = breaches.get(&limit.measure).copied();
-        match since {
-            None if value > limit.limit => {
-                breaches.insert(limit.measure, at);
-                crossings.push(Crossing { limit: *limit, value, raised: true, since: at });
-            }
-            Some(since) if value <= limit.clear => {
-                breaches.remove(&limit.measure);
-                crossings.push(Crossing { limit: *limit, value, raised: false, since });
-            }
-            _ => {}
-        }
+impl std::fmt::Display for Measure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
-    crossings
 }
+
+/// A limit of a book.
+pub type Limit = finance::limits::Limit<Measure>;
+/// The limits that are breached, with the time since when.
+pub type Breaches = finance::limits::Breaches<Measure>;

@@ -76,6 +76,7 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("portfolio", "BONDS"),
         ("recommender", "stare"),
         ("recommender-exploration", "stare"),
+        ("session-analytics", "jan"),
     ] {
         for partitions in ["1", "3", "8"] {
             let (lines, dead) = run(example, partitions);
@@ -116,6 +117,7 @@ fn each_source_has_its_own_input() {
 #[test]
 fn the_examples_with_two_sources_give_what_they_say_with_any_number_of_partitions() {
     for (example, inputs) in [
+        ("counterparty-exposure", ["trades=trades.ndjson", "rates=rates.ndjson"]),
         ("live-rules", ["payments=payments.ndjson", "rules=rules.ndjson"]),
         ("payment-settlement", ["payments=payments.ndjson", "settlements=settlements.ndjson"]),
     ] {

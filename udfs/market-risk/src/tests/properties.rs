@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{price, run, trade};
-use crate::limits::{Limit, Measure, check};
 use crate::tail::tail;
 
 /// Cents of a number of a report.
@@ -78,21 +77,6 @@ proptest! {
         for level in risk.iter().filter_map(|report| report["tails"].as_array()).flatten() {
             let reasons: i64 = level["reasons"].as_array().expect("reasons").iter().map(|reason| cents(&reason["loss"])).sum();
             prop_assert_eq!(reasons, cents(&level["value_at_risk"]));
-        }
-    }
-
-    /// The hysteresis against its definition: raised above the limit, cleared at the mark or below, never twice in a row.
-    #[test]
-    fn breaches_begin_and_end_in_turns(values in prop::collection::vec(0..200_i64, 1..60), limit in 50..150_i64, gap in 0..50_i64) {
-        let limits = [Limit { measure: Measure::Loss, limit, clear: limit - gap }];
-        let mut breaches = BTreeMap::new();
-        let mut open = false;
-        for (at, value) in values.iter().enumerate() {
-            let crossings = check(&limits, |_| Some(*value), at as i64, &mut breaches);
-            let expected = if open { *value <= limit - gap } else { *value > limit };
-            prop_assert_eq!(crossings.len(), usize::from(expected));
-            open ^= expected;
-            prop_assert_eq!(breaches.len(), usize::from(open));
         }
     }
 }
