@@ -146,6 +146,7 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
             key: KeySource::Pointer("/account_id".into()),
         }],
         on_error: OnError::DeadLetter,
+        chained: Vec::new(),
     };
     Ok(PipelineSpec {
         name: PIPELINE.to_owned(),

@@ -51,6 +51,7 @@ pub fn on_fraud_streams(
                 key: KeySource::Pointer("/account_id".into()),
             }],
             on_error: OnError::DeadLetter,
+            chained: Vec::new(),
         }],
         sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],
         checkpoint_interval_ms: 10_000,

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use millstream_engine::spec::{InputFrom, OnError, PipelineSpec, StageInput, StageSpec};
+use millstream_engine::spec::{
+    ChainedSpec, InputFrom, OnError, PipelineSpec, StageInput, StageSpec,
+};
 use millstream_sandbox::codec::KeySource;
 use millstream_sandbox::{Limits, Module, Sandbox};
 
@@ -18,6 +20,8 @@ pub enum Path {
     /// Large transactions by one output, small ones by another; the second stage reads both as one input. Its records
     /// have the order of their arrival, which must not matter to what is computed.
     Two,
+    /// All by one output, in the same partitions: the first stage is keyed by account too, and the second chained behind it.
+    Chained,
 }
 
 /// The pipeline `stages`: the streams of the fraud job, the stage `split`, keyed by the kind of merchant, and the stage
@@ -33,19 +37,26 @@ pub fn stages(config: &str, path: Path, partitions: (u16, u16)) -> PipelineSpec 
         config: config.into(),
         inputs,
         on_error: OnError::DeadLetter,
+        chained: Vec::new(),
     };
     let split = stage(
         "split",
         compile("filter"),
         match path {
-            Path::One => r#"{"where":"true"}"#,
+            Path::One | Path::Chained => r#"{"where":"true"}"#,
             Path::Two => r#"{"where":"amount >= 50.0"}"#,
         },
         partitions.0,
         vec![StageInput {
             from: InputFrom::Source(0),
             input: 0,
-            key: KeySource::Pointer("/merchant_category".into()),
+            key: KeySource::Pointer(
+                match path {
+                    Path::One | Path::Two => "/merchant_category",
+                    Path::Chained => "/account_id",
+                }
+                .into(),
+            ),
         }],
     );
     let from_split = |output| StageInput {
@@ -59,7 +70,7 @@ pub fn stages(config: &str, path: Path, partitions: (u16, u16)) -> PipelineSpec 
         config,
         partitions.1,
         match path {
-            Path::One => vec![from_split(0)],
+            Path::One | Path::Chained => vec![from_split(0)],
             Path::Two => vec![from_split(0), from_split(1)],
         },
     );
@@ -67,5 +78,21 @@ pub fn stages(config: &str, path: Path, partitions: (u16, u16)) -> PipelineSpec 
     let mut spec = fraud(5_000, 1);
     spec.name = "stages".into();
     spec.stages = vec![split, windows];
+    if path == Path::Chained {
+        chain(&mut spec.stages);
+    }
     spec
+}
+
+/// Chains the second of two stages behind the first.
+fn chain(stages: &mut Vec<StageSpec>) {
+    let second = stages.pop().expect("there are two");
+    let first = &mut stages[0];
+    first.chained = vec![ChainedSpec {
+        name: second.name,
+        module: second.module,
+        config: second.config,
+        from: (0, 0),
+    }];
+    first.outputs.extend(second.outputs);
 }

@@ -175,6 +175,8 @@ pub struct TimerBatch {
     pub values: Vec<Stored>,
     /// The operator's watermark, milliseconds.
     pub watermark: i64,
+    /// What it was before the advance that makes the timers due; guests do not see it.
+    pub watermark_before: i64,
     /// Per timer; empty without the capability `random`.
     pub seeds: Vec<u64>,
     /// Milliseconds since 1970 UTC.

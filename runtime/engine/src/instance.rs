@@ -5,25 +5,44 @@ use std::sync::Arc;
 use millstream_core::description::Description;
 use millstream_core::udf::{Fault, Udf};
 use millstream_sandbox::codec::{Decoder, TimeSource};
-use millstream_sandbox::{GuestObserver, Instance};
+use millstream_sandbox::{GuestObserver, Instance, Module};
 
+use crate::chain::Chain;
 use crate::error::EngineError;
 use crate::executor::{ExecutorOptions, Feeding, OperatorSource};
 use crate::input::BOUND_OF_WATERMARKS_MS;
 use crate::spec::{InputFrom, PipelineSpec, StageInput, StageSpec};
 
-/// A running instance of the stage's module; what it says goes to `observer`.
+/// Who hears what the UDF of a stage of this name says.
+pub type Observers<'a> = &'a dyn Fn(&str) -> Box<dyn GuestObserver>;
+
+/// Running instances of the stage's modules as one UDF.
 fn start_udf(
     stage: &StageSpec,
-    observer: Box<dyn GuestObserver>,
+    observers: Observers<'_>,
 ) -> Result<Box<dyn Udf + Send>, EngineError> {
-    let mut instance = Instance::new(&stage.module, &stage.config, observer);
-    instance.start().map_err(|fault| {
-        let (Fault::Trapped { message } | Fault::Host { message } | Fault::Failed { message, .. }) =
-            fault;
-        EngineError::Start { stage: stage.name.clone(), cause: message }
+    let own = [(&stage.name, &stage.module, &stage.config)];
+    let links = stage.chained.iter().map(|link| (&link.name, &link.module, &link.config));
+    let start = |(name, module, config): (&String, &Arc<Module>, &String)| {
+        let mut instance = Instance::new(module, config, observers(name));
+        instance.start().map_err(|fault| {
+            let (Fault::Trapped { message }
+            | Fault::Host { message }
+            | Fault::Failed { message, .. }) = fault;
+            EngineError::Start { stage: name.clone(), cause: message }
+        })?;
+        Ok(Box::new(instance) as Box<dyn Udf + Send>)
+    };
+    let mut udfs =
+        own.into_iter().chain(links).map(start).collect::<Result<Vec<_>, EngineError>>()?;
+    if udfs.len() == 1 {
+        return Ok(udfs.remove(0));
+    }
+    let chain = Chain::new(stage, udfs).map_err(|error| EngineError::Pointer {
+        input: stage.name.clone(),
+        cause: error.to_string(),
     })?;
-    Ok(Box::new(instance))
+    Ok(Box::new(chain))
 }
 
 /// SHA-256 of the stage's module, hexadecimal.
@@ -33,7 +52,7 @@ pub fn digest_hex(stage: &StageSpec) -> String {
 
 /// The stage's description, shared.
 pub fn description(stage: &StageSpec) -> Arc<Description> {
-    Arc::new(stage.module.description().clone())
+    Arc::new(stage.description())
 }
 
 /// What the operator of a partition is made from: a new instance of the UDF, the stage's inputs as sources.
@@ -41,14 +60,14 @@ pub fn executor_options(
     spec: &PipelineSpec,
     stage_index: usize,
     partition: u16,
-    observer: Box<dyn GuestObserver>,
+    observers: Observers<'_>,
 ) -> Result<ExecutorOptions, EngineError> {
     let stage = &spec.stages[stage_index];
     let wanted = |output: usize| {
         !stage.outputs[output].is_empty() || spec.is_read(stage_index, output as u8)
     };
     Ok(ExecutorOptions {
-        udf: start_udf(stage, observer)?,
+        udf: start_udf(stage, observers)?,
         description: description(stage),
         module: digest_hex(stage),
         wanted: (0..stage.outputs.len()).map(wanted).collect(),

@@ -4,7 +4,8 @@
 //! over files; [`worker`](crate::worker) drives it against JetStream through the protocol of
 //! `millstream_core::partition`.
 
-pub mod clock;
+mod chain;
+mod clock;
 pub mod crash;
 pub mod dead_letter;
 mod error;

@@ -4,10 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::description::Description;
 use millstream_core::exchange::Ordering;
 use millstream_core::ids::Incarnation;
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
+use sha2::{Digest, Sha256};
+
+use crate::chain;
 
 /// A pipeline, ready to run.
 #[derive(Clone)]
@@ -33,11 +37,7 @@ impl PipelineSpec {
     pub fn input_name(&self, input: &StageInput) -> String {
         match input.from {
             InputFrom::Source(source) => self.sources[source].name.clone(),
-            InputFrom::Stage { stage, output } => {
-                let from = &self.stages[stage];
-                let output = &from.module.description().outputs[usize::from(output)].name;
-                format!("{}.{output}", from.name)
-            }
+            InputFrom::Stage { stage, output } => self.stages[stage].output_name(output),
         }
     }
 
@@ -165,7 +165,7 @@ pub enum InputFrom {
     Stage {
         /// Index into `PipelineSpec::stages`; stages do not feed themselves, directly or through others.
         stage: usize,
-        /// Index of its UDF's declared output.
+        /// Index among the declared outputs of its UDFs.
         output: u8,
     },
 }
@@ -188,16 +188,71 @@ pub struct StageSpec {
     pub name: String,
     /// Fixed number of partitions, at least 1.
     pub partitions: u16,
-    /// The UDF.
+    /// Its own UDF.
     pub module: Arc<Module>,
     /// Its configuration, a JSON object.
     pub config: String,
     /// What feeds it; every declared input of the UDF is fed.
     pub inputs: Vec<StageInput>,
-    /// Per declared output of the UDF the indexes into `PipelineSpec::sinks` of those that take it.
+    /// Per declared output of its UDFs, in the order of [`StageSpec::description`], the indexes into `PipelineSpec::sinks` of those that take it.
     pub outputs: Vec<Vec<usize>>,
     /// What to do with poison.
     pub on_error: OnError,
+    /// What runs behind it in its partitions, in an order in which each is behind what feeds it.
+    pub chained: Vec<ChainedSpec>,
+}
+
+/// A stage that has the keys of another and runs behind it, in its partitions.
+#[derive(Clone)]
+pub struct ChainedSpec {
+    /// Name in the manifest.
+    pub name: String,
+    /// The UDF; it declares one input.
+    pub module: Arc<Module>,
+    /// Its configuration, a JSON object.
+    pub config: String,
+    /// What feeds it: 0 for the stage's own UDF, n for number n of the chained ones (counted from 1), and which of
+    /// its declared outputs.
+    pub from: (usize, u8),
+}
+
+impl StageSpec {
+    /// What its UDFs say of themselves: outputs, states and timers of the chained ones come behind its own.
+    pub fn description(&self) -> Description {
+        chain::description(self)
+    }
+
+    /// SHA-256 of the module; of the digests of all modules if there are several.
+    pub fn digest(&self) -> [u8; 32] {
+        if self.chained.is_empty() {
+            return self.module.digest();
+        }
+        let mut hasher = Sha256::new();
+        hasher.update(self.module.digest());
+        self.chained.iter().for_each(|link| hasher.update(link.module.digest()));
+        hasher.finalize().into()
+    }
+
+    /// Whether a stage of this name runs in its partitions.
+    pub fn runs(&self, name: &str) -> bool {
+        self.name == name || self.chained.iter().any(|link| link.name == name)
+    }
+
+    /// An output as a manifest names it, `STAGE.OUTPUT`.
+    fn output_name(&self, output: u8) -> String {
+        let mut index = usize::from(output);
+        let own = [(&self.name, &self.module)];
+        for (stage, module) in
+            own.into_iter().chain(self.chained.iter().map(|l| (&l.name, &l.module)))
+        {
+            let outputs = &module.description().outputs;
+            match outputs.get(index) {
+                Some(output) => return format!("{stage}.{}", output.name),
+                None => index -= outputs.len(),
+            }
+        }
+        unreachable!("the output was declared when the manifest was resolved")
+    }
 }
 
 /// A subject that outputs are published to; an existing stream captures it.

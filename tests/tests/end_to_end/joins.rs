@@ -57,6 +57,7 @@ fn pipeline(
             config: config.into(),
             inputs: inputs.into_iter().enumerate().map(|(i, (_, key))| input(i, key)).collect(),
             on_error: OnError::DeadLetter,
+            chained: Vec::new(),
         }],
         sinks: vec![SinkSpec { name: "results".into(), subject: "joined".into() }],
         checkpoint_interval_ms: 10_000,

@@ -17,6 +17,8 @@ use millstream_tests::{golden, sorted_lines};
 type Job = (&'static str, Path, &'static str);
 
 const TUMBLING: Job = (r#"{"type":"tumbling","window":{"tumbling":"1m"}}"#, Path::Two, "tumbling");
+const CHAINED_TUMBLING: Job = (TUMBLING.0, Path::Chained, TUMBLING.2);
+const CHAINED_SESSION: Job = (SESSION.0, Path::Chained, SESSION.2);
 const SESSION: Job = (r#"{"type":"session","window":{"session":"30s"}}"#, Path::One, "session");
 
 #[derive(Clone, Default)]
@@ -35,7 +37,7 @@ impl Write for Sink {
 
 #[test]
 fn two_stages_over_files_equal_one_at_any_number_of_partitions() {
-    for (config, path, expected) in [TUMBLING, SESSION] {
+    for (config, path, expected) in [TUMBLING, SESSION, CHAINED_TUMBLING, CHAINED_SESSION] {
         for partitions in [(1, 1), (4, 8), (8, 3)] {
             let folder = tempfile::tempdir().unwrap();
             let output = Sink::default();
@@ -97,4 +99,5 @@ async fn two_stages_through_jetstream_equal_one() {
 async fn two_stages_go_on_with_another_worker_where_the_last_one_ended() {
     through_jetstream(TUMBLING, (4, 3), 5).await;
     through_jetstream(SESSION, (2, 4), 5).await;
+    through_jetstream(CHAINED_SESSION, (4, 0), 5).await;
 }

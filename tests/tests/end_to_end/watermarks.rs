@@ -48,6 +48,7 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
             config: config.into(),
             inputs: inputs.into_iter().enumerate().map(input).collect(),
             on_error: OnError::DeadLetter,
+            chained: Vec::new(),
         }
     };
     let mut stages = Vec::new();

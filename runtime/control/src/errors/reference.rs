@@ -52,4 +52,7 @@ super::catalogue! {
     KEY_OF_OUTPUT = 1118, "an output of a stage has no headers and no subject",
         "The key of an input that is another stage's output is taken from a header or a subject token, and there are none.",
         "Take the key from the payload: `key: { pointer: /account_id }`.";
+    NOT_CHAINED = 1119, "a stage cannot be chained behind another",
+        "`key: same` chains a stage behind the one whose output it reads: it runs in that stage's partitions, with the same keys, and a record and all that follows from it are committed together. So it reads nothing else, has no broadcast input, and shares partitions and `on-error` with that stage.",
+        "Leave out what differs, or write where the key is (`key: { pointer: /id }`): the output then goes through the log to partitions of the stage's own.";
 }

@@ -43,8 +43,10 @@ impl Document {
             sort(&mut problems);
             return Err(Problems(problems));
         };
-        let document = Document { manifest, file: file.to_owned(), text: text.to_owned(), places };
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let mut document = Document { manifest, file, text, places };
         Problems::refuse(document.check_references())?;
+        document.take_over_partitions()?;
         Ok(document)
     }
 
@@ -82,6 +84,46 @@ impl Document {
         }
     }
 
+    /// Gives chained stages what they share with the stage in whose partitions they run.
+    fn take_over_partitions(&mut self) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        let mut partitions = BTreeMap::new();
+        let stages = &self.manifest.stages;
+        for (name, stage) in stages {
+            let head_name = self.manifest.head_of(name);
+            let Some(head) = stages.get(head_name).filter(|_| head_name != name) else { continue };
+            let field = format!("stages.{name}.partitions");
+            if self.places.contains_key(&field) && stage.partitions != head.partitions {
+                let message =
+                    format!("it runs in the {} partitions of `{head_name}`", head.partitions);
+                problems.push(self.problem(
+                    errors::NOT_CHAINED,
+                    &field,
+                    message,
+                    "leave `partitions` out, or give its input another key".to_owned(),
+                ));
+            }
+            if stage.on_error != head.on_error {
+                problems.push(self.problem(
+                    errors::NOT_CHAINED,
+                    &format!("stages.{name}.on-error"),
+                    format!(
+                        "what fails in it fails in `{head_name}`, which has another `on-error`"
+                    ),
+                    "write the same `on-error` in both, or give its input another key".to_owned(),
+                ));
+            }
+            partitions.insert(name.clone(), head.partitions);
+        }
+        for (name, partitions) in partitions {
+            if let Some(stage) = self.manifest.stages.get_mut(&name) {
+                stage.partitions = partitions;
+            }
+        }
+        sort(&mut problems);
+        Problems::refuse(problems)
+    }
+
     /// What the sections of the manifest say of one another.
     fn check_references(&self) -> Vec<Problem> {
         let manifest = &self.manifest;
@@ -91,7 +133,23 @@ impl Document {
                 let field = format!("stages.{stage_name}.inputs.{source_name}");
                 if let Some((from, _)) = source_name.split_once('.') {
                     problems.extend(self.check_stage_input(&field, from, &input.key));
+                    if input.key == Key::Same && stage.inputs.len() > 1 {
+                        problems.push(self.problem(
+                            errors::NOT_CHAINED,
+                            &format!("{field}.key"),
+                            "a stage that is chained behind another reads nothing else".to_owned(),
+                            "write where the key is, as in `{ pointer: /id }`".to_owned(),
+                        ));
+                    }
                     continue;
+                }
+                if input.key == Key::Same {
+                    problems.push(self.problem(
+                        errors::NOT_CHAINED,
+                        &format!("{field}.key"),
+                        format!("`{source_name}` is a source: its records have no key yet"),
+                        "write where the key is, as in `{ pointer: /id }`".to_owned(),
+                    ));
                 }
                 let Some(source) = manifest.sources.get(source_name) else {
                     problems.push(self.unknown_source(&field, source_name));

@@ -10,6 +10,7 @@ use millstream_core::description::Description;
 use millstream_core::evolution::{Misfit, misfits};
 
 use super::document::{Document, sort};
+use super::resolve::chain;
 use super::wiring::Wiring;
 use crate::errors::{self, Code};
 use crate::problem::{Problem, Problems};
@@ -57,6 +58,7 @@ pub fn check(old: &Version<'_>, new: &Version<'_>) -> Result<(), Problems> {
         }
         if let (Some(old), Some(new)) = (old.descriptions.get(name), new.descriptions.get(name)) {
             let field = format!("{field}.module");
+            problems.extend(judge.shift(name, &field, old, new));
             let misfits = misfits(old, new);
             problems.extend(misfits.iter().map(|misfit| judge.misfit(&field, misfit)));
         }
@@ -193,6 +195,26 @@ impl Judge<'_> {
             let field = format!("{field}.inputs.{from}");
             problems.push(self.refusal(errors::INPUTS_CHANGED, &field, message));
         }
+    }
+
+    /// What stages chained behind this one would lose their place by.
+    fn shift(
+        &self,
+        name: &str,
+        field: &str,
+        old: &Description,
+        new: &Description,
+    ) -> Option<Problem> {
+        let manifest = &self.document.manifest;
+        let chain = chain(manifest, manifest.head_of(name));
+        let next = chain.iter().skip_while(|stage| **stage != name).nth(1)?;
+        let count = |d: &Description| (d.outputs.len(), d.states.len(), d.timers.len());
+        (count(old) != count(new)).then(|| {
+            let message = format!(
+                "the new module declares other numbers of outputs, states or timers, and `{next}` is chained behind it"
+            );
+            self.refusal(errors::CHAIN_SHIFTED, field, message)
+        })
     }
 
     /// Why the new module cannot go on with what the old one has kept.

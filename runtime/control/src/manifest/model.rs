@@ -154,7 +154,7 @@ pub struct Stage {
     /// The UDF: `name@version`, `sha256:DIGEST`, or one of the mappings.
     #[schemars(with = "ModuleForms")]
     pub module: ModuleRef,
-    /// Number of partitions, 1 to 256; cannot be changed later. Default: 4.
+    /// Number of partitions, 1 to 256; cannot be changed later. Default: 4, or that of the stage behind which it is chained.
     #[serde(default = "partitions")]
     #[schemars(range(min = 1, max = 256))]
     pub partitions: u16,
@@ -251,7 +251,8 @@ enum SinkNames {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Input {
-    /// Where a record's key is: `{ pointer: /id }`, `{ header: Id }`, `{ subject-token: 2 }`, or `none`.
+    /// Where a record's key is: `{ pointer: /id }`, `{ header: Id }`, `{ subject-token: 2 }`, or `none`. Of another stage's
+    /// output also `same`, the key that it has there.
     pub key: Key,
     /// The UDF's declared input; needed if it declares several. Several inputs may feed the same: their union.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -270,6 +271,9 @@ pub enum Key {
     SubjectToken(#[schemars(range(min = 1, max = 256))] u16),
     /// All records have the same, empty key.
     None,
+    /// The key that the records have in the stage whose output this is. The stage is chained behind that one: it runs in its
+    /// partitions, and nothing goes through the log between them.
+    Same,
 }
 
 /// What happens to a record that the UDF refuses or that cannot be decoded.
@@ -289,6 +293,26 @@ pub enum OnError {
 pub struct Sink {
     /// A subject that an existing stream captures. `{key}` stands for the record's key.
     pub subject: String,
+}
+
+impl Manifest {
+    /// The stage and its output behind which a stage is chained.
+    pub fn chained_behind(&self, stage: &str) -> Option<(&str, &str)> {
+        let inputs = &self.stages.get(stage)?.inputs;
+        let same = inputs.iter().find(|(_, input)| input.key == Key::Same);
+        same.and_then(|(from, _)| from.split_once('.'))
+    }
+
+    /// The stage in whose partitions a stage runs: itself, unless it is chained.
+    pub fn head_of<'a>(&'a self, stage: &'a str) -> &'a str {
+        // A manifest whose stages feed each other in a circle is refused; this ends nevertheless.
+        let mut head = stage;
+        for _ in 0..self.stages.len() {
+            let Some((before, _)) = self.chained_behind(head) else { break };
+            head = before;
+        }
+        head
+    }
 }
 
 fn checkpoint_interval() -> Duration {

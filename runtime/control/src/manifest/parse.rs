@@ -369,7 +369,8 @@ fn key(field: &Field<'_>) -> Option<Key> {
             );
             return None;
         }
-        return field.word(&[("none", ())]).map(|()| Key::None);
+        let same = field.word(&[("none", false), ("same", true)])?;
+        return Some(if same { Key::Same } else { Key::None });
     }
     match field.alternative(&["pointer", "header", "subject-token"], KEY_EXAMPLE)? {
         ("pointer", field) => pointer(&field).map(Key::Pointer),

@@ -6,16 +6,21 @@ use std::sync::Arc;
 use millstream_core::description::Description;
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    self, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, WatermarkSpec,
+    self, ChainedSpec, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    WatermarkSpec,
 };
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 
 use super::document::Document;
-use super::model::{EventTime, Key, OnError, OnGap, Source, Start};
+use super::model::{EventTime, Key, Manifest, OnError, OnGap, Source, Start};
 use super::units::Duration;
 use super::wiring::{Wiring, wire};
+use crate::errors;
 use crate::problem::Problems;
+
+/// Declared outputs of a stage and those chained behind it: a commit numbers them with a byte.
+const CHAIN_OUTPUTS_MAX: usize = 250;
 
 /// Checks the manifest against its modules (one per stage) and puts both together.
 /// Sources, stages and sinks come out in the order of their names.
@@ -31,14 +36,47 @@ pub fn resolve(
         modules.iter().map(|(stage, module)| (stage.clone(), module.description())).collect();
     let mut wirings = wire(document, &descriptions)?;
     let manifest = &document.manifest;
-    let stages = manifest.stages.iter().filter_map(|(name, stage)| {
+    let heads: Vec<&str> = manifest
+        .stages
+        .keys()
+        .map(String::as_str)
+        .filter(|name| manifest.chained_behind(name).is_none())
+        .collect();
+    // An output of a stage by its place among those of the stages that run in the same partitions.
+    let output_of = |stage: &str, output: &str| {
+        let head = manifest.head_of(stage);
+        let chain = chain(manifest, head);
+        let before = chain.iter().take_while(|name| **name != stage);
+        let declared = |name: &&str| descriptions.get(*name).map_or(0, |d| d.outputs.len());
+        let place = before.map(declared).sum::<usize>()
+            + usize::from(index_of_output(descriptions.get(stage)?, output)?);
+        let stage = heads.iter().position(|name| *name == head)?;
+        Some(InputFrom::Stage { stage, output: u8::try_from(place).ok()? })
+    };
+    let stages = heads.iter().filter_map(|name| {
+        let stage = manifest.stages.get(*name)?;
         // `wire` has refused a stage without a module.
-        let (wiring, module) = (wirings.remove(name)?, Arc::clone(modules.get(name)?));
-        let Wiring { inputs, outputs } = wiring;
+        let (wiring, module) = (wirings.remove(*name)?, Arc::clone(modules.get(*name)?));
+        let Wiring { inputs, mut outputs } = wiring;
+        let chain = chain(manifest, name);
+        let mut chained = Vec::new();
+        for link in chain.iter().skip(1) {
+            let (before, output) = manifest.chained_behind(link)?;
+            outputs.extend(wirings.remove(*link)?.outputs);
+            chained.push(ChainedSpec {
+                name: (*link).to_owned(),
+                module: Arc::clone(modules.get(*link)?),
+                config: manifest.stages.get(*link)?.config.to_string(),
+                from: (
+                    chain.iter().position(|name| *name == before)?,
+                    index_of_output(descriptions.get(before)?, output)?,
+                ),
+            });
+        }
         let declared = &module.description().inputs;
         let broadcast: Vec<bool> = declared.iter().map(|input| input.broadcast).collect();
         Some(StageSpec {
-            name: name.clone(),
+            name: (*name).to_owned(),
             partitions: stage.partitions,
             module,
             config: stage.config.to_string(),
@@ -47,10 +85,7 @@ pub fn resolve(
                 .filter_map(|feed| {
                     let from = match feed.from.split_once('.') {
                         None => InputFrom::Source(index_of(&manifest.sources, &feed.from)?),
-                        Some((stage, output)) => InputFrom::Stage {
-                            stage: index_of(&manifest.stages, stage)?,
-                            output: output_of(descriptions.get(stage)?, output)?,
-                        },
+                        Some((stage, output)) => output_of(stage, output)?,
                     };
                     let every = broadcast.get(feed.input).is_some_and(|broadcast| *broadcast);
                     let key = if every { KeySource::Every } else { key_source(feed.key) };
@@ -67,12 +102,23 @@ pub fn resolve(
                 OnError::DeadLetter => spec::OnError::DeadLetter,
                 OnError::Stop => spec::OnError::Stop,
             },
+            chained,
         })
     });
+    let stages: Vec<StageSpec> = stages.collect();
+    if let Some(stage) = stages.iter().find(|stage| stage.outputs.len() > CHAIN_OUTPUTS_MAX) {
+        let message = format!(
+            "it and the stages chained behind it declare {} outputs, at most {CHAIN_OUTPUTS_MAX} are possible",
+            stage.outputs.len()
+        );
+        let help = "give one of them another key than `same`".to_owned();
+        let field = format!("stages.{}", stage.name);
+        Problems::refuse(vec![document.problem(errors::NOT_CHAINED, &field, message, help)])?;
+    }
     Ok(PipelineSpec {
         name: manifest.name.clone(),
         incarnation,
-        stages: stages.collect(),
+        stages,
         sources: manifest.sources.iter().map(|(name, source)| source_spec(name, source)).collect(),
         sinks: manifest
             .sinks
@@ -88,7 +134,23 @@ fn index_of<T>(section: &BTreeMap<String, T>, name: &str) -> Option<usize> {
     section.keys().position(|key| key == name)
 }
 
-fn output_of(description: &Description, name: &str) -> Option<u8> {
+/// The stages that run in the partitions of `head`: itself, then those chained behind it, each after the one that feeds it,
+/// otherwise in the order of their names.
+pub(super) fn chain<'a>(manifest: &'a Manifest, head: &'a str) -> Vec<&'a str> {
+    let mut chain = vec![head];
+    loop {
+        let next = manifest.stages.keys().map(String::as_str).find(|name| {
+            let behind = manifest.chained_behind(name);
+            !chain.contains(name) && behind.is_some_and(|(before, _)| chain.contains(&before))
+        });
+        match next {
+            Some(name) => chain.push(name),
+            None => return chain,
+        }
+    }
+}
+
+fn index_of_output(description: &Description, name: &str) -> Option<u8> {
     let index = description.outputs.iter().position(|output| output.name == name)?;
     u8::try_from(index).ok()
 }
@@ -132,6 +194,7 @@ fn key_source(key: Key) -> KeySource {
         Key::Header(name) => KeySource::Header(name),
         // Users count from 1 as the server's subject mappings do.
         Key::SubjectToken(number) => KeySource::SubjectToken(usize::from(number) - 1),
-        Key::None => KeySource::None,
+        // A stage with the same keys is chained: its records are not routed.
+        Key::None | Key::Same => KeySource::None,
     }
 }

@@ -585,7 +585,7 @@ fn a_running_pipeline_refuses_what_would_change_its_past() {
         (
             "bound: 5s",
             "bound: 6s",
-            "p.yaml:9:5: MS1201: sources.transactions.watermark: the running pipeline has another `watermark`",
+            "p.yaml:9:25: MS1201: sources.transactions.watermark.bound: the running pipeline has another `watermark.bound`",
         ),
         (
             "  fraud:\n",

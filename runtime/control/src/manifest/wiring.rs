@@ -84,6 +84,15 @@ impl StageWiring<'_> {
             match self.declared_input(&declared, &field, from, input.r#as.as_deref()) {
                 Err(problem) => problems.push(*problem),
                 Ok(index) => {
+                    let broadcast = self.description.inputs.get(index).is_some_and(|i| i.broadcast);
+                    if broadcast && input.key == Key::Same {
+                        problems.push(self.document.problem(
+                            errors::NOT_CHAINED,
+                            &format!("{field}.key"),
+                            format!("`{}` is a broadcast input", declared[index]),
+                            "write `none`: its records have no key".to_owned(),
+                        ));
+                    }
                     feeds.push(Feed { from: from.clone(), input: index, key: input.key.clone() })
                 }
             }

@@ -42,6 +42,8 @@ pub(super) struct Facts {
     pub watermark_max: i64,
     /// The source's own watermark before the first record, if others make the operator's too.
     pub own_watermark: Option<i64>,
+    /// Up to where timers have fired.
+    pub watermark_before: i64,
     pub bound_ms: i64,
     /// Whether the source's advances move the operator's watermark.
     pub timed: bool,
@@ -126,7 +128,7 @@ impl BatchBuffers {
         batch.timers.extend(timers.iter().map(|t| u32::from(t.timer)));
         batch.times.clear();
         batch.times.extend(timers.iter().map(|t| t.time));
-        batch.watermark = facts.watermark;
+        (batch.watermark, batch.watermark_before) = (facts.watermark, facts.watermark_before);
         batch.seeds.clear();
         if facts.wants_seeds {
             batch.seeds.extend(
@@ -283,7 +285,7 @@ fn copy_blob(source: &Blob, from: usize, to: usize, target: &mut Blob) {
 }
 
 /// The SplitMix64 finaliser.
-fn mix(x: u64) -> u64 {
+pub fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

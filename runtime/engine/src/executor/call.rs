@@ -52,6 +52,7 @@ impl Executor {
             watermark,
             watermark_max: source.map_or(i64::MAX, |s| self.others_watermark(s)),
             own_watermark: source.and_then(|s| self.own_watermark(s)),
+            watermark_before: self.watermark,
             bound_ms: spec.map_or(0, |s| s.bound_ms),
             timed: spec.is_some_and(|s| s.timed),
             wants_seeds: self.wants_seeds,

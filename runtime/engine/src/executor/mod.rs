@@ -29,6 +29,7 @@ use millstream_core::udf::Udf;
 use millstream_sandbox::codec::Encoder;
 use millstream_state::{KeyedState, StateError};
 
+pub(crate) use self::batch::mix;
 use self::batch::{BatchBuffers, ValueState};
 use crate::input::{Chunk, watermark_of};
 use crate::spec::OnError;

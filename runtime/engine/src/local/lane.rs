@@ -56,7 +56,7 @@ impl Lane {
         let options = ExecutorOptions {
             // Nobody reads it.
             keep_delta: false,
-            ..instance::executor_options(spec, stage_index, partition, Box::new(Unobserved))?
+            ..instance::executor_options(spec, stage_index, partition, &|_| Box::new(Unobserved))?
         };
         Ok(Self {
             stage: stage.name.clone(),

@@ -166,7 +166,7 @@ impl Pipeline {
                 let config = PartitionConfig {
                     pipeline: spec.incarnation,
                     owner: Incarnation(context.random()),
-                    module: stage.module.digest(),
+                    module: stage.digest(),
                     commit_bytes_max: record_bytes_max - COMMIT_MARGIN_BYTES,
                     compression: Compression::Lz4,
                     sinks: stage_sinks
@@ -263,6 +263,12 @@ impl Pipeline {
                 && old.outputs == new.outputs
                 && old.module.description().inputs == new.module.description().inputs
                 && old.inputs.len() == new.inputs.len()
+                && old.chained.len() == new.chained.len()
+                && old
+                    .chained
+                    .iter()
+                    .zip(&new.chained)
+                    .all(|(a, b)| (&a.name, a.from) == (&b.name, b.from))
                 && old
                     .inputs
                     .iter()
@@ -293,7 +299,7 @@ impl Pipeline {
             let Some(new) = spec.stages.iter().find(|stage| stage.name == old.name) else {
                 continue;
             };
-            let misfits = misfits(old.module.description(), new.module.description());
+            let misfits = misfits(&old.description(), &new.description());
             if let Some(misfit) = misfits.first() {
                 return Err(format!("stage `{}` cannot change its module: {misfit}", old.name));
             }
@@ -316,7 +322,7 @@ impl Pipeline {
                 let swap = Swap {
                     udf: options.udf,
                     description: options.description,
-                    digest: stage.module.digest(),
+                    digest: stage.digest(),
                     module: options.module,
                     wanted: options.wanted,
                     on_error: options.on_error,
@@ -431,7 +437,7 @@ impl Pipeline {
             .spec()
             .stages
             .iter()
-            .position(|s| s.name == stage)
+            .position(|s| s.runs(stage))
             .ok_or_else(|| format!("no stage `{stage}`"))?;
         let mut answers = Vec::new();
         for (p, lane) in self.lanes[index].iter().enumerate() {
@@ -504,7 +510,6 @@ fn store(
         stage: stage.name.clone(),
         partition,
         schemas: stage
-            .module
             .description()
             .states
             .iter()
@@ -527,9 +532,9 @@ fn executor_options(
     stage_index: usize,
     partition: u16,
 ) -> Result<ExecutorOptions, String> {
-    let observer = context.guests.observer(&spec.name, &spec.stages[stage_index].name);
+    let observers = |stage: &str| context.guests.observer(&spec.name, stage);
     let mut options =
-        instance::executor_options(spec, stage_index, partition, observer).map_err(text)?;
+        instance::executor_options(spec, stage_index, partition, &observers).map_err(text)?;
     // Redriven dead letters come late by nature; they do not move time.
     options.sources.extend(spec.stages[stage_index].inputs.iter().map(|input| OperatorSource {
         name: redrive::name_of(&spec.input_name(input)),
