@@ -11,6 +11,7 @@
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
+mod chains;
 mod dead_letters;
 mod dev;
 mod inside;

@@ -37,10 +37,10 @@ super::catalogue! {
     TIMER_CHANGED = 1214, "a declared timer was removed, moved or changed its clock",
         "Pending timers are stored by their place in the module's description and the clock they follow.",
         "Declare the old timers first, in the old order, with the same domain; add new ones behind them.";
-    CHAIN_SHIFTED = 1216, "a module in a chain declares more than before",
-        "Stages that are chained with `key: same` number their outputs, states and timers one behind the other. If a module with others behind it declared more of them, those of the others would move.",
-        "Declare in a new version what the old one declared, or put what is new into the last stage of the chain, or apply the manifest under a new `name`.";
     STATE_CLOCK = 1215, "a state's time to live follows another clock",
         "Elements that expire by event time begin with their time of expiry; others do not. So what is stored could not be told apart.",
         "Keep the clock; how long elements live may change. Or declare a new state under another name and keep the old one, or apply the manifest under a new `name`.";
+    CHAIN_SHIFTED = 1216, "a module in a chain declares more than before",
+        "Stages that are chained with `key: same` number their outputs, states and timers one behind the other. If a module with others behind it declared more of them, those of the others would move.",
+        "Declare in a new version what the old one declared, or put what is new into the last stage of the chain, or apply the manifest under a new `name`.";
 }

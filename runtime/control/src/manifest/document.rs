@@ -87,7 +87,7 @@ impl Document {
     /// Gives chained stages what they share with the stage in whose partitions they run.
     fn take_over_partitions(&mut self) -> Result<(), Problems> {
         let mut problems = Vec::new();
-        let mut partitions = BTreeMap::new();
+        let mut shared = BTreeMap::new();
         let stages = &self.manifest.stages;
         for (name, stage) in stages {
             let head_name = self.manifest.head_of(name);
@@ -103,21 +103,22 @@ impl Document {
                     "leave `partitions` out, or give its input another key".to_owned(),
                 ));
             }
-            if stage.on_error != head.on_error {
+            let field = format!("stages.{name}.on-error");
+            if self.places.contains_key(&field) && stage.on_error != head.on_error {
                 problems.push(self.problem(
                     errors::NOT_CHAINED,
-                    &format!("stages.{name}.on-error"),
+                    &field,
                     format!(
                         "what fails in it fails in `{head_name}`, which has another `on-error`"
                     ),
-                    "write the same `on-error` in both, or give its input another key".to_owned(),
+                    "leave `on-error` out, or give its input another key".to_owned(),
                 ));
             }
-            partitions.insert(name.clone(), head.partitions);
+            shared.insert(name.clone(), (head.partitions, head.on_error));
         }
-        for (name, partitions) in partitions {
+        for (name, (partitions, on_error)) in shared {
             if let Some(stage) = self.manifest.stages.get_mut(&name) {
-                stage.partitions = partitions;
+                (stage.partitions, stage.on_error) = (partitions, on_error);
             }
         }
         sort(&mut problems);

@@ -418,6 +418,45 @@ fn a_stage_reads_an_output_of_another() {
 }
 
 #[test]
+fn a_chained_stage_shares_what_the_one_before_it_has_and_keeps_its_place() {
+    let text = TWO_STAGES
+        .replace("INPUT", "a.out: { key: same }")
+        .replace("  a:\n", "  a:\n    partitions: 7\n    on-error: stop\n");
+    let manifest = parse(&text).manifest;
+    let b = &manifest.stages["b"];
+    assert_eq!((b.partitions, b.on_error), (7, OnError::Stop));
+    assert_eq!((manifest.head_of("b"), manifest.chained_behind("b")), ("a", Some(("a", "out"))));
+
+    let module = description(&["in"], &["out"]);
+    let grown = description(&["in"], &["out", "more"]);
+    let broadcast = Description {
+        inputs: vec![Input { broadcast: true, ..module.inputs[0].clone() }],
+        ..module.clone()
+    };
+    let document = parse(&text);
+    let of = |a, b| [("a".to_owned(), a), ("b".to_owned(), b)].into();
+    let refused = wire(&document, &of(&module, &broadcast)).unwrap_err().to_string();
+    assert!(refused.contains("MS1119") && refused.contains("broadcast"), "{refused}");
+    let before: BTreeMap<String, &Description> = of(&module, &module);
+    let (first, last) = (of(&grown, &module), of(&module, &grown));
+    let wirings = wire(&document, &before).unwrap();
+    let evolve = |after: &BTreeMap<String, &Description>| {
+        let rewired = wire(&document, after).unwrap();
+        let old = Version { document: &document, descriptions: &before, wirings: &wirings };
+        check_evolution(
+            &old,
+            &Version { document: &document, descriptions: after, wirings: &rewired },
+        )
+    };
+    assert!(evolve(&last).is_ok());
+    let refused = evolve(&first).unwrap_err().to_string();
+    assert!(
+        refused.contains("MS1216") && refused.contains("`b` is chained behind it"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn inputs_that_are_outputs_are_checked() {
     let cases = [
         (
@@ -436,6 +475,24 @@ fn inputs_that_are_outputs_are_checked() {
     for (input, expected) in cases {
         assert_eq!(refused(&TWO_STAGES.replace("INPUT", input)), expected);
     }
+    let chained = TWO_STAGES.replace("INPUT", "a.out: { key: same }");
+    let with = |stage: &str, field: &str| {
+        let module = format!("  {stage}:\n");
+        refused(&chained.replace(&module, &format!("{module}    {field}\n")))
+    };
+    let found = with("b", "partitions: 5");
+    assert!(
+        found.contains("MS1119: stages.b.partitions: it runs in the 4 partitions of `a`"),
+        "{found}"
+    );
+    let found = with("b", "on-error: stop");
+    assert!(found.contains("MS1119: stages.b.on-error: what fails in it fails in `a`"), "{found}");
+    let found = refused(&TWO_STAGES.replace("INPUT", "a.out: { key: same }, s: { key: none }"));
+    assert!(found.contains("MS1119: stages.b.inputs.a.out.key: a stage that is chained behind another reads nothing else"), "{found}");
+    let found = refused(&TWO_STAGES.replace("INPUT", "s: { key: same }"));
+    assert!(found.contains("MS1119: stages.b.inputs.s.key: `s` is a source"), "{found}");
+    let found = refused(&TWO_STAGES.replace("INPUT", "b.out: { key: same }"));
+    assert!(found.contains("MS1117"), "{found}");
     let circle = TWO_STAGES
         .replace("INPUT", "a.out: { key: none }")
         .replace("s: { key: none }", "b.out: { key: none }");
@@ -585,7 +642,7 @@ fn a_running_pipeline_refuses_what_would_change_its_past() {
         (
             "bound: 5s",
             "bound: 6s",
-            "p.yaml:9:25: MS1201: sources.transactions.watermark.bound: the running pipeline has another `watermark.bound`",
+            "p.yaml:9:18: MS1201: sources.transactions.watermark.bound: the running pipeline has another `watermark.bound`",
         ),
         (
             "  fraud:\n",
