@@ -26,6 +26,27 @@ pub enum Fault {
     },
 }
 
+/// Where the reading of a list or map ends: with the item with which one of both is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Number of items.
+    pub items: usize,
+    /// Bytes of all items, with the keys of map entries.
+    pub bytes: usize,
+}
+
+impl Limit {
+    /// So many items of any size.
+    pub fn items(items: usize) -> Self {
+        Self { items, bytes: usize::MAX }
+    }
+
+    /// Whether so many items of so many bytes in all are enough.
+    pub fn is_reached(self, items: usize, bytes: usize) -> bool {
+        items >= self.items || bytes >= self.bytes
+    }
+}
+
 /// List and map states of the keys of the batch at hand. `state` counts the declared states of all
 /// kinds, `key` is an index into the batch's distinct keys; both have been checked by the caller. Of a broadcast state, which
 /// belongs to no key, `key` is 0.
@@ -35,20 +56,20 @@ pub trait CallState {
     fn map_get(&mut self, state: u32, key: u32, entry: &[u8]) -> Option<Vec<u8>>;
     /// Sets a map entry (`Some`) or removes it (`None`).
     fn map_write(&mut self, state: u32, key: u32, entry: &[u8], value: Option<&[u8]>);
-    /// At most `limit` entries in the order of their keys, behind `after`.
+    /// The entries behind `after`, in the order of their keys, up to `limit`.
     fn map_scan(
         &mut self,
         state: u32,
         key: u32,
         after: Option<&[u8]>,
-        limit: u32,
+        limit: Limit,
     ) -> Vec<(Vec<u8>, Vec<u8>)>;
     /// Removes all entries of a map.
     fn map_clear(&mut self, state: u32, key: u32);
     /// Number of items of a list.
     fn list_length(&mut self, state: u32, key: u32) -> u64;
-    /// At most `limit` items from `start`.
-    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>>;
+    /// The items from `start`, up to `limit`.
+    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: Limit) -> Vec<Vec<u8>>;
     /// Sets the item at `index` (at most the length, which appends).
     fn list_write(&mut self, state: u32, key: u32, index: u64, item: &[u8]);
     /// Removes all items of a list.

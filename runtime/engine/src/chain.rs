@@ -16,7 +16,7 @@ use millstream_core::columns::{
 use millstream_core::description::{
     Capability, Description, Input, InputField, StateKind, StateSpec, TimeDomain, TimerSpec,
 };
-use millstream_core::udf::{CallState, Fault, Udf};
+use millstream_core::udf::{CallState, Fault, Limit, Udf};
 use millstream_sandbox::codec::{Decoder, Encoder, KeySource, NoHeaders, PointerError, TimeSource};
 
 use crate::executor::mix;
@@ -437,7 +437,7 @@ impl CallState for LinkState<'_> {
         state: u32,
         key: u32,
         after: Option<&[u8]>,
-        limit: u32,
+        limit: Limit,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.state.map_scan(self.base + state, self.key(key), after, limit)
     }
@@ -450,7 +450,7 @@ impl CallState for LinkState<'_> {
         self.state.list_length(self.base + state, self.key(key))
     }
 
-    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
+    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: Limit) -> Vec<Vec<u8>> {
         self.state.list_read(self.base + state, self.key(key), start, limit)
     }
 

@@ -128,7 +128,8 @@ pub(crate) struct GrantedState {
 
 /// The linear memory of an instance, all of it together.
 pub(crate) struct Memory {
-    limit: usize,
+    /// Bytes that may be used.
+    pub limit: usize,
     used: usize,
     /// What was wanted when the limit said no.
     pub refused: Option<Refusal>,

@@ -9,7 +9,7 @@ use crate::host::{GrantedState, Host};
 use crate::limits::*;
 use crate::observer::LogLevel;
 use millstream_core::description::StateKind;
-use millstream_core::udf::CallState;
+use millstream_core::udf::{CallState, Limit};
 use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, WasmList, WasmStr};
 use wasmtime::{Result, StoreContextMut, Trap};
 
@@ -135,17 +135,15 @@ fn define_maps(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap(
         "map-scan",
         |mut store: Store<'_>, (id, key, after, limit): (u32, u32, Option<Bytes>, u32)| {
-            read_limit(limit)?;
+            let limit = read_limit(&store, limit)?;
             let after = after.map(|after| entry_key(&store, &after)).transpose()?;
             let scan = |state: &mut dyn CallState, key: u32| {
                 state.map_scan(id, key, after.as_deref(), limit)
             };
             let entries = with(&mut store, StateKind::Map, Access::Read, id, key, scan)?;
-            charge(
-                &mut store,
-                0,
-                entries.iter().map(|(entry, value)| entry.len() + value.len()).sum(),
-            )?;
+            let bytes = entries.iter().map(|(entry, value)| entry.len() + value.len()).sum();
+            check_read(limit, bytes)?;
+            charge(&mut store, 0, bytes)?;
             Ok((entries,))
         },
     )?;
@@ -165,11 +163,13 @@ fn define_lists(state: &mut LinkerInstance<'_, Host>) -> Result<()> {
     state.func_wrap(
         "list-read",
         |mut store: Store<'_>, (id, key, start, limit): (u32, u32, u64, u32)| {
-            read_limit(limit)?;
+            let limit = read_limit(&store, limit)?;
             let items = with(&mut store, StateKind::List, Access::Read, id, key, |state, key| {
                 state.list_read(id, key, start, limit)
             })?;
-            charge(&mut store, 0, items.iter().map(Vec::len).sum())?;
+            let bytes = items.iter().map(Vec::len).sum();
+            check_read(limit, bytes)?;
+            charge(&mut store, 0, bytes)?;
             Ok((items,))
         },
     )?;
@@ -286,11 +286,25 @@ fn element(store: &mut Store<'_>, id: u32, bytes: &Bytes) -> Result<Vec<u8>> {
     Ok(bytes.to_vec())
 }
 
-fn read_limit(limit: u32) -> Result<()> {
-    if (1..=READ_ITEMS).contains(&limit) {
+fn read_limit(store: &Store<'_>, limit: u32) -> Result<Limit> {
+    if !(1..=READ_ITEMS).contains(&limit) {
+        return Err(Refused::error(format!(
+            "{limit} items are read at once; 1 to {READ_ITEMS} are possible"
+        )));
+    }
+    // More the guest cannot take, so the host does not gather it.
+    Ok(Limit { items: limit as usize, bytes: store.data().memory.limit })
+}
+
+/// Refuses what was read if there was more of it than the guest's memory.
+fn check_read(limit: Limit, bytes: usize) -> Result<()> {
+    if bytes < limit.bytes {
         return Ok(());
     }
-    Err(Refused::error(format!("{limit} items are read at once; 1 to {READ_ITEMS} are possible")))
+    Err(Refused::error(format!(
+        "the {} items read at once have more than the {} bytes of the guest's memory: read fewer at a time",
+        limit.items, limit.bytes
+    )))
 }
 
 /// Takes fuel for work that the host does.

@@ -1,6 +1,7 @@
 //! Looking into the state, for `state get` and `state ls`. Sees what the running commit sees; costs
 //! time on the partition's thread, so callers keep limits small.
 
+use millstream_core::udf::Limit;
 use std::collections::BTreeSet;
 
 use millstream_core::description::{EXPIRY_BYTES, StateKind, TimeDomain};
@@ -81,14 +82,15 @@ impl KeyedState {
             StateKind::Value => self.peek_value(state, key)?.map(KeyContent::Value),
             StateKind::List => {
                 let length = self.list_length(state, key)?;
-                let items = self.list_elements(state, key, 0, limit)?;
+                let items = self.list_elements(state, key, 0, Limit::items(limit))?;
                 let items =
                     items.into_iter().map(|(bytes, expiry)| self.item(state, bytes, expiry));
                 let items = items.collect();
                 (length > 0).then_some(KeyContent::List { items, length })
             }
             StateKind::Map => {
-                let mut found = self.map_scan(state, key, None, limit.saturating_add(1))?;
+                let mut found =
+                    self.map_scan(state, key, None, Limit::items(limit.saturating_add(1)))?;
                 let more = found.len() > limit;
                 found.truncate(limit);
                 let mut entries = Vec::with_capacity(found.len());

@@ -14,6 +14,8 @@
 //! between, unless the list began anew there. The positions alone decide what is in a list, and the time what of it is
 //! seen.
 
+use millstream_core::udf::Limit;
+
 use crate::error::StateError;
 use crate::expiry::NEVER;
 use crate::keyed::KeyedState;
@@ -84,13 +86,13 @@ impl KeyedState {
         })
     }
 
-    /// At most `limit` items from index `start` on.
+    /// The items from index `start` on, up to `limit`.
     pub fn list_read(
         &mut self,
         state: u16,
         key: &[u8],
         start: u64,
-        limit: usize,
+        limit: Limit,
     ) -> Result<Vec<Vec<u8>>, StateError> {
         let items = self.list_elements(state, key, start, limit)?;
         Ok(items.into_iter().map(|(item, _)| item).collect())
@@ -102,18 +104,18 @@ impl KeyedState {
         state: u16,
         key: &[u8],
         start: u64,
-        limit: usize,
+        limit: Limit,
     ) -> Result<Vec<(Vec<u8>, i64)>, StateError> {
         self.select(state, key);
         match self.live_list()? {
             Live::Between(head) => {
                 let start = head.start.saturating_add(start);
-                let end = start.saturating_add(limit as u64).min(head.end);
-                self.items(start..end)
+                let end = start.saturating_add(limit.items as u64).min(head.end);
+                self.items(start..end, limit.bytes)
             }
             Live::At(_, positions) => {
                 let skipped = usize::try_from(start).unwrap_or(usize::MAX);
-                self.items(positions.into_iter().skip(skipped).take(limit))
+                self.items(positions.into_iter().skip(skipped).take(limit.items), limit.bytes)
             }
         }
     }
@@ -220,7 +222,7 @@ impl KeyedState {
     fn live_positions(&mut self, stored: Head) -> Result<Live, StateError> {
         let now = self.now();
         // Afterwards the cache holds all of it.
-        self.scan(None, usize::MAX)?;
+        self.scan(None, Limit::items(usize::MAX))?;
         let (mut live, mut expired) = (Vec::new(), Vec::new());
         let (mut before, mut ordered) = (i64::MIN, true);
         let group = self.groups.find(&self.prefix);
@@ -260,13 +262,20 @@ impl KeyedState {
     fn items(
         &mut self,
         positions: impl Iterator<Item = u64>,
+        bytes_max: usize,
     ) -> Result<Vec<(Vec<u8>, i64)>, StateError> {
         let now = self.now();
-        let mut items = Vec::new();
+        let (mut items, mut bytes) = (Vec::new(), 0);
         for position in positions {
+            if bytes >= bytes_max {
+                break;
+            }
             if let Some(id) = self.element(&position.to_be_bytes())? {
                 let element = &self.groups.elements[id];
-                items.extend(element.live(now).map(|item| (item.to_vec(), element.expiry)));
+                if let Some(item) = element.live(now) {
+                    bytes += item.len();
+                    items.push((item.to_vec(), element.expiry));
+                }
             }
         }
         Ok(items)

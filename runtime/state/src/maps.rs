@@ -2,6 +2,8 @@
 
 use std::ops::Bound;
 
+use millstream_core::udf::Limit;
+
 use crate::error::StateError;
 use crate::expiry::NEVER;
 use crate::groups;
@@ -42,13 +44,13 @@ impl KeyedState {
         Ok(())
     }
 
-    /// At most `limit` entries in the order of their keys, behind `after` if given.
+    /// The entries in the order of their keys, behind `after` if given, up to `limit`.
     pub fn map_scan(
         &mut self,
         state: u16,
         key: &[u8],
         after: Option<&[u8]>,
-        limit: usize,
+        limit: Limit,
     ) -> Result<Entries, StateError> {
         self.select(state, key);
         self.scan(after, limit)
@@ -121,12 +123,12 @@ impl KeyedState {
     pub(crate) fn scan(
         &mut self,
         after: Option<&[u8]>,
-        limit: usize,
+        limit: Limit,
     ) -> Result<Entries, StateError> {
         let now = self.now();
         let group = self.groups.find(&self.prefix);
         let complete = group.is_some_and(|group| self.groups.groups[group].complete);
-        let mut found = Entries::new();
+        let (mut found, mut bytes) = (Entries::new(), 0);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut cached = group
             .iter()
@@ -136,12 +138,13 @@ impl KeyedState {
             .peekable();
         let Some(db) = self.db.as_ref().filter(|_| !complete) else {
             for (entry, &id) in cached {
-                if found.len() == limit {
+                if limit.is_reached(found.len(), bytes) {
                     break;
                 }
                 let element = &mut self.groups.elements[id];
                 element.referenced = true;
                 if let Some(value) = element.live(now) {
+                    bytes += entry.len() + value.len();
                     found.push((entry.to_vec(), value.to_vec()));
                 }
             }
@@ -152,7 +155,7 @@ impl KeyedState {
         // What the cache lacks, kept in case this turns out to be all of it.
         let mut uncached: Vec<(Vec<u8>, Vec<u8>, i64)> = Vec::new();
         let mut exhausted = false;
-        while found.len() < limit {
+        while !limit.is_reached(found.len(), bytes) {
             let row = rows.item().map(|(key, row)| (&key[self.prefix.len()..], row));
             if let Some((entry, _)) = row
                 && after == Some(entry)
@@ -172,6 +175,7 @@ impl KeyedState {
                     }
                     let (entry, &id) = cached.next().expect("peeked");
                     if let Some(value) = self.groups.elements[id].live(now) {
+                        bytes += entry.len() + value.len();
                         found.push((entry.to_vec(), value.to_vec()));
                     }
                 }
@@ -180,6 +184,7 @@ impl KeyedState {
                         .ok_or_else(|| db.damaged("a list or map row is malformed"))?;
                     uncached.push((entry.to_vec(), stored.value.to_vec(), stored.expiry));
                     if stored.expiry > now {
+                        bytes += entry.len() + stored.value.len();
                         found.push((entry.to_vec(), stored.value.to_vec()));
                     }
                     rows.next();

@@ -4,7 +4,7 @@
 use millstream_core::columns::Blob;
 use millstream_core::delta::{DeltaOp, DeltaWriter};
 use millstream_core::description::{BROADCAST_KEY, StateSpec};
-use millstream_core::udf::CallState;
+use millstream_core::udf::{CallState, Limit};
 use millstream_state::{KeyedState, StateError};
 
 pub(super) struct CallView<'a> {
@@ -56,9 +56,9 @@ impl CallState for CallView<'_> {
         state: u32,
         key: u32,
         after: Option<&[u8]>,
-        limit: u32,
+        limit: Limit,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let found = self.state.map_scan(state as u16, self.key(state, key), after, limit as usize);
+        let found = self.state.map_scan(state as u16, self.key(state, key), after, limit);
         self.keep(found)
     }
 
@@ -74,8 +74,8 @@ impl CallState for CallView<'_> {
         self.keep(found)
     }
 
-    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
-        let found = self.state.list_read(state as u16, self.key(state, key), start, limit as usize);
+    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: Limit) -> Vec<Vec<u8>> {
+        let found = self.state.list_read(state as u16, self.key(state, key), start, limit);
         self.keep(found)
     }
 

@@ -1,7 +1,7 @@
 //! Calls that go wrong: which fault it is, what it says, and that the next call goes well.
 
 use crate::support::*;
-use millstream_core::udf::{Fault, Udf};
+use millstream_core::udf::{Fault, Limit, Udf};
 use millstream_sandbox::{Instance, Limits, Unobserved};
 
 /// The message of the trap, after which the instance works again.
@@ -140,7 +140,7 @@ fn a_panicking_state_does_not_leave_a_usable_instance() {
             _: u32,
             _: u32,
             _: Option<&[u8]>,
-            _: u32,
+            _: Limit,
         ) -> Vec<(Vec<u8>, Vec<u8>)> {
             panic!("host bug")
         }
@@ -150,7 +150,7 @@ fn a_panicking_state_does_not_leave_a_usable_instance() {
         fn list_length(&mut self, _: u32, _: u32) -> u64 {
             panic!("host bug")
         }
-        fn list_read(&mut self, _: u32, _: u32, _: u64, _: u32) -> Vec<Vec<u8>> {
+        fn list_read(&mut self, _: u32, _: u32, _: u64, _: Limit) -> Vec<Vec<u8>> {
             panic!("host bug")
         }
         fn list_write(&mut self, _: u32, _: u32, _: u64, _: &[u8]) {

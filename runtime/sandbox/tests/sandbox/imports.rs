@@ -3,7 +3,7 @@
 use crate::support::*;
 use millstream_core::columns::{Batch, Stored};
 use millstream_core::udf::Udf;
-use millstream_sandbox::{Instance, LogLevel};
+use millstream_sandbox::{Instance, Limits, LogLevel};
 
 #[test]
 fn maps_and_lists_belong_to_the_call() {
@@ -32,6 +32,22 @@ fn misuse_of_state_traps() {
         let message = trap(instance.process(&batch(&[command]), &mut Memory::default()));
         assert!(message.contains(says), "{says:?} is not in {message}");
         assert!(message.contains("misbehave::"), "no backtrace in {message}");
+    }
+}
+
+#[test]
+fn more_state_than_the_guest_has_memory_is_not_gathered() {
+    let limits = Limits { memory_bytes: 8 << 20, ..Limits::default() };
+    let module = sandbox_with(limits).compile(&guest("misbehave")).unwrap();
+    let mut state = Memory::default();
+    state.lists.insert((1, 0), vec![vec![b'x'; 1 << 20]; 100]);
+    state.maps.insert((2, 0), (0..100u8).map(|i| (vec![i], vec![b'x'; 1 << 20])).collect());
+    for command in ["state-read-list", "state-read-map"] {
+        let mut instance = Instance::new(&module, "{}", Box::new(Heard::default()));
+        let message = trap(instance.process(&batch(&[command]), &mut state));
+        let says =
+            "the 1000 items read at once have more than the 8388608 bytes of the guest's memory";
+        assert!(message.contains(says), "{message}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Guests, batches and a state to run them with.
 
 use millstream_core::columns::{Batch, Blob, Column, Presence, Stored, TimerBatch, Values};
-use millstream_core::udf::{CallState, Fault};
+use millstream_core::udf::{CallState, Fault, Limit};
 use millstream_sandbox::{GuestObserver, Instance, Limits, LogLevel, Module, Sandbox};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -173,15 +173,19 @@ impl CallState for Memory {
         state: u32,
         key: u32,
         after: Option<&[u8]>,
-        limit: u32,
+        limit: Limit,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
         let Some(map) = self.maps.get(&(state, key)) else { return Vec::new() };
         let behind = |entry: &Vec<u8>| after.is_none_or(|after| entry.as_slice() > after);
-        map.iter()
-            .filter(|(entry, _)| behind(entry))
-            .take(limit as usize)
-            .map(|(e, v)| (e.clone(), v.clone()))
-            .collect()
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for (entry, value) in map.iter().filter(|(entry, _)| behind(entry)) {
+            if limit.is_reached(found.len(), bytes) {
+                break;
+            }
+            bytes += entry.len() + value.len();
+            found.push((entry.clone(), value.clone()));
+        }
+        found
     }
 
     fn map_clear(&mut self, state: u32, key: u32) {
@@ -192,9 +196,17 @@ impl CallState for Memory {
         self.lists.get(&(state, key)).map_or(0, |list| list.len() as u64)
     }
 
-    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: u32) -> Vec<Vec<u8>> {
+    fn list_read(&mut self, state: u32, key: u32, start: u64, limit: Limit) -> Vec<Vec<u8>> {
         let list = self.lists.get(&(state, key)).map(Vec::as_slice).unwrap_or_default();
-        list.iter().skip(start as usize).take(limit as usize).cloned().collect()
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for item in list.iter().skip(start as usize) {
+            if limit.is_reached(found.len(), bytes) {
+                break;
+            }
+            bytes += item.len();
+            found.push(item.clone());
+        }
+        found
     }
 
     fn list_write(&mut self, state: u32, key: u32, index: u64, item: &[u8]) {

@@ -1,5 +1,6 @@
 //! Memory budgets, and keys that every commit writes.
 
+use millstream_core::udf::Limit;
 use std::sync::Arc;
 
 use millstream_core::description::{StateKind, StateSpec};
@@ -57,7 +58,10 @@ fn the_cache_stays_within_its_budget() {
         for key in 0..KEYS {
             assert_eq!(add(state, &key.to_be_bytes(), 0), 4);
         }
-        assert_eq!(state.map_scan(1, b"shared", None, usize::MAX).unwrap().len() as u64, KEYS);
+        assert_eq!(
+            state.map_scan(1, b"shared", None, Limit::items(usize::MAX)).unwrap().len() as u64,
+            KEYS
+        );
     }
 }
 
@@ -106,7 +110,7 @@ fn a_large_map_is_cleared_without_reading_it() {
     state.begin(CommitNumber(2), 0);
     let misses = state.metrics().misses;
     state.map_clear(1, b"k").unwrap();
-    assert_eq!(state.map_scan(1, b"k", None, 10).unwrap(), []);
+    assert_eq!(state.map_scan(1, b"k", None, Limit::items(10)).unwrap(), []);
     assert_eq!(state.map_get(1, b"k", &7u64.to_be_bytes()).unwrap(), None);
     assert_eq!(state.metrics().misses, misses, "the database was asked");
     state.map_write(1, b"k", b"new", Some(b"v")).unwrap();
@@ -115,6 +119,27 @@ fn a_large_map_is_cleared_without_reading_it() {
     state.persist(usize::MAX).unwrap();
     state.trim().unwrap();
     state.trim().unwrap();
-    assert_eq!(state.map_scan(1, b"k", None, 10).unwrap().len(), 1);
-    assert_eq!(state.map_scan(1, b"k\0", None, 10).unwrap().len(), 1);
+    assert_eq!(state.map_scan(1, b"k", None, Limit::items(10)).unwrap().len(), 1);
+    assert_eq!(state.map_scan(1, b"k\0", None, Limit::items(10)).unwrap().len(), 1);
+}
+
+#[test]
+fn reading_ends_with_the_item_that_reaches_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    for cache_bytes in [1 << 20, 1000] {
+        let shared = Shared::new(Budgets { cache_bytes, ..Budgets::default() });
+        let mut state = open(&dir.path().join(cache_bytes.to_string()), &shared);
+        state.begin(CommitNumber(1), 0);
+        for i in 0..100u8 {
+            state.map_write(1, b"k", &[i], Some(&[b'v'; 99])).unwrap();
+        }
+        state.acknowledged(point(1));
+        state.persist(usize::MAX).unwrap();
+        state.trim().unwrap();
+        state.begin(CommitNumber(2), 0);
+        for (bytes, entries) in [(0, 0), (1, 1), (100, 1), (101, 2), (250, 3), (usize::MAX, 10)] {
+            let found = state.map_scan(1, b"k", None, Limit { items: 10, bytes }).unwrap();
+            assert_eq!(found.len(), entries, "{bytes} bytes");
+        }
+    }
 }

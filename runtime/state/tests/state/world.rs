@@ -1,5 +1,6 @@
 //! A partition's owner, its log, and the model of its state.
 
+use millstream_core::udf::Limit;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -346,13 +347,14 @@ impl World {
                         let after = wanted.get(skip).map(|(entry, _)| entry.clone());
                         let tail: Vec<_> = wanted.iter().skip(skip + 1).take(2).cloned().collect();
                         if let Some(after) = after {
-                            let found = self.state.map_scan(place, key, Some(&after), 2)?;
+                            let found =
+                                self.state.map_scan(place, key, Some(&after), Limit::items(2))?;
                             assert_eq!(found, tail, "{context} after {after:?}");
                             let value = self.state.map_get(place, key, &after)?;
                             assert_eq!(value, Some(&wanted[skip].1[..]), "{context} at {after:?}");
                         }
                         assert_eq!(
-                            self.state.map_scan(place, key, None, 1000)?,
+                            self.state.map_scan(place, key, None, Limit::items(1000))?,
                             wanted,
                             "{context}"
                         );
@@ -365,9 +367,17 @@ impl World {
                             wanted.len() as u64,
                             "{context}"
                         );
-                        assert_eq!(self.state.list_read(place, key, 0, 1000)?, wanted, "{context}");
+                        assert_eq!(
+                            self.state.list_read(place, key, 0, Limit::items(1000))?,
+                            wanted,
+                            "{context}"
+                        );
                         let part: Vec<_> = wanted.iter().skip(1).take(2).cloned().collect();
-                        assert_eq!(self.state.list_read(place, key, 1, 2)?, part, "{context}");
+                        assert_eq!(
+                            self.state.list_read(place, key, 1, Limit::items(2))?,
+                            part,
+                            "{context}"
+                        );
                     }
                 }
             }

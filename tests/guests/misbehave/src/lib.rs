@@ -195,6 +195,8 @@ fn act(command: &str, index: u32, key: u32) -> Result<(), Failure> {
         "state-entry-too-long" => state::map_put(MAP, key, &[1; 1025], b"x"),
         "state-item-too-long" => state::list_append(LIST, key, &vec![1; (1 << 20) + 1]),
         "state-limit-zero" => drop(state::list_read(LIST, key, 0, 0)),
+        "state-read-list" => drop(state::list_read(LIST, key, 0, 1000)),
+        "state-read-map" => drop(state::map_scan(MAP, key, None, 1000)),
         "state-set-beyond" => state::list_set(LIST, key, 1_000_000, b"x"),
         "state" => {
             state::map_put(MAP, key, b"b", b"2");
