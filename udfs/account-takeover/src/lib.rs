@@ -1,9 +1,11 @@
-//! Finds a large transfer from a new device soon after a password reset: the mark of a stolen account. Reports
-//! those that came as far as the new device, too.
+//! Finds a large transfer from a new device soon after a credential was reset, perhaps to a changed payee: the mark of a
+//! stolen account. Reports those that came as far as the new device, too.
 
 mod config;
 
-use millstream_udf::pattern::{AfterMatch, Found, Matched, Pattern, PatternState};
+use std::collections::BTreeSet;
+
+use millstream_udf::pattern::{AfterMatch, Found, Matched, Pattern, PatternState, Taken};
 use millstream_udf::prelude::*;
 
 use config::Config;
@@ -15,6 +17,7 @@ struct Event {
     #[field(rename = "type")]
     kind: String,
     device: Option<String>,
+    payee: Option<String>,
     amount: Option<Decimal<2>>,
 }
 
@@ -27,12 +30,17 @@ struct Takeover<'a> {
     reset_ts: i64,
     device: &'a str,
     device_ts: i64,
+    /// That was changed, if that is asked for.
+    payee: Option<&'a str>,
+    payee_ts: Option<i64>,
     transfer_id: &'a str,
     transfer_ts: i64,
     amount: Decimal<2>,
+    /// `large_transfer` or `large_transfer_to_changed_payee`.
+    reason: &'a str,
 }
 
-/// A new device after a password reset, and no large transfer from it in time.
+/// A new device after a credential was reset, and no large transfer from it in time.
 #[derive(Output)]
 #[output(tag = "type", value = "near_miss")]
 struct NearMiss<'a> {
@@ -41,6 +49,10 @@ struct NearMiss<'a> {
     reset_ts: i64,
     device: &'a str,
     device_ts: i64,
+    payee: Option<&'a str>,
+    payee_ts: Option<i64>,
+    /// Which step did not come: `no_changed_payee` or `no_large_transfer`; `too_many_sequences` if it was given up.
+    reason: &'a str,
 }
 
 /// An event that came when the watermark had reached its event time.
@@ -69,30 +81,52 @@ struct Account {
 /// The UDF.
 struct AccountTakeover {
     pattern: Pattern<Event>,
+    changed_payee: bool,
 }
 
 fn takeover(config: Config) -> Pattern<Event> {
-    Pattern::begin("reset")
-        .when(|event: &Event| event.kind == "password_reset")
+    let Config { large_cents, within, changed_payee, resets } = config;
+    let device = Pattern::begin("reset")
+        .when(move |event: &Event| resets.contains(&event.kind))
         .followed_by("device")
         .when(|event| event.kind == "device_added" && event.device.is_some())
         // Who shows an identity card at a branch is the customer.
         .not_followed_by("identified")
-        .when(|event| event.kind == "identity_verified")
-        .followed_by("transfer")
+        .when(is_identified);
+    let transfer = if changed_payee {
+        device
+            .followed_by("payee")
+            .when(|event| matches!(&*event.kind, "payee_added" | "payee_changed"))
+            .when(|event| event.payee.is_some())
+            .one_or_more()
+            .greedy()
+            .not_followed_by("identified later")
+            .when(is_identified)
+            .followed_by("transfer")
+            .given(|event, so_far| {
+                so_far.all("payee").iter().any(|changed| changed.payee == event.payee)
+            })
+    } else {
+        device.followed_by("transfer")
+    };
+    transfer
         .when(|event| event.kind == "transfer")
-        .when(move |event| event.amount.is_some_and(|amount| amount.units() >= config.large_cents))
+        .when(move |event| event.amount.is_some_and(|amount| amount.units() >= large_cents))
         .given(|event, so_far| event.device == so_far["device"].device)
-        .within(config.within)
+        .within(within)
         .after_match(AfterMatch::SkipPastLast)
         .build()
+}
+
+fn is_identified(event: &Event) -> bool {
+    event.kind == "identity_verified"
 }
 
 #[udf(name = "account-takeover", version = "1.0.0", state = Account, outputs = Out)]
 impl AccountTakeover {
     fn new(config: Config) -> Result<Self> {
         config.check()?;
-        Ok(Self { pattern: takeover(config) })
+        Ok(Self { changed_payee: config.changed_payee, pattern: takeover(config) })
     }
 
     fn process(
@@ -117,38 +151,76 @@ impl AccountTakeover {
         ctx: &mut TimerContext<'_>,
     ) -> Result<()> {
         let account_id = ctx.key_text()?;
+        // A sequence that has a payee goes on in two ways: towards the transfer, and towards further payees. Both
+        // run out of time at once.
+        let mut missed = BTreeSet::new();
         for found in account.events.advance(&self.pattern, Self::EVENTS, ctx)? {
             match found {
                 Found::Match(found) => {
                     let (reset, transfer) = (&found["reset"], &found["transfer"]);
                     let (device, device_ts) = device(&found);
+                    let changed = self.changed(&found, |event| event.payee == transfer.payee);
                     out.takeover.emit(Takeover {
                         account_id,
                         reset_id: &reset.event_id,
                         reset_ts: reset.event_time(),
                         device,
                         device_ts,
+                        payee: changed.and_then(|event| event.payee.as_deref()),
+                        payee_ts: changed.map(|event| event.event_time()),
                         transfer_id: &transfer.event_id,
                         transfer_ts: transfer.event_time(),
                         amount: transfer.amount.unwrap_or_default(),
+                        reason: match changed {
+                            Some(_) => "large_transfer_to_changed_payee",
+                            None => "large_transfer",
+                        },
                     });
                 }
-                // A password reset alone is nothing to report.
-                Found::Timeout(open) | Found::Dropped(open) if open.get("device").is_some() => {
-                    let reset = &open["reset"];
-                    let (device, device_ts) = device(&open);
-                    out.near_miss.emit(NearMiss {
-                        account_id,
-                        reset_id: &reset.event_id,
-                        reset_ts: reset.event_time(),
-                        device,
-                        device_ts,
-                    });
-                }
-                Found::Timeout(_) | Found::Dropped(_) => {}
+                Found::Timeout(open) | Found::Dropped(open)
+                    if !missed.insert(open["reset"].event_id.clone()) => {}
+                Found::Timeout(open) => self.missed(account_id, &open, false, out),
+                Found::Dropped(open) => self.missed(account_id, &open, true, out),
             }
         }
         Ok(())
+    }
+}
+
+impl AccountTakeover {
+    /// The first change of a payee that this holds for.
+    fn changed<'f>(
+        &self,
+        found: &'f Matched<Event>,
+        holds: impl Fn(&Event) -> bool,
+    ) -> Option<&'f Taken<Event>> {
+        if !self.changed_payee {
+            return None;
+        }
+        found.all("payee").iter().find(|event| holds(event))
+    }
+
+    /// Reports a sequence that was not completed. A reset alone is nothing to report.
+    fn missed(&self, account_id: &str, open: &Matched<Event>, dropped: bool, out: &mut Out) {
+        if open.get("device").is_none() {
+            return;
+        }
+        let (reset, changed) = (&open["reset"], self.changed(open, |_| true));
+        let (device, device_ts) = device(open);
+        out.near_miss.emit(NearMiss {
+            account_id,
+            reset_id: &reset.event_id,
+            reset_ts: reset.event_time(),
+            device,
+            device_ts,
+            payee: changed.and_then(|event| event.payee.as_deref()),
+            payee_ts: changed.map(|event| event.event_time()),
+            reason: match changed {
+                _ if dropped => "too_many_sequences",
+                None if self.changed_payee => "no_changed_payee",
+                _ => "no_large_transfer",
+            },
+        });
     }
 }
 

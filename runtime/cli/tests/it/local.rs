@@ -59,6 +59,7 @@ fn expected(example: &str) -> Vec<String> {
 fn the_examples_give_what_they_say_with_any_number_of_partitions() {
     for (example, refused) in [
         ("account-takeover", "e34"),
+        ("account-takeover-payee", "kira"),
         ("behavior-analytics", "EUR"),
         ("card-fraud", "t6"),
         ("card-score", "refund"),

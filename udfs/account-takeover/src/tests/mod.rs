@@ -8,51 +8,61 @@ use crate::AccountTakeover;
 
 const HOUR_MS: i64 = 3_600_000;
 
-fn harness() -> Harness<AccountTakeover> {
-    Harness::new().key_from("/account_id").event_time_from("/ts").with_bound(60_000)
+fn harness(config: Value) -> Harness<AccountTakeover> {
+    Harness::with_config(config).key_from("/account_id").event_time_from("/ts").with_bound(60_000)
 }
 
-/// An event of the account `a`; `what` is its type, then its device and its amount in cents if it has them.
+/// An event of the account `a`; `what` is its type, then its device or payee, and its amount in cents and its payee if
+/// it has them.
 fn event(what: &str, ts: i64) -> Value {
     let mut words = what.split(' ');
     let mut event =
         json!({"account_id": "a", "event_id": format!("e{ts}"), "type": words.next(), "ts": ts});
-    if let Some(device) = words.next() {
-        event["device"] = device.into();
+    if let Some(name) = words.next() {
+        let field = if what.starts_with("payee") { "payee" } else { "device" };
+        event[field] = name.into();
     }
     if let Some(cents) = words.next() {
         let cents: f64 = cents.parse().expect("an amount in cents");
         event["amount"] = (cents / 100.0).into();
     }
+    if let Some(payee) = words.next() {
+        event["payee"] = payee.into();
+    }
     event
 }
 
-/// What is found, as `takeover e1 e2 e3` and `near_miss e1`.
+/// What is found, as `takeover e1 e3` and `near_miss e1`.
 fn found(events: &[(&str, i64)]) -> Vec<String> {
-    let mut harness = harness();
+    let items = found_with(json!({}), events);
+    let brief = |item: &Value| {
+        let ids = ["type", "reset_id", "transfer_id"].iter().filter_map(|id| item[id].as_str());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    items.iter().map(brief).collect()
+}
+
+/// Takeovers, then near misses.
+fn found_with(config: Value, events: &[(&str, i64)]) -> Vec<Value> {
+    let mut harness = harness(config);
     let events = events.iter().map(|&(what, ts)| event(what, ts));
     assert_eq!(harness.send_all(events), []);
     harness.end_of_input();
     assert_eq!(harness.pending_timers(), []);
     assert_eq!(harness.take_lines("late"), [""; 0]);
-    let items = ["takeover", "near_miss"].map(|output| harness.take(output));
-    let brief = |item: &Value| {
-        let ids = ["type", "reset_id", "transfer_id"].iter().filter_map(|id| item[id].as_str());
-        ids.collect::<Vec<_>>().join(" ")
-    };
-    items.iter().flatten().map(brief).collect()
+    ["takeover", "near_miss"].into_iter().flat_map(|output| harness.take(output)).collect()
 }
 
 #[test]
 fn reset_then_new_device_then_large_transfer_is_a_takeover() {
-    let mut harness = harness();
+    let mut harness = harness(json!({}));
     for (what, ts) in
         [("password_reset", 1), ("login d2", 2), ("device_added d2", 3), ("transfer d2 100000", 4)]
     {
         harness.send(event(what, ts)).unwrap();
     }
     harness.end_of_input();
-    let expected = r#"{"account_id":"a","amount":1000.00,"device":"d2","device_ts":3,"reset_id":"e1","reset_ts":1,"transfer_id":"e4","transfer_ts":4,"type":"takeover"}"#;
+    let expected = r#"{"account_id":"a","amount":1000.00,"device":"d2","device_ts":3,"reason":"large_transfer","reset_id":"e1","reset_ts":1,"transfer_id":"e4","transfer_ts":4,"type":"takeover"}"#;
     assert_eq!(harness.take_lines("takeover"), [expected]);
     assert_eq!(harness.take_lines("near_miss"), [""; 0]);
 }
@@ -104,8 +114,65 @@ fn one_takeover_is_reported_once() {
 }
 
 #[test]
+fn any_credential_may_be_reset() {
+    let events = |kind| [(kind, 1), ("device_added d2", 2), ("transfer d2 500000", 3)];
+    assert_eq!(found(&events("credential_reset")), ["takeover e1 e3"]);
+    assert_eq!(found(&events("pin_reset")), [""; 0]);
+    let config = json!({"resets": ["pin_reset"]});
+    assert_eq!(found_with(config, &events("pin_reset")).len(), 1);
+}
+
+/// Type, payee and reason of what is found if a changed payee is asked for.
+fn to_changed_payee(events: &[(&str, i64)]) -> Vec<String> {
+    let items = found_with(json!({"changed_payee": true}), events);
+    let brief = |item: &Value| {
+        let words = ["type", "payee", "reason"].iter().filter_map(|field| item[field].as_str());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    items.iter().map(brief).collect()
+}
+
+#[test]
+fn a_changed_payee_may_be_asked_for() {
+    let reset = [("credential_reset", 1), ("device_added d2", 2)];
+    let with = |rest: &[(&'static str, i64)]| to_changed_payee(&[&reset[..], rest].concat());
+    assert_eq!(
+        with(&[("payee_changed p2", 3), ("transfer d2 500000 p2", 4)]),
+        ["takeover p2 large_transfer_to_changed_payee"]
+    );
+    let two = [("payee_added p1", 3), ("payee_added p2", 4)];
+    for payee in ["p1", "p2"] {
+        let transfer = format!("transfer d2 500000 {payee}");
+        let events = [&reset[..], &two, &[(&*transfer, 5)]].concat();
+        let found = to_changed_payee(&events);
+        assert_eq!(found, [format!("takeover {payee} large_transfer_to_changed_payee")]);
+    }
+    assert_eq!(with(&two), ["near_miss p1 no_large_transfer"], "once");
+    // Near misses say which step did not come.
+    assert_eq!(with(&[("transfer d2 500000 p1", 3)]), ["near_miss no_changed_payee"]);
+    assert_eq!(
+        with(&[("transfer d2 500000 p2", 3), ("payee_added p2", 4)]),
+        ["near_miss p2 no_large_transfer"],
+        "the transfer came first"
+    );
+    for transfer in ["transfer d2 500000 p1", "transfer d1 500000 p2", "transfer d2 99999 p2"] {
+        let found = with(&[("payee_added p2", 3), (transfer, 4)]);
+        assert_eq!(found, ["near_miss p2 no_large_transfer"], "{transfer}");
+    }
+    assert_eq!(
+        with(&[("payee_added p2", 3), ("transfer d2 500000 p2", HOUR_MS + 1)]),
+        ["near_miss p2 no_large_transfer"]
+    );
+    // A verified identity ends the watch at every step.
+    let verified = |ts| ("identity_verified", ts);
+    let (payee, transfer) = (("payee_added p2", 4), ("transfer d2 500000 p2", 6));
+    assert_eq!(with(&[verified(3), payee, transfer]), [""; 0]);
+    assert_eq!(with(&[payee, verified(5), transfer]), [""; 0]);
+}
+
+#[test]
 fn late_events_are_named() {
-    let mut harness = harness();
+    let mut harness = harness(json!({}));
     harness.send(event("login d1", 100_000)).unwrap();
     harness.send(event("password_reset", 39_999)).unwrap();
     harness.send(event("password_reset", 40_000)).unwrap();
@@ -125,6 +192,10 @@ fn settings_are_checked() {
         Some("`large_cents` is 0: it must be above 0")
     );
     assert_eq!(refused(r#"{"within": "0"}"#).as_deref(), Some("`within` must be above 0"));
+    assert_eq!(
+        refused(r#"{"resets": []}"#).as_deref(),
+        Some("`resets` has 0 types; it must have 1 to 16")
+    );
     assert!(refused(r#"{"large": 1}"#).is_some());
 }
 
@@ -134,12 +205,14 @@ proptest! {
     /// Within the bound the order of arrival does not show, and batches never do.
     #[test]
     fn neither_batches_nor_disorder_show(
-        drawn in prop::collection::vec((0..7_usize, 0..3_i64, 0..59_999_i64), 1..40),
+        drawn in prop::collection::vec((0..9_usize, 0..3_i64, 0..59_999_i64), 1..40),
         batch in 2..64_usize,
+        changed_payee in any::<bool>(),
     ) {
-        const KINDS: [&str; 7] = [
+        const KINDS: [&str; 9] = [
             "password_reset", "device_added d1", "device_added d2", "identity_verified",
-            "transfer d1 200000", "transfer d2 200000", "transfer d2 100",
+            "transfer d1 200000 p1", "transfer d2 200000 p2", "transfer d2 100 p1",
+            "payee_added p1", "payee_changed p2",
         ];
         let mut now = 0;
         let events: Vec<_> = drawn.iter().map(|&(kind, step, delay)| {
@@ -149,7 +222,8 @@ proptest! {
         let mut delayed = events.clone();
         delayed.sort_by_key(|(_, at)| *at);
         let run = |events: Vec<(Value, i64)>, batch| {
-            let mut harness = harness().batches_of(batch);
+            let config = json!({"changed_payee": changed_payee});
+            let mut harness = harness(config).batches_of(batch);
             assert_eq!(harness.send_all(events.into_iter().map(|(event, _)| event)), []);
             harness.end_of_input();
             ["takeover", "near_miss", "late"].map(|output| harness.take_lines(output))
