@@ -56,6 +56,6 @@ super::catalogue! {
         "A NATS header's name consists of printable characters without spaces and colons.",
         "Write `header: Event-Time`.";
     INVALID_STORE = 1019, "invalid store",
-        "`checkpoints.store` is no URL, or one of a kind that this build cannot open. `file:///` is always there; the folder must be one that every node sees, such as a network file system.",
+        "`checkpoints.store` is no URL, or one of a kind that cannot be opened: `file:///` (a folder that every node sees, such as a network file system), `s3://`, `gs://` or `az://`. Credentials and region come from the environment of the node, as the clouds' own tools take them.",
         "Write `checkpoints: { store: file:///mnt/checkpoints }`, or leave it out: checkpoints then go to the JetStream object store.";
 }

@@ -57,8 +57,8 @@ pub struct Manifest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Checkpoints {
-    /// URL of the store, such as `file:///mnt/checkpoints`; cannot be changed later. A folder must be one that every node
-    /// sees. Default: the JetStream object store `millstream-checkpoints`.
+    /// URL of the store, such as `s3://bucket/folder` (also `gs://`, `az://`), with credentials from the environment of the
+    /// node, or `file:///mnt/checkpoints`, a folder that every node sees; cannot be changed later. Default: the JetStream object store `millstream-checkpoints`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "uri"))]
     pub store: Option<String>,

@@ -108,6 +108,14 @@ async fn files() {
     assert!(!target.exists());
 }
 
+/// With credentials in the environment, as for any store of this kind.
+#[tokio::test]
+#[ignore = "needs an empty bucket: MILLSTREAM_TEST_STORE=s3://bucket/folder"]
+async fn cloud() {
+    let url = std::env::var("MILLSTREAM_TEST_STORE").expect("MILLSTREAM_TEST_STORE is a URL");
+    suite(&UrlBlobs::open(&url).unwrap()).await;
+}
+
 #[tokio::test]
 async fn jetstream() {
     let server = NatsServer::start(ServerOptions::default()).await.unwrap();

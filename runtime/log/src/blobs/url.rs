@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+// Only for its features: `object_store` leaves the choice of TLS to whoever uses it.
+use reqwest as _;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
@@ -20,7 +23,8 @@ const PART_BYTES: usize = 8 << 20;
 /// Parts that may be under way at once.
 const PARTS_MAX: usize = 4;
 
-/// Blobs behind a URL that the `object_store` library was built for: `file:///folder` always.
+/// Blobs behind a URL: `file:///folder`, `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder` and their other
+/// forms.
 #[derive(Clone)]
 pub struct UrlBlobs {
     store: Arc<dyn ObjectStore>,
@@ -30,8 +34,8 @@ pub struct UrlBlobs {
 }
 
 impl UrlBlobs {
-    /// Opens a store. A folder of a `file://` URL is made with the first blob. Credentials of clouds come from the
-    /// environment, as their own tools take them.
+    /// Opens a store. A folder of a `file://` URL is made with the first blob. Credentials of clouds, and whatever else their
+    /// own tools take from there (`AWS_REGION`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, ...), come from the environment.
     pub fn open(url: &str) -> Result<UrlBlobs, BlobError> {
         let shown = without_user(url);
         // The libraries quote the URL.
@@ -40,8 +44,14 @@ impl UrlBlobs {
             description: text.replace(url, &shown),
         };
         let parsed = ::url::Url::parse(url).map_err(|error| unusable(error.to_string()))?;
-        let (store, root) =
-            object_store::parse_url(&parsed).map_err(|error| unusable(error.to_string()))?;
+        // Only the first call has an effect.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        // What is no text cannot be meant.
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let (store, root) = object_store::parse_url_opts(&parsed, environment)
+            .map_err(|error| unusable(error.to_string()))?;
         Ok(UrlBlobs { store: store.into(), root, shown })
     }
 
