@@ -1,4 +1,4 @@
-//! Time to live by event time: on values, list items and map entries, for any batching.
+//! Time to live by event time and by processing time: on values, list items and map entries, for any batching.
 
 use std::collections::BTreeMap;
 
@@ -34,42 +34,69 @@ struct Kept {
     entries: Map<i64, i64>,
 }
 
+/// The same by the other clock.
+#[derive(States)]
+struct KeptByProcessingTime {
+    #[state(ttl = "100ms")]
+    last: Value<i64>,
+    #[state(ttl = "100ms")]
+    items: List<i64>,
+    #[state(ttl = "100ms")]
+    entries: Map<i64, i64>,
+}
+
 #[udf(state = Kept)]
 fn keeper(step: Step<'_>, kept: &mut Kept, out: &mut Emit<Seen>) -> Result<()> {
+    take(step, &mut kept.last, &mut kept.items, &mut kept.entries, out)
+}
+
+#[udf(state = KeptByProcessingTime)]
+fn clerk(step: Step<'_>, kept: &mut KeptByProcessingTime, out: &mut Emit<Seen>) -> Result<()> {
+    take(step, &mut kept.last, &mut kept.items, &mut kept.entries, out)
+}
+
+/// Takes a step, and emits all that is seen behind it.
+fn take(
+    step: Step<'_>,
+    last: &mut Value<i64>,
+    items: &mut List<i64>,
+    entries: &mut Map<i64, i64>,
+    out: &mut Emit<Seen>,
+) -> Result<()> {
     match step.what {
         "look" => {}
-        "set" => kept.last.set(step.n),
-        "add" => *kept.last.get_or_default() += step.n,
-        "clear" => kept.last.clear(),
-        "push" => kept.items.push(&step.n),
+        "set" => last.set(step.n),
+        "add" => *last.get_or_default() += step.n,
+        "clear" => last.clear(),
+        "push" => items.push(&step.n),
         "replace" => {
-            if let Some(last) = kept.items.len().checked_sub(1) {
-                kept.items.set(step.n as u64 % (last + 1), &step.n);
+            if !items.is_empty() {
+                items.set(step.n as u64 % items.len(), &step.n);
             }
         }
-        "put" => kept.entries.insert(&(step.n % 5), &step.n),
-        "remove" => kept.entries.remove(&(step.n % 5)),
+        "put" => entries.insert(&(step.n % 5), &step.n),
+        "remove" => entries.remove(&(step.n % 5)),
         "refuse" => {
-            kept.items.push(&step.n);
-            kept.last.set(step.n);
+            items.push(&step.n);
+            last.set(step.n);
             bail!("refused");
         }
         other => bail!("unknown step {other}"),
     }
-    let items: Vec<i64> = kept.items.iter().collect();
-    assert_eq!(kept.items.len() as usize, items.len());
-    assert_eq!(kept.items.is_empty(), items.is_empty());
-    for (i, item) in items.iter().enumerate() {
-        assert_eq!(kept.items.get(i as u64), Some(*item));
+    let all: Vec<i64> = items.iter().collect();
+    assert_eq!(items.len() as usize, all.len());
+    assert_eq!(items.is_empty(), all.is_empty());
+    for (i, item) in all.iter().enumerate() {
+        assert_eq!(items.get(i as u64), Some(*item));
     }
-    let entries: Vec<(i64, i64)> = kept.entries.iter().collect();
-    assert_eq!(kept.entries.first(), entries.first().copied());
+    let found: Vec<(i64, i64)> = entries.iter().collect();
+    assert_eq!(entries.first(), found.first().copied());
     for entry in 0..5 {
-        let wanted = entries.iter().find(|(key, _)| *key == entry).map(|(_, value)| *value);
-        assert_eq!(kept.entries.get(&entry), wanted);
-        assert_eq!(kept.entries.contains(&entry), wanted.is_some());
+        let wanted = found.iter().find(|(key, _)| *key == entry).map(|(_, value)| *value);
+        assert_eq!(entries.get(&entry), wanted);
+        assert_eq!(entries.contains(&entry), wanted.is_some());
     }
-    out.emit(Seen { last: kept.last.get().copied(), items: Json(items), entries: Json(entries) });
+    out.emit(Seen { last: last.get().copied(), items: Json(all), entries: Json(found) });
     Ok(())
 }
 
@@ -85,13 +112,15 @@ struct Model {
 }
 
 impl Model {
-    /// Does a step; what is seen afterwards, unless it is refused.
-    fn step(&mut self, what: &str, n: i64, event_time: i64, watermark: i64) -> Option<Seen> {
+    /// Does a step that was written at `at`, when the clock that decides says `now`; what is seen afterwards, unless it is
+    /// refused. That clock is the watermark for elements that were written at an event time, and otherwise the
+    /// same.
+    fn step(&mut self, what: &str, n: i64, at: i64, now: i64) -> Option<Seen> {
         // Exactly what has expired is gone: nothing else may depend on when it is cleaned up.
-        self.last = self.last.filter(|(_, expiry)| *expiry > watermark);
-        self.items.retain(|(_, expiry)| *expiry > watermark);
-        self.entries.retain(|_, (_, expiry)| *expiry > watermark);
-        let expiry = event_time + TTL;
+        self.last = self.last.filter(|(_, expiry)| *expiry > now);
+        self.items.retain(|(_, expiry)| *expiry > now);
+        self.entries.retain(|_, (_, expiry)| *expiry > now);
+        let expiry = at + TTL;
         match what {
             "set" => self.last = Some((n, expiry)),
             "add" => self.last = Some((self.last.map_or(0, |(last, _)| last) + n, expiry)),
@@ -106,7 +135,7 @@ impl Model {
             "refuse" => return None,
             _ => {}
         }
-        let live = |(value, expiry): &(i64, i64)| (*expiry > watermark).then_some(*value);
+        let live = |(value, expiry): &(i64, i64)| (*expiry > now).then_some(*value);
         Some(Seen {
             last: self.last.as_ref().and_then(live),
             items: Json(self.items.iter().filter_map(live).collect()),
@@ -117,8 +146,24 @@ impl Model {
     }
 }
 
+/// What a harness must have emitted.
+fn lines(wanted: &[Seen]) -> Vec<serde_json::Value> {
+    let line =
+        |seen: &Seen| json!({"entries": seen.entries.0, "items": seen.items.0, "last": seen.last});
+    wanted.iter().map(line).collect()
+}
+
+/// What it has emitted: an absent field is left out.
+fn found<U: millstream_udf::Udf>(harness: &mut Harness<U>) -> Vec<serde_json::Value> {
+    let mut found = harness.take("output");
+    for seen in &mut found {
+        seen.as_object_mut().expect("an object").entry("last").or_insert(json!(null));
+    }
+    found
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_seen_depends_on_a_records_watermark_and_not_on_batches(
@@ -140,15 +185,27 @@ proptest! {
             records.push(json!({"what": STEPS[step], "n": n, "at": at}));
         }
         harness.send_all(records);
-        let wanted: Vec<_> = wanted.iter().map(|seen| json!({
-            "entries": seen.entries.0, "items": seen.items.0, "last": seen.last,
-        })).collect();
-        let found: Vec<_> = harness.take("output").into_iter().map(|mut seen| {
-            // An absent field is left out.
-            seen.as_object_mut().unwrap().entry("last").or_insert(json!(null));
-            seen
-        }).collect();
-        prop_assert_eq!(found, wanted);
+        prop_assert_eq!(found(&mut harness), lines(&wanted));
+    }
+
+    /// Whatever the event times are.
+    #[test]
+    fn by_processing_time_what_is_seen_depends_on_the_call(
+        calls in prop::collection::vec(
+            (0..70_i64, prop::collection::vec((0..STEPS.len(), 0..20_i64, 0..500_i64), 1..12)),
+            1..20,
+        ),
+        batch in prop_oneof![Just(1_usize), Just(3), Just(4096)],
+    ) {
+        let mut harness = Harness::<Clerk>::new().event_time_from("/at").batches_of(batch);
+        let (mut model, mut wanted, mut now) = (Model::default(), Vec::new(), 1_000);
+        for (waits, steps) in calls {
+            now += waits;
+            harness.advance_processing_time(now);
+            wanted.extend(steps.iter().filter_map(|(step, n, _)| model.step(STEPS[*step], *n, now, now)));
+            harness.send_all(steps.iter().map(|(step, n, at)| json!({"what": STEPS[*step], "n": n, "at": at})));
+        }
+        prop_assert_eq!(found(&mut harness), lines(&wanted));
     }
 }
 

@@ -1,6 +1,7 @@
-//! Patterns: the results of Apache Flink, a brute-force model, and what a key keeps.
+//! Patterns: the results of Apache Flink, a brute-force model with every skip strategy, and what a key keeps.
 
 mod brute;
 mod flink;
 mod keeping;
 mod search;
+mod skips;

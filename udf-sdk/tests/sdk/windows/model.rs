@@ -10,6 +10,7 @@ use super::Timing;
 pub enum Kind {
     Fixed { size: i64, slide: i64, offset: i64 },
     Session { gap: i64 },
+    Global,
 }
 
 /// All that a window's layout says.
@@ -19,6 +20,8 @@ pub struct Layout {
     pub lateness: i64,
     pub every_records: Option<usize>,
     pub every_ms: Option<i64>,
+    /// Of processing time.
+    pub every_processing_ms: Option<i64>,
     pub discarding: bool,
 }
 
@@ -29,23 +32,33 @@ struct Held {
     start: i64,
     end: i64,
     items: Vec<i64>,
-    /// Records since the last firing, and when that trigger fires.
+    /// Records since the last firing, and when the triggers fire.
     since: usize,
     early_at: Option<i64>,
+    processing_at: Option<i64>,
     fired: bool,
+}
+
+impl Held {
+    /// Its last millisecond; the global window has none.
+    fn last(&self) -> Option<i64> {
+        (self.start > i64::MIN).then_some(self.end - 1)
+    }
 }
 
 pub struct Model {
     layout: Layout,
     watermark: i64,
+    now: i64,
     keys: BTreeMap<String, Vec<Held>>,
     /// By key.
     pub out: BTreeMap<String, Vec<Out>>,
 }
 
 impl Model {
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, watermark: i64::MIN, keys: BTreeMap::new(), out: BTreeMap::new() }
+    /// A model at this processing time.
+    pub fn new(layout: Layout, now: i64) -> Self {
+        Self { layout, watermark: i64::MIN, now, keys: BTreeMap::new(), out: BTreeMap::new() }
     }
 
     pub fn record(&mut self, key: &str, time: i64, n: i64) {
@@ -55,15 +68,23 @@ impl Model {
                 .map(|start| (start, start + size))
                 .collect(),
             Kind::Session { gap } => vec![(time, time + gap)],
+            Kind::Global => vec![(i64::MIN, i64::MAX)],
         };
         let windows = self.keys.entry(key.into()).or_default();
         let out = self.out.entry(key.into()).or_default();
         let mut late = true;
         for (start, end) in spans {
-            let mut window =
-                Held { start, end, items: vec![], since: 0, early_at: None, fired: false };
+            let mut window = Held {
+                start,
+                end,
+                items: vec![],
+                since: 0,
+                early_at: None,
+                processing_at: None,
+                fired: false,
+            };
             let joins = |other: &Held| match self.layout.kind {
-                Kind::Fixed { .. } => (other.start, other.end) == (start, end),
+                Kind::Fixed { .. } | Kind::Global => (other.start, other.end) == (start, end),
                 Kind::Session { .. } => other.start <= end && start <= other.end,
             };
             let mut joined: Vec<Held> = windows.extract_if(.., |other| joins(other)).collect();
@@ -74,22 +95,31 @@ impl Model {
                 window.items.extend(other.items);
                 window.since += other.since;
                 window.early_at = window.early_at.into_iter().chain(other.early_at).min();
+                window.processing_at =
+                    window.processing_at.into_iter().chain(other.processing_at).min();
             }
-            let last = window.end - 1;
-            if last + self.layout.lateness <= self.watermark {
+            let last = window.last();
+            if last.is_some_and(|last| last + self.layout.lateness <= self.watermark) {
                 continue;
             }
             late = false;
             window.items.push(n);
             window.since += 1;
-            window.fired = last <= self.watermark;
+            window.fired = last.is_some_and(|last| last <= self.watermark);
             if window.fired {
                 fire(&mut window, Timing::Late, self.layout.discarding, out);
             } else if self.layout.every_records.is_some_and(|count| window.since >= count) {
                 fire(&mut window, Timing::Early, self.layout.discarding, out);
-            } else if let (Some(every), None) = (self.layout.every_ms, window.early_at) {
-                let next = (time.max(self.watermark).div_euclid(every) + 1) * every;
-                window.early_at = Some(next).filter(|next| *next < last);
+            } else {
+                if let (Some(every), None) = (self.layout.every_ms, window.early_at) {
+                    let next = (time.max(self.watermark).div_euclid(every) + 1) * every;
+                    window.early_at =
+                        Some(next).filter(|next| last.is_none_or(|last| *next < last));
+                }
+                if let (Some(every), None) = (self.layout.every_processing_ms, window.processing_at)
+                {
+                    window.processing_at = Some((self.now.div_euclid(every) + 1) * every);
+                }
             }
             windows.push(window);
         }
@@ -105,20 +135,38 @@ impl Model {
             // The earliest of all that is due, over and over.
             loop {
                 let due = windows.iter().enumerate().filter_map(|(i, window)| {
-                    let end = (!window.fired).then_some(window.end - 1);
+                    let end = window.last().filter(|_| !window.fired);
                     let time = window.early_at.into_iter().chain(end).min()?;
                     (time <= self.watermark).then_some((time, window.start, i))
                 });
                 let Some((time, _, i)) = due.min() else { break };
                 let window = &mut windows[i];
-                if time == window.end - 1 {
+                if Some(time) == window.last() {
                     window.fired = true;
                     fire(window, Timing::OnTime, self.layout.discarding, out);
                 } else {
                     fire(window, Timing::Early, self.layout.discarding, out);
                 }
             }
-            windows.retain(|window| window.end - 1 + self.layout.lateness > self.watermark);
+            windows.retain(|window| {
+                window.last().is_none_or(|last| last + self.layout.lateness > self.watermark)
+            });
+        }
+    }
+
+    /// Processing time goes on to `now`.
+    pub fn advance_processing(&mut self, now: i64) {
+        self.now = self.now.max(now);
+        for (key, windows) in &mut self.keys {
+            let out = self.out.entry(key.clone()).or_default();
+            loop {
+                let due = windows.iter().enumerate().filter_map(|(i, window)| {
+                    let time = window.processing_at.filter(|_| !window.fired)?;
+                    (time <= self.now).then_some((time, window.start, i))
+                });
+                let Some((_, _, i)) = due.min() else { break };
+                fire(&mut windows[i], Timing::Early, self.layout.discarding, out);
+            }
         }
     }
 }
@@ -132,4 +180,5 @@ fn fire(window: &mut Held, timing: Timing, discarding: bool, out: &mut Vec<Out>)
     }
     window.since = 0;
     window.early_at = None;
+    window.processing_at = None;
 }

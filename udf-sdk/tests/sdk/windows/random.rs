@@ -9,8 +9,12 @@ use super::elements::Lists;
 use super::model::{Kind, Layout, Model, Out};
 use super::*;
 
-/// A record: key, how far the stream goes on, how far it lies behind, and its number.
-type Step = (usize, i64, i64, i64);
+/// A record: key, how far the stream goes on, how far it lies behind, its number, and how far processing time goes on
+/// before it.
+type Step = (usize, i64, i64, i64, i64);
+
+/// Processing time at the beginning.
+const BEGIN: i64 = 1_000_003;
 
 fn layouts() -> impl Strategy<Value = Layout> {
     let kinds = prop_oneof![
@@ -22,22 +26,34 @@ fn layouts() -> impl Strategy<Value = Layout> {
         }),
         (1..40_i64).prop_map(|gap| Kind::Session { gap }),
         (1..40_i64).prop_map(|gap| Kind::Session { gap }),
+        Just(Kind::Global),
     ];
     let lateness = prop_oneof![Just(0), 1..80_i64];
-    (kinds, lateness, prop::option::of(1..4_usize), prop::option::of(1..30_i64), any::<bool>())
-        .prop_map(|(kind, lateness, every_records, every_ms, discarding)| Layout {
-            kind,
-            lateness,
-            every_records,
-            every_ms,
-            discarding,
-        })
+    let triggers = (
+        prop::option::of(1..4_usize),
+        prop::option::of(1..30_i64),
+        prop::option::weighted(0.3, 1..30_i64),
+    );
+    (kinds, lateness, triggers, any::<bool>()).prop_map(
+        |(kind, lateness, (every_records, every_ms, every_processing_ms), discarding)| {
+            let mut layout =
+                Layout { kind, lateness, every_records, every_ms, every_processing_ms, discarding };
+            if matches!(kind, Kind::Global) {
+                layout.lateness = 0;
+                if (every_records, every_ms, every_processing_ms) == (None, None, None) {
+                    layout.every_records = Some(2);
+                }
+            }
+            layout
+        },
+    )
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let ahead = prop_oneof![4 => 0..6_i64, 1 => 0..60_i64];
     let behind = prop_oneof![3 => 0..5_i64, 2 => 0..50_i64, 1 => 0..200_i64];
-    prop::collection::vec((0..3_usize, ahead, behind, -5..100_i64), 1..150)
+    let processing = prop_oneof![4 => Just(0), 1 => 1..40_i64];
+    prop::collection::vec((0..3_usize, ahead, behind, -5..100_i64, processing), 1..150)
 }
 
 /// The configuration that says the same as the layout.
@@ -48,17 +64,26 @@ fn config(layout: &Layout) -> Value {
             json!({"sliding": {"size": ms(size), "slide": ms(slide)}, "offset": ms(offset)})
         }
         Kind::Session { gap } => json!({"session": ms(gap)}),
+        Kind::Global => json!({}),
     };
-    window["allowed_lateness"] = ms(layout.lateness).into();
     window["discarding"] = layout.discarding.into();
-    if layout.every_records.is_some() || layout.every_ms.is_some() {
-        let mut early = json!({});
-        if let Some(count) = layout.every_records {
-            early["records"] = count.into();
+    let mut early = json!({});
+    if let Some(count) = layout.every_records {
+        early["records"] = count.into();
+    }
+    for (name, every) in
+        [("event_time", layout.every_ms), ("processing_time", layout.every_processing_ms)]
+    {
+        if let Some(every) = every {
+            early[name] = ms(every).into();
         }
-        if let Some(every) = layout.every_ms {
-            early["event_time"] = ms(every).into();
-        }
+    }
+    if matches!(layout.kind, Kind::Global) {
+        window["global"] = early;
+        return json!({"window": window});
+    }
+    window["allowed_lateness"] = ms(layout.lateness).into();
+    if early != json!({}) {
         window["early"] = early;
     }
     json!({"window": window})
@@ -71,38 +96,52 @@ fn both<U: Udf>(
     batch: usize,
     steps: &[Step],
 ) -> (BTreeMap<String, Vec<Value>>, BTreeMap<String, Vec<Out>>) {
-    let mut now = 0;
-    let records: Vec<(String, i64, i64)> = steps
+    // Key, time, number, and processing time.
+    let (mut now, mut processing) = (0, BEGIN);
+    let records: Vec<(String, i64, i64, i64)> = steps
         .iter()
-        .map(|(key, ahead, behind, n)| {
+        .map(|(key, ahead, behind, n, waits)| {
             now += ahead;
-            (format!("k{key}"), now - behind, *n)
+            processing += waits;
+            (format!("k{key}"), now - behind, *n, processing)
         })
         .collect();
+    let end = processing + 1_000;
 
-    let mut model = Model::new(layout);
-    for (key, ts, n) in &records {
+    let mut model = Model::new(layout, BEGIN);
+    for (key, ts, n, processing) in &records {
+        model.advance_processing(*processing);
         model.record(key, *ts, *n);
         model.advance(ts - bound - 1);
     }
     model.advance(i64::MAX);
+    model.advance_processing(end);
 
     let mut harness = Harness::<U>::with_config(config(&layout))
         .key_from("/key")
         .event_time_from("/ts")
         .with_bound(bound)
         .batches_of(batch);
-    let sent = records.iter().map(|(key, ts, n)| Record::from(tick(key, *ts, *n)));
-    assert_eq!(harness.send_all(sent), []);
+    for same in records.chunk_by(|a, b| a.3 == b.3) {
+        harness.advance_processing_time(same[0].3);
+        let sent = same.iter().map(|(key, ts, n, _)| Record::from(tick(key, *ts, *n)));
+        assert_eq!(harness.send_all(sent), []);
+    }
     harness.end_of_input();
+    harness.advance_processing_time(end);
     assert_eq!(harness.pending_timers(), []);
-    for key in model.out.keys() {
-        assert_eq!(harness.stored_elements(key), 0, "of key {key}");
+    // The global window never ends.
+    if !matches!(layout.kind, Kind::Global) {
+        for key in model.out.keys() {
+            assert_eq!(harness.stored_elements(key), 0, "of key {key}");
+        }
     }
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for item in harness.take("output") {
         found.entry(item["key"].as_str().unwrap().into()).or_default().push(item);
     }
+    // A key whose window has never fired.
+    model.out.retain(|_, out| !out.is_empty());
     (found, model.out)
 }
 
@@ -141,8 +180,8 @@ proptest! {
     /// Windows of the layout before fire at their own ends, and nothing is left behind at the end.
     #[test]
     fn changes_of_the_layout(
-        before in layouts(),
-        after in layouts(),
+        before in layouts().prop_filter("it ends", |layout| !matches!(layout.kind, Kind::Global)),
+        after in layouts().prop_filter("it ends", |layout| !matches!(layout.kind, Kind::Global)),
         bound in 0..30_i64,
         batch in 1..64_usize,
         steps in steps(),
@@ -153,7 +192,7 @@ proptest! {
             .with_bound(bound)
             .batches_of(batch);
         let mut now = 0;
-        let records: Vec<Record> = steps.iter().map(|(key, ahead, behind, n)| {
+        let records: Vec<Record> = steps.iter().map(|(key, ahead, behind, n, _)| {
             now += ahead;
             tick(&format!("k{key}"), now - behind, *n).into()
         }).collect();
@@ -162,6 +201,7 @@ proptest! {
         let mut harness = harness.reconfigured(config(&after));
         prop_assert_eq!(harness.send_all(second.to_vec()), []);
         harness.end_of_input();
+        harness.advance_processing_time(i64::MAX);
         prop_assert_eq!(harness.pending_timers(), []);
         for key in ["k0", "k1", "k2"] {
             prop_assert_eq!(harness.stored_elements(key), 0, "of key {}", key);
