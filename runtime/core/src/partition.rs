@@ -332,8 +332,8 @@ struct Frontier {
     watermark: i64,
     positions: Vec<SourcePosition>,
     upstream: Vec<UpstreamPosition>,
-    /// [`Exchange::frontier`], if other stages read this one.
-    exchange: Option<i64>,
+    /// What the next record repeats of it, if other stages read this one.
+    exchange: Option<Exchange>,
 }
 
 #[derive(Debug)]

@@ -62,6 +62,17 @@ impl Anchor {
         };
         Self { places: vec![Place::default(); usize::from(partitions)], order, number: 0 }
     }
+
+    /// Where a merge must begin that is to give all that lies behind this anchor and all that lies behind
+    /// `other`. Numbers alone cannot tell which is further behind: those of causes without an order
+    /// depend on when the commits were read.
+    pub fn meet(&mut self, other: &Self) {
+        for (place, other) in self.places.iter_mut().zip(&other.places) {
+            *place = (*place).min(*other);
+        }
+        self.order = self.order.min(other.order);
+        self.number = self.number.min(other.number);
+    }
 }
 
 #[derive(Debug)]
@@ -170,9 +181,12 @@ impl Merge {
         }
         upstream.frontier = upstream.frontier.max(exchange.frontier);
         upstream.idle = exchange.idle;
-        self.advances.extend(
-            exchange.advances.iter().map(|&(order, watermark)| (order, watermark, sequence)),
-        );
+        // By time the frontier alone is the watermark.
+        if self.ordering == Ordering::Sequence {
+            self.advances.extend(
+                exchange.advances.iter().map(|&(order, watermark)| (order, watermark, sequence)),
+            );
+        }
     }
 
     /// Outputs that wait for other partitions.

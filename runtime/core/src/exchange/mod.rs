@@ -20,6 +20,11 @@
 //! [`Cause::Arrival`]: they stand where they came, behind what their partition emitted before.
 
 pub mod merge;
+mod reading;
+mod standing;
+
+pub use reading::{Gone, Reading};
+pub use standing::{Standing, begin_at, needed_of};
 
 use crate::ids::{Sequence, SourceId};
 use crate::wire::{Reader, WireError, put_signed, put_varint};
@@ -31,6 +36,25 @@ pub enum Ordering {
     Sequence,
     /// Event times, milliseconds.
     Time,
+}
+
+impl Ordering {
+    /// The cause of an output of an event-time timer that fires for `time` when the partition has come to `order`.
+    pub fn of_timer(self, order: i64, time: i64, timer: u16) -> Cause {
+        match self {
+            Self::Sequence => Cause::Timer { order, timer },
+            Self::Time => Cause::Timer { order: time, timer },
+        }
+    }
+
+    /// The frontier of a partition that has come to `order` and has fired all timers up to `watermark`. `settled`: none
+    /// is left that the watermark of its positions makes due.
+    pub fn frontier(self, order: i64, settled: bool, watermark: i64) -> i64 {
+        match self {
+            Self::Sequence => order - i64::from(!settled),
+            Self::Time => watermark,
+        }
+    }
 }
 
 /// What caused an output.
@@ -82,9 +106,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// What a record without outputs says of a partition that has come this far.
-    pub fn reached(frontier: i64) -> Self {
-        Self { frontier, ..Self::default() }
+    /// What a record without outputs says of a partition behind one that said this: how far it has come, and
+    /// whether it waits for anything.
+    pub fn repeated(&self) -> Self {
+        Self { frontier: self.frontier, idle: self.idle, ..Self::default() }
     }
 
     /// Adds the cause of output number `index`, which is the newest; outputs before it without one came by arrival.

@@ -47,14 +47,14 @@ impl<O: Operator> Partition<O> {
             self.last.watermark = record.slice.watermark;
             self.last.positions = record.slice.positions;
             self.last.upstream = record.slice.upstream;
-            self.last.exchange = record.slice.exchange.map(|e| e.frontier);
+            self.last.exchange = record.slice.exchange.as_ref().map(Exchange::repeated);
         }
         let slice = Slice {
             processing_time: self.last.processing_time,
             watermark: self.last.watermark,
             positions: self.last.positions.clone(),
             upstream: self.last.upstream.clone(),
-            exchange: self.last.exchange.map(Exchange::reached),
+            exchange: self.last.exchange.clone(),
             ..Slice::default()
         };
         self.phase = Phase::TakingOver;

@@ -94,7 +94,7 @@ impl<O: Operator> Partition<O> {
         following.watermark = computed.watermark;
         following.positions.clone_from(&computed.positions);
         following.upstream.clone_from(&computed.upstream);
-        following.exchange = computed.exchange.as_ref().map(|e| Exchange::reached(e.frontier));
+        following.exchange = computed.exchange.as_ref().map(Exchange::repeated);
         let next = Next { slice: following, ..Next::default() };
         let slice = std::mem::replace(&mut self.next, next).slice;
         self.send(now_ms, CommitKind::Commit, slice, out)
@@ -189,7 +189,7 @@ impl<O: Operator> Partition<O> {
         self.last.watermark = slice.watermark;
         self.last.positions.clone_from(&slice.positions);
         self.last.upstream.clone_from(&slice.upstream);
-        self.last.exchange = slice.exchange.as_ref().map(|e| e.frontier);
+        self.last.exchange = slice.exchange.as_ref().map(Exchange::repeated);
         if attempt.kind == CommitKind::Takeover {
             return self.taken_over(out);
         }
@@ -221,7 +221,7 @@ impl<O: Operator> Partition<O> {
             watermark: self.last.watermark,
             positions: self.last.positions.clone(),
             upstream: self.last.upstream.clone(),
-            exchange: self.last.exchange.map(Exchange::reached),
+            exchange: self.last.exchange.clone(),
             ..Slice::default()
         };
         self.next = Next { slice, ..Next::default() };

@@ -11,6 +11,8 @@ struct Echo {
     queue: VecDeque<u8>,
     halt: Option<Halt>,
     full_at: Option<usize>,
+    /// What it tells the stages that read it.
+    told: Option<Exchange>,
     local: Option<LocalState>,
     redone: Vec<u64>,
     acknowledged: Vec<u64>,
@@ -34,6 +36,7 @@ impl Operator for Echo {
     }
 
     fn compute(&mut self, _: CommitNumber, _: usize, slice: &mut Slice) -> Result<Computed, Halt> {
+        slice.exchange.clone_from(&self.told);
         if self.full_at.is_some_and(|full| slice.outputs.count() as usize >= full) {
             return Ok(Computed::Full);
         }
@@ -404,6 +407,21 @@ fn recovery_redoes_what_the_database_lacks() {
         assert_eq!(bench.partition.operator.redone, redone);
         assert_eq!(bench.partition.generation(), Generation(2));
     }
+}
+
+#[test]
+fn a_takeover_repeats_what_other_stages_were_told() {
+    let told = Exchange { frontier: 7, idle: true, ..Exchange::default() };
+    let mut first = Bench::new(Vec::new(), Echo { told: Some(told.clone()), ..Echo::default() });
+    assert_eq!(first.recover(), None);
+    first.feed(0, b"a");
+    first.land(1);
+    let exchange_of =
+        |stored: &StoredRecord| CommitRecord::decode(&stored.message).unwrap().slice.exchange;
+    assert_eq!(exchange_of(first.log.last().unwrap()), Some(told.clone()));
+    let mut second = Bench::new(first.log, Echo::default());
+    assert_eq!(second.recover(), None);
+    assert_eq!(exchange_of(second.log.last().unwrap()), Some(told));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What goes wrong in a run, and which bugs may be planted.
 
 use crate::rng::Rng;
+use crate::topology::Topology;
 
 /// Kinds of faults. Each must fire somewhere within the runs of a test command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,10 +63,31 @@ pub enum Fault {
     FoundInSink,
     /// A sink dropped a second copy of an output.
     DuplicatePublished,
+    /// A read of another stage's commits ended before their end.
+    ShortRead,
+    /// A reader of another stage began further behind than its partition needs, for the sake of others.
+    ReadsForOthers,
+    /// What was read of another stage was applied before a restart.
+    AppliedSkipped,
+    /// Outputs of one upstream partition had to wait for another one.
+    OutputsWait,
+    /// The log could not be trimmed further because of a stage that reads another.
+    HeldDownstream,
 }
 
 impl Fault {
-    pub const COUNT: usize = Self::DuplicatePublished as usize + 1;
+    pub const COUNT: usize = Self::HeldDownstream as usize + 1;
+
+    /// Whether a kind of fault can happen in runs of this shape.
+    pub fn happens_in(index: usize, shape: Shape) -> bool {
+        match shape {
+            Shape::OneStage => index <= Self::DuplicatePublished as usize,
+            Shape::Stages => {
+                let ends = Self::SourcePurged as usize..=Self::SourceRolledBack as usize;
+                !ends.contains(&index)
+            }
+        }
+    }
 
     pub fn name(index: usize) -> String {
         const NAMES: [&str; Fault::COUNT] = [
@@ -97,6 +119,11 @@ impl Fault {
             "Anchored",
             "FoundInSink",
             "DuplicatePublished",
+            "ShortRead",
+            "ReadsForOthers",
+            "AppliedSkipped",
+            "OutputsWait",
+            "HeldDownstream",
         ];
         NAMES[index].to_owned()
     }
@@ -141,10 +168,33 @@ pub enum Bug {
     TrimForgetsEgress,
     /// Trimming forgets what checkpoints need.
     TrimForgetsCheckpoints,
+    /// The anchor of a stretch is taken to be its end while outputs in it are still to be applied.
+    AnchorTooNew,
+    /// A stage's reader begins with the commit behind the one where it must.
+    ReadsOneLate,
+    /// Outputs behind the anchor are applied again.
+    AppliedAgain,
+    /// What is applied of the first stretch is forgotten: its anchor is still the beginning.
+    FirstStretchForgotten,
+    /// A read of commits that ended early counts as if it had reached its end.
+    ShortReadBelieved,
+    /// A merge does not wait for the frontiers of all partitions.
+    FrontierIgnored,
+    /// A commit's frontier includes an advance whose timers have not all fired.
+    FrontierAhead,
+    /// A recovering partition forgets how far other stages' outputs are applied.
+    StandingForgotten,
+    /// A commit that the log has refused is read.
+    RefusedCommitRead,
+    /// What another stage needs is trimmed by one record too many.
+    TrimOneTooFar,
+    /// Trimming forgets the stages that read others.
+    TrimForgetsDownstream,
 }
 
 impl Bug {
-    pub const ALL: [Self; 18] = [
+    /// Those that show with one stage.
+    pub const OF_ONE_STAGE: [Self; 18] = [
         Self::AcknowledgedBeforeLanded,
         Self::NoExpectedSequence,
         Self::FenceIgnored,
@@ -164,13 +214,36 @@ impl Bug {
         Self::TrimForgetsEgress,
         Self::TrimForgetsCheckpoints,
     ];
+
+    /// Those that show with several stages only.
+    pub const OF_THE_EXCHANGE: [Self; 11] = [
+        Self::AnchorTooNew,
+        Self::ReadsOneLate,
+        Self::AppliedAgain,
+        Self::FirstStretchForgotten,
+        Self::ShortReadBelieved,
+        Self::FrontierIgnored,
+        Self::FrontierAhead,
+        Self::StandingForgotten,
+        Self::RefusedCommitRead,
+        Self::TrimOneTooFar,
+        Self::TrimForgetsDownstream,
+    ];
+}
+
+/// What kind of pipeline a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    OneStage,
+    /// Two or three of them that read each other.
+    Stages,
 }
 
 /// How likely what is in one run. A run has some kinds of faults and not others, so that rare
 /// combinations are not drowned by common ones.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub partitions: u16,
+    pub topology: Topology,
     pub records: u64,
     pub keys: u64,
     pub filtered: bool,
@@ -181,6 +254,12 @@ pub struct Plan {
     pub acknowledgement_lost: u64,
     pub append_delayed: u64,
     pub stale_read: u64,
+    /// Permille of readers of other stages that serve other partitions, too.
+    pub shared_readers: u64,
+    /// By how much later the stages begin that read others, milliseconds: they find many commits.
+    pub late_ms: i64,
+    /// When a lane commits that has only scanned.
+    pub quiet_commit_ms: i64,
     /// Permille of pulls.
     pub pull_lost: u64,
     pub duplicate_delivery: u64,
@@ -193,7 +272,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn draw(rng: &mut Rng) -> Self {
+    pub fn draw(shape: Shape, rng: &mut Rng) -> Self {
         fn some(rng: &mut Rng, permille: u64) -> u64 {
             if rng.chance(500) { 1 + rng.below(permille) } else { 0 }
         }
@@ -212,22 +291,32 @@ impl Plan {
             (Fault::Retention, 1_000),
         ] {
             if rng.chance(400) {
-                scheduled.push((fault, mean_ms * rng.between(50, 200) / 100));
+                // More lanes have more owners.
+                let share = if shape == Shape::Stages { 3 } else { 1 };
+                scheduled.push((fault, mean_ms * rng.between(50, 200) / 100 / share));
             }
         }
         // These end the pipeline, so they are rare and come alone.
         let ends = [Fault::SourcePurged, Fault::SourceRecreated, Fault::SourceRolledBack];
-        if rng.chance(120) {
+        if shape == Shape::OneStage && rng.chance(120) {
             let end = ends[rng.below(3) as usize];
             scheduled.push((end, 4_000));
             // A roll-back cannot be told when the last record that was read is gone as well.
             scheduled
                 .retain(|(fault, _)| end != Fault::SourceRolledBack || *fault != Fault::Retention);
         }
+        let keys = rng.between(1, 12) as u64;
+        let topology = match shape {
+            Shape::OneStage => Topology::single(rng.between(1, 3) as u16, keys),
+            Shape::Stages => Topology::draw(rng),
+        };
         Self {
-            partitions: rng.between(1, 3) as u16,
+            topology,
             records: rng.between(30, 160) as u64,
-            keys: rng.between(1, 12) as u64,
+            keys,
+            shared_readers: 500 * rng.below(3),
+            late_ms: if rng.chance(300) { rng.between(100, 3_000) } else { 0 },
+            quiet_commit_ms: rng.between(10, 200),
             filtered: rng.chance(300),
             checkpoints: rng.chance(700),
             refused: some(rng, 150),

@@ -1,12 +1,13 @@
 //! Seeded simulation of the protocol: the state machines of the core against a log,
 //! a source, sinks and databases in memory, in virtual time, with everything going
-//! wrong that the design speaks of. Each run is compared with a reference model that
-//! knows no faults.
+//! wrong that the design speaks of. Pipelines have one stage, or two or three that read
+//! each other. Each run is compared with a reference model that knows no faults.
 //!
-//! `MILLSTREAM_SIM_SEEDS=50000` runs more seeds than the default,
+//! `MILLSTREAM_SIM_SEEDS=50000` runs more seeds than the default of each shape,
 //! `MILLSTREAM_SIM_SEED=17` only that one.
 
 mod audit;
+mod exchange;
 mod faults;
 mod network;
 mod operator;
@@ -14,13 +15,20 @@ mod owner;
 mod reference;
 mod rng;
 mod servers;
+mod topology;
 mod world;
 
-use faults::{Bug, Fault};
+use faults::{Bug, Fault, Shape};
 use world::{Outcome, World};
 
 /// Runs of the test command, unless more are asked for.
-const SEEDS: u64 = 1_600;
+fn seeds(shape: Shape) -> u64 {
+    match shape {
+        Shape::OneStage => 1_600,
+        Shape::Stages => 1_200,
+    }
+}
+
 /// Tests that share them, so that they run side by side.
 const SHARES: u64 = 4;
 /// A planted bug must show within so many runs.
@@ -32,8 +40,8 @@ fn number_of(variable: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-fn run(seed: u64, bug: Option<Bug>) -> Outcome {
-    let caught = std::panic::catch_unwind(|| World::run(seed, bug));
+fn run(shape: Shape, seed: u64, bug: Option<Bug>) -> Outcome {
+    let caught = std::panic::catch_unwind(|| World::run(shape, seed, bug));
     caught.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
@@ -45,8 +53,8 @@ fn run(seed: u64, bug: Option<Bug>) -> Outcome {
     })
 }
 
-fn share(index: u64) {
-    let seeds = number_of("MILLSTREAM_SIM_SEEDS").unwrap_or(SEEDS);
+fn share(shape: Shape, index: u64) {
+    let seeds = number_of("MILLSTREAM_SIM_SEEDS").unwrap_or(seeds(shape));
     let only = number_of("MILLSTREAM_SIM_SEED");
     let mut fired = [0u64; Fault::COUNT];
     let mut failures = Vec::new();
@@ -55,12 +63,12 @@ fn share(index: u64) {
         .filter(|seed| only.is_none() && seed % SHARES == index)
         .chain(only.filter(|_| index == 0))
     {
-        let outcome = run(seed, None);
+        let outcome = run(shape, seed, None);
         runs += 1;
         fired.iter_mut().zip(outcome.fired).for_each(|(sum, count)| *sum += u64::from(count > 0));
         if let Err(failure) = outcome.result {
             eprintln!(
-                "seed {seed}: {failure}\n  repeat: MILLSTREAM_SIM_SEED={seed} cargo test --release -p millstream-core --test simulation share_0"
+                "{shape:?}, seed {seed}: {failure}\n  repeat: MILLSTREAM_SIM_SEED={seed} cargo test --release -p millstream-core --test simulation share_0"
             );
             failures.push(seed);
         }
@@ -69,50 +77,30 @@ fn share(index: u64) {
         println!("{:20} in {runs_with} of {runs} runs", Fault::name(fault));
     }
     assert!(failures.is_empty(), "{} of {runs} runs failed: seeds {failures:?}", failures.len());
-    if only.is_none() && seeds >= SEEDS {
-        let never: Vec<_> =
-            (0..Fault::COUNT).filter(|&fault| fired[fault] == 0).map(Fault::name).collect();
+    if only.is_none() && runs >= 300 {
+        let never: Vec<_> = (0..Fault::COUNT)
+            .filter(|&fault| Fault::happens_in(fault, shape) && fired[fault] == 0)
+            .map(Fault::name)
+            .collect();
         assert!(never.is_empty(), "faults that never happened: {never:?}");
     }
 }
 
-#[test]
-fn share_0_of_the_seeds_ends_as_the_reference() {
-    share(0);
-}
-
-#[test]
-fn share_1_of_the_seeds_ends_as_the_reference() {
-    share(1);
-}
-
-#[test]
-fn share_2_of_the_seeds_ends_as_the_reference() {
-    share(2);
-}
-
-#[test]
-fn share_3_of_the_seeds_ends_as_the_reference() {
-    share(3);
-}
-
-#[test]
-fn a_seed_run_twice_leaves_the_same_trace() {
+fn traces_repeat(shape: Shape) {
     let mut traces = std::collections::BTreeSet::new();
     for seed in 0..60 {
-        let (first, second) = (run(seed, None), run(seed, None));
+        let (first, second) = (run(shape, seed, None), run(shape, seed, None));
         assert_eq!((first.trace, first.fired), (second.trace, second.fired), "seed {seed}");
         traces.insert(first.trace);
     }
     assert_eq!(traces.len(), 60, "different seeds leave different traces");
 }
 
-#[test]
-fn every_planted_bug_is_caught() {
+fn all_are_caught(shape: Shape, bugs: &[Bug]) {
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
-        let caught =
-            (0..SEEDS_PER_BUG).find_map(|seed| Some((seed, run(seed, Some(bug)).result.err()?)));
+    for &bug in bugs {
+        let caught = (0..SEEDS_PER_BUG)
+            .find_map(|seed| Some((seed, run(shape, seed, Some(bug)).result.err()?)));
         match caught {
             Some((seed, how)) => {
                 println!("{bug:?}: seed {seed}: {}", how.chars().take(160).collect::<String>())
@@ -121,4 +109,72 @@ fn every_planted_bug_is_caught() {
         }
     }
     assert!(missed.is_empty(), "not caught within {SEEDS_PER_BUG} seeds: {missed:?}");
+}
+
+mod one_stage {
+    use super::*;
+
+    #[test]
+    fn share_0_of_the_seeds_ends_as_the_reference() {
+        share(Shape::OneStage, 0);
+    }
+
+    #[test]
+    fn share_1_of_the_seeds_ends_as_the_reference() {
+        share(Shape::OneStage, 1);
+    }
+
+    #[test]
+    fn share_2_of_the_seeds_ends_as_the_reference() {
+        share(Shape::OneStage, 2);
+    }
+
+    #[test]
+    fn share_3_of_the_seeds_ends_as_the_reference() {
+        share(Shape::OneStage, 3);
+    }
+
+    #[test]
+    fn a_seed_run_twice_leaves_the_same_trace() {
+        traces_repeat(Shape::OneStage);
+    }
+
+    #[test]
+    fn every_planted_bug_is_caught() {
+        all_are_caught(Shape::OneStage, &Bug::OF_ONE_STAGE);
+    }
+}
+
+mod stages {
+    use super::*;
+
+    #[test]
+    fn share_0_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Stages, 0);
+    }
+
+    #[test]
+    fn share_1_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Stages, 1);
+    }
+
+    #[test]
+    fn share_2_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Stages, 2);
+    }
+
+    #[test]
+    fn share_3_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Stages, 3);
+    }
+
+    #[test]
+    fn a_seed_run_twice_leaves_the_same_trace() {
+        traces_repeat(Shape::Stages);
+    }
+
+    #[test]
+    fn every_planted_bug_is_caught() {
+        all_are_caught(Shape::Stages, &Bug::OF_THE_EXCHANGE);
+    }
 }

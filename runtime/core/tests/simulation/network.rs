@@ -18,12 +18,32 @@ pub enum Request {
     Tail,
     Record(Sequence),
     Records(Sequence),
-    Append { message: Bytes, expected: Sequence },
+    Append {
+        message: Bytes,
+        expected: Sequence,
+    },
     Restore,
-    Attach { last_read: Sequence, start: Sequence },
-    Pull { consumer: u64 },
-    ReadSink { sink: usize, above: Sequence },
-    Publish { sink: usize, publication: Publication },
+    Attach {
+        last_read: Sequence,
+        start: Sequence,
+    },
+    Pull {
+        consumer: u64,
+    },
+    /// The next commits of an upstream lane.
+    Commits {
+        reader: usize,
+        partition: u16,
+        lane: u16,
+    },
+    ReadSink {
+        sink: usize,
+        above: Sequence,
+    },
+    Publish {
+        sink: usize,
+        publication: Publication,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -33,10 +53,27 @@ pub enum Reply {
     Records(Vec<StoredRecord>),
     Append(AppendReply),
     Restored(Option<Database>),
-    Attached { facts: StreamFacts, consumer: u64 },
+    Attached {
+        facts: StreamFacts,
+        consumer: u64,
+    },
     Pulled(Pulled),
-    SinkRead { sink: usize, ids: Vec<(String, Sequence)> },
-    Published { sink: usize, ticket: u64, sequence: Sequence },
+    /// Some of them in order without omissions; the last one in the log is at `through`.
+    Commits {
+        reader: usize,
+        partition: u16,
+        records: Vec<StoredRecord>,
+        through: Sequence,
+    },
+    SinkRead {
+        sink: usize,
+        ids: Vec<(String, Sequence)>,
+    },
+    Published {
+        sink: usize,
+        ticket: u64,
+        sequence: Sequence,
+    },
 }
 
 /// What happens at a time.
@@ -53,14 +90,14 @@ pub enum Event {
     Owner(OwnerId, OwnerEvent),
     Resume(OwnerId),
     Elect {
-        partition: u16,
+        lane: u16,
         forced: bool,
     },
     Produce,
     Fault(usize),
     Checkpoint,
     CheckpointStored {
-        partition: u16,
+        lane: u16,
         database: Database,
     },
     Trim,

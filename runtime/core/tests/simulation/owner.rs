@@ -6,10 +6,7 @@ use std::collections::BTreeMap;
 use millstream_core::append::AppendReply;
 use millstream_core::commit::{Compression, hash_of};
 use millstream_core::egress::{Egress, EgressConfig, MessageId};
-use millstream_core::ids::{
-    CommitNumber, Incarnation, LogPoint, Sequence, SourceId, key_hash, partition_of,
-};
-use millstream_core::outputs::DEAD_LETTER;
+use millstream_core::ids::{CommitNumber, Incarnation, LogPoint, Sequence, SourceId};
 use millstream_core::partition::{
     Action, EgressReport, Event as Input, Partition, PartitionConfig, SinkConfig, Stopped,
 };
@@ -19,15 +16,15 @@ use millstream_core::source::{
     Continuity, Delivery, SourcePolicy, StreamFacts, Verdict, never_read,
 };
 
+use crate::exchange::Reader;
 use crate::faults::{Bug, Fault};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
-use crate::operator::{CountOperator, Input as Queued};
-use crate::reference::{EXPIRED, RESULT};
+use crate::operator::{CountOperator, Input as Queued, Role};
 use crate::servers::source::{Pulled, Record};
 use crate::world::{TIME_OUT_MS, World};
 
 /// Inputs that an operator has queued before pulling pauses.
-const QUEUE_MAX: usize = 20;
+pub const QUEUE_MAX: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -37,7 +34,7 @@ pub enum Life {
 }
 
 pub struct Owner {
-    pub partition: u16,
+    pub lane: u16,
     pub node: u8,
     pub life: Life,
     pub machine: Partition<CountOperator>,
@@ -46,6 +43,8 @@ pub struct Owner {
     reported: Vec<EgressCursor>,
     position: SourcePosition,
     continuity: Option<Continuity>,
+    /// One per input that is another stage.
+    pub readers: Vec<Reader>,
     consumer: u64,
     /// Consumer sequence of the last delivery that was looked at.
     delivered: u64,
@@ -73,8 +72,8 @@ impl Owner {
 
     pub fn describe(&self) -> String {
         format!(
-            "partition {} node {} {:?} running {} settled {} at {:?} positions {:?} cursors {:?} queue {} pending {:?}",
-            self.partition,
+            "lane {} node {} {:?} running {} settled {} at {:?} positions {:?} cursors {:?} queue {} readers {:?} pending {:?}",
+            self.lane,
             self.node,
             self.life,
             self.machine.is_running(),
@@ -83,19 +82,21 @@ impl Owner {
             self.machine.positions(),
             self.machine.cursors(),
             self.machine.operator().queue.len(),
+            self.readers.iter().map(Reader::describe).collect::<Vec<_>>(),
             self.pending,
         )
     }
 }
 
 impl World {
-    pub fn start_owner(&mut self, partition: u16, node: u8) {
-        let mut database = self.disks.get(&(partition, node)).cloned().unwrap_or_default();
+    pub fn start_owner(&mut self, lane: u16, node: u8) {
+        let mut database = self.disks.get(&(lane, node)).cloned().unwrap_or_default();
         if self.bug == Some(Bug::DatabaseNotChecked) {
-            self.pretend(partition, &mut database.local);
+            self.pretend(lane, &mut database.local);
         }
         let seed = self.rng.next();
-        let operator = CountOperator::open(database, crate::rng::Rng::new(seed), self.bug);
+        let role = Role::of(&self.plan.topology, lane);
+        let operator = CountOperator::open(role, database, crate::rng::Rng::new(seed), self.bug);
         let sink = |sink| SinkConfig {
             sink,
             duplicate_window_ms: self.plan.duplicate_window_ms,
@@ -108,14 +109,14 @@ impl World {
             commit_bytes_max: self.plan.commit_bytes_max,
             compression: if self.rng.chance(500) { Compression::Lz4 } else { Compression::Off },
             sinks: vec![sink(0), sink(1)],
-            quiet_commit_ms: 200,
+            quiet_commit_ms: self.plan.quiet_commit_ms,
             backlog_bytes_max: 2_000,
         };
         let mut machine = Partition::new(config, operator);
         let mut actions = Vec::new();
         machine.start(&mut actions);
         self.owners.push(Owner {
-            partition,
+            lane,
             node,
             life: Life::Awake,
             machine,
@@ -124,6 +125,7 @@ impl World {
             reported: Vec::new(),
             position: never_read(SourceId(0), Sequence(0)),
             continuity: None,
+            readers: Vec::new(),
             consumer: 0,
             delivered: 0,
             connection: 0,
@@ -142,15 +144,14 @@ impl World {
     }
 
     /// A planted bug: claims that a database below the beginning of the log is at its beginning.
-    fn pretend(&self, partition: u16, local: &mut LocalState) {
-        let known =
-            |point: &LogPoint| is_point(point, self.log.at(partition, point.sequence).as_ref());
+    fn pretend(&self, lane: u16, local: &mut LocalState) {
+        let known = |point: &LogPoint| is_point(point, self.log.at(lane, point.sequence).as_ref());
         if local.newest.number == CommitNumber(0)
             || (known(&local.redo_from) && known(&local.newest))
         {
             return;
         }
-        if let Some(first) = self.log.from(partition, Sequence(0), 1).first() {
+        if let Some(first) = self.log.from(lane, Sequence(0), 1).first() {
             let header = millstream_core::commit::decode_header_of(&first.message).unwrap();
             let point = LogPoint {
                 number: header.number,
@@ -263,7 +264,7 @@ impl World {
             Reply::Append(AppendReply::Refused) if self.bug == Some(Bug::FenceIgnored) => {
                 let last = self
                     .log
-                    .last_of(self.owners[id].partition)
+                    .last_of(self.owners[id].lane)
                     .map_or(Sequence(0), |last| last.sequence);
                 self.drive(id, Input::Append(AppendReply::Acknowledged(last)));
             }
@@ -278,6 +279,9 @@ impl World {
             }
             Reply::Attached { facts, consumer } => self.attached(id, &facts, consumer),
             Reply::Pulled(pulled) => self.pulled(id, pulled),
+            Reply::Commits { reader, partition, records, through } => {
+                self.commits_read(id, reader, partition, (&records, through))
+            }
             Reply::SinkRead { sink, ids } => self.sink_read(id, sink, &ids),
             Reply::Published { sink, ticket, sequence } => {
                 self.owners[id].egress[sink].acknowledged(ticket, sequence);
@@ -300,7 +304,7 @@ impl World {
         let wiped = owner.machine.operator().wiped;
         if wiped > owner.wiped {
             owner.wiped = wiped;
-            let disk = (owner.partition, owner.node);
+            let disk = (owner.lane, owner.node);
             self.disks.remove(&disk);
         }
         let owner = &mut self.owners[id];
@@ -329,11 +333,15 @@ impl World {
                 }
                 Action::Wiped { .. } => self.fire(Fault::Wiped),
                 Action::Restore => self.send(id, Request::Restore),
-                Action::Running { positions, .. } => {
-                    if let Some(&position) = positions.first() {
-                        self.owners[id].position = position;
+                Action::Running { positions, upstream } => {
+                    if self.plan.topology.reads_source(self.owners[id].lane) {
+                        let read = positions.first().filter(|p| p.stream_created_ns != 0);
+                        if let Some(&position) = read {
+                            self.owners[id].position = position;
+                        }
+                        self.attach(id);
                     }
-                    self.attach(id);
+                    self.start_readers(id, &positions, &upstream);
                 }
                 Action::Committed { point, outputs, confirmed_at_ms, .. } => {
                     for egress in &mut self.owners[id].egress {
@@ -349,7 +357,7 @@ impl World {
         }
     }
 
-    fn send_later(&mut self, id: OwnerId, delay_ms: u64, request: Request) {
+    pub fn send_later(&mut self, id: OwnerId, delay_ms: u64, request: Request) {
         if delay_ms == 0 {
             self.send(id, request);
         } else {
@@ -367,8 +375,8 @@ impl World {
     }
 
     fn stopped(&mut self, id: OwnerId, stopped: Stopped) {
-        let partition = self.owners[id].partition;
-        self.note(partition.into());
+        let lane = self.owners[id].lane;
+        self.note(lane.into());
         match &stopped {
             Stopped::Fenced { .. } | Stopped::Drained => {}
             Stopped::Incident(incident) => {
@@ -378,11 +386,10 @@ impl World {
                     I::SourceGap { .. } | I::SourceRecreated { .. } | I::SourceRolledBack { .. }
                 );
                 if !(of_source && self.source_broken) {
-                    self.failure = Some(format!(
-                        "partition {partition}, owner {id}: unexpected incident: {incident}"
-                    ));
+                    self.failure =
+                        Some(format!("lane {lane}, owner {id}: unexpected incident: {incident}"));
                 }
-                self.incidents.insert(partition, incident.clone());
+                self.incidents.insert(lane, incident.clone());
             }
             Stopped::Halted(halt) => self.failure = Some(format!("owner {id} halted: {halt}")),
         }
@@ -401,7 +408,7 @@ impl World {
         let operator = owner.machine.operator_mut();
         operator.persist(false);
         if flush {
-            let disk = (owner.partition, owner.node);
+            let disk = (owner.lane, owner.node);
             if keep && let Some(old) = self.disks.get(&disk) {
                 self.old_copies.insert(disk, old.clone());
             }
@@ -418,12 +425,12 @@ impl World {
         takeover: CommitNumber,
         confirmed_at_ms: i64,
     ) {
-        let partition = self.owners[id].partition;
+        let (stage, partition) = self.plan.topology.at(self.owners[id].lane);
         for (sink, &cursor) in cursors.iter().enumerate() {
             let config = EgressConfig {
                 pipeline: self.pipeline,
                 partition,
-                outputs: if sink == 0 { vec![RESULT] } else { vec![EXPIRED, DEAD_LETTER] },
+                outputs: self.plan.topology.outputs_to(stage, sink),
                 in_flight_max: 1 + self.rng.below(6) as usize,
                 duplicate_window_ms: self.plan.duplicate_window_ms,
             };
@@ -433,7 +440,8 @@ impl World {
     }
 
     fn sink_read(&mut self, id: OwnerId, sink: usize, ids: &[(String, Sequence)]) {
-        let (pipeline, partition) = (self.pipeline, self.owners[id].partition);
+        let (pipeline, (_, partition)) =
+            (self.pipeline, self.plan.topology.at(self.owners[id].lane));
         for (text, sequence) in ids {
             let Ok(message) = text.parse::<MessageId>() else { continue };
             if self.bug == Some(Bug::SinkNotRead) {
@@ -552,8 +560,9 @@ impl World {
     }
 
     fn take(&mut self, id: OwnerId, batch: Vec<(Delivery, Record)>, first: Sequence) -> Verdict {
-        let (bug, partitions) = (self.bug, self.plan.partitions);
+        let (bug, topology) = (self.bug, &self.plan.topology);
         let owner = &mut self.owners[id];
+        let (stage, _) = topology.at(owner.lane);
         let Some(continuity) = &mut owner.continuity else { return Verdict::Drop };
         if self.plan.filtered
             && let Err(incident) = continuity.first_is(first)
@@ -575,7 +584,8 @@ impl World {
                 other => return other,
             }
             owner.delivered = delivery.consumer_sequence;
-            let own = partition_of(key_hash(&record.key), partitions) == owner.partition;
+            let record = topology.source_record(stage, &record);
+            let own = topology.owner_of(stage, &record.key) == owner.lane;
             let position = *continuity.position();
             owner.machine.operator_mut().queue.push_back(Queued::Record { position, record, own });
         }

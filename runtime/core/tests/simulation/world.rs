@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use millstream_core::append::AppendReply;
-use millstream_core::commit::{CommitKind, decode_header_of};
+use millstream_core::commit::{CommitKind, CommitRecord, decode_header_of};
 use millstream_core::ids::{CommitNumber, Incarnation, Sequence, SourceId};
 use millstream_core::incident::Incident;
 use millstream_core::partition::{Event as Input, Stopped};
-use millstream_core::recovery::decode;
-use millstream_core::trim::{Needs, floor, next_purge, to_anchor};
+use millstream_core::recovery::{StoredRecord, decode};
+use millstream_core::trim::{HeldBy, Needs, floor, next_purge, to_anchor};
 
-use crate::faults::{Bug, Fault, Plan};
+use crate::faults::{Bug, Fault, Plan, Shape};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::Database;
 use crate::owner::{Life, Owner};
@@ -26,7 +27,7 @@ pub const TIME_OUT_MS: i64 = 150;
 const NODES: u8 = 4;
 /// Without faults, everything must be done after so long.
 const CALM_MS_MAX: i64 = 60_000;
-/// Records behind a partition's last one that make it commit for its place alone.
+/// Records behind a lane's last one that make it commit for its place alone.
 const ANCHOR_RECORDS: u64 = 12;
 
 /// What a run came to.
@@ -51,6 +52,8 @@ pub struct World {
     pub disks: BTreeMap<(u16, u8), Database>,
     pub old_copies: BTreeMap<(u16, u8), Database>,
     checkpoints: BTreeMap<u16, Vec<Database>>,
+    /// The latest commit of each lane that was refused.
+    refused: BTreeMap<u16, Bytes>,
     pub owners: Vec<Owner>,
     /// Partitions whose pipeline was stopped by an incident.
     pub incidents: BTreeMap<u16, Incident>,
@@ -58,7 +61,7 @@ pub struct World {
     pub source_broken: bool,
     pub broker_up_at: i64,
     pub failure: Option<String>,
-    queue: BTreeMap<(i64, u64), Event>,
+    queue: BTreeMap<(i64, u64), Box<Event>>,
     order: u64,
     pub trace: u64,
     done: bool,
@@ -74,9 +77,9 @@ enum Part {
 }
 
 impl World {
-    pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
+    pub fn run(shape: Shape, seed: u64, bug: Option<Bug>) -> Outcome {
         let mut rng = Rng::new(seed);
-        let plan = Plan::draw(&mut rng);
+        let plan = Plan::draw(shape, &mut rng);
         let mut world = Self::new(rng, plan, bug);
         let result = world.play();
         Outcome { trace: world.trace, fired: world.fired, result }
@@ -99,6 +102,7 @@ impl World {
             disks: BTreeMap::new(),
             old_copies: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            refused: BTreeMap::new(),
             owners: Vec::new(),
             incidents: BTreeMap::new(),
             source_broken: false,
@@ -113,8 +117,9 @@ impl World {
     }
 
     fn play(&mut self) -> Result<(), String> {
-        for partition in 0..self.plan.partitions {
-            self.at(1, Event::Elect { partition, forced: false });
+        for lane in 0..self.plan.topology.lanes() {
+            let late = if self.plan.topology.reads_source(lane) { 0 } else { self.plan.late_ms };
+            self.at(1 + late, Event::Elect { lane, forced: false });
         }
         for fault in 0..self.plan.scheduled.len() {
             self.schedule_fault(fault);
@@ -152,9 +157,9 @@ impl World {
             }
         }
         self.owners.iter_mut().for_each(|owner| owner.life = Life::Dead);
-        for partition in 0..self.plan.partitions {
-            if !self.incidents.contains_key(&partition) {
-                self.start_owner(partition, NODES);
+        for lane in 0..self.plan.topology.lanes() {
+            if !self.incidents.contains_key(&lane) {
+                self.start_owner(lane, NODES);
             }
         }
         self.part = Part::LastRecovery;
@@ -172,7 +177,7 @@ impl World {
             };
             self.now = time;
             self.note(time as u64 ^ order << 32);
-            self.happen(event);
+            self.happen(*event);
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
@@ -209,7 +214,7 @@ impl World {
 
     pub fn at(&mut self, delay: i64, event: Event) {
         self.order += 1;
-        self.queue.insert((self.now + delay, self.order), event);
+        self.queue.insert((self.now + delay, self.order), Box::new(event));
     }
 
     fn happen(&mut self, event: Event) {
@@ -223,13 +228,11 @@ impl World {
                 self.owner_event(id, event);
             }
             Event::Resume(id) => self.resume(id),
-            Event::Elect { partition, forced } => self.elect(partition, forced),
+            Event::Elect { lane, forced } => self.elect(lane, forced),
             Event::Produce => self.produce(),
             Event::Fault(index) => self.fault(index),
             Event::Checkpoint => self.checkpoint(),
-            Event::CheckpointStored { partition, database } => {
-                self.store_checkpoint(partition, database)
-            }
+            Event::CheckpointStored { lane, database } => self.store_checkpoint(lane, database),
             Event::Trim => self.trim(),
             Event::BrokerUp => {}
             Event::QuotaFreed => self.log.full = false,
@@ -277,11 +280,11 @@ impl World {
         {
             return;
         }
-        let partition = of.partition;
+        let lane = of.lane;
         let reply = match request {
             Request::Tail => {
-                let last = self.log.last_of(partition);
-                let before = self.log.last_but_one_of(partition);
+                let last = self.log.last_of(lane);
+                let before = self.log.last_but_one_of(lane);
                 if before.is_some() && self.strikes(self.plan.stale_read) {
                     self.fire(Fault::StaleRead);
                     Reply::Tail(before)
@@ -289,17 +292,24 @@ impl World {
                     Reply::Tail(last)
                 }
             }
-            Request::Record(sequence) => Reply::Record(self.log.at(partition, sequence)),
+            Request::Record(sequence) => Reply::Record(self.log.at(lane, sequence)),
             Request::Records(from) => {
                 let limit = 1 + self.rng.below(12) as usize;
-                Reply::Records(self.log.from(partition, from, limit))
+                Reply::Records(self.log.from(lane, from, limit))
             }
             Request::Append { message, expected } => {
                 if self.strikes(self.plan.refused) {
                     self.fire(Fault::RefusedThoughFine);
                     Reply::Append(AppendReply::Refused)
                 } else {
-                    let reply = self.log.append(partition, &message, expected);
+                    let reply = self.log.append(lane, &message, expected);
+                    match reply {
+                        AppendReply::Acknowledged(_) => self.check_anchors(lane),
+                        AppendReply::Refused if !Self::is_takeover(&message) => {
+                            self.refused.insert(lane, message);
+                        }
+                        _ => {}
+                    }
                     if reply == AppendReply::Full {
                         self.fire(Fault::QuotaFull);
                     }
@@ -311,7 +321,7 @@ impl World {
                 }
             }
             Request::Restore => {
-                let newest = self.checkpoints.get(&partition).and_then(|kept| kept.last()).cloned();
+                let newest = self.checkpoints.get(&lane).and_then(|kept| kept.last()).cloned();
                 Reply::Restored(newest)
             }
             Request::Attach { last_read, start } => {
@@ -322,6 +332,11 @@ impl World {
                 Some(pulled) => Reply::Pulled(pulled),
                 None => return,
             },
+            Request::Commits { reader, partition, lane: upstream } => {
+                let from = self.commits_wanted(owner, reader, partition);
+                let (records, through) = self.serve_commits(upstream, from);
+                Reply::Commits { reader, partition, records, through }
+            }
             Request::ReadSink { sink, above } => {
                 Reply::SinkRead { sink, ids: self.sinks[sink].above(above) }
             }
@@ -339,6 +354,32 @@ impl World {
             }
         };
         self.answer(owner, request_id, reply);
+    }
+
+    /// Some commits of an upstream lane, and where its last one is. A replica may be behind.
+    fn serve_commits(&mut self, lane: u16, from: Sequence) -> (Vec<StoredRecord>, Sequence) {
+        let most = if self.rng.chance(300) { 100 } else { 12 };
+        let limit = 1 + self.rng.below(most) as usize;
+        let mut records = self.log.from(lane, from, limit);
+        let last = self.log.last_of(lane).map_or(Sequence(0), |last| last.sequence);
+        let through = if records.len() < limit { last } else { records[limit - 1].sequence };
+        if !records.is_empty() && self.strikes(self.plan.stale_read) {
+            self.fire(Fault::ShortRead);
+            records.truncate(self.rng.below(records.len() as u64) as usize);
+        }
+        if self.bug == Some(Bug::RefusedCommitRead)
+            && let Some(message) = self.refused.get(&lane)
+            && through == last
+        {
+            let sequence = Sequence(last.0 + 1);
+            records.push(StoredRecord { sequence, message: message.clone() });
+        }
+        (records, through)
+    }
+
+    /// The last record of a lane.
+    pub fn tail_of(&self, lane: u16) -> Option<CommitRecord> {
+        self.log.last_of(lane).and_then(|last| decode(&last, self.pipeline).ok())
     }
 
     fn serve_pull(&mut self, consumer: u64) -> Option<Pulled> {
@@ -374,15 +415,12 @@ impl World {
 
     // Owners.
 
-    fn elect(&mut self, partition: u16, forced: bool) {
-        if self.incidents.contains_key(&partition) {
+    fn elect(&mut self, lane: u16, forced: bool) {
+        if self.incidents.contains_key(&lane) {
             return;
         }
-        let of_partition = || {
-            self.owners
-                .iter()
-                .filter(|owner| owner.partition == partition && owner.life != Life::Dead)
-        };
+        let of_partition =
+            || self.owners.iter().filter(|owner| owner.lane == lane && owner.life != Life::Dead);
         let awake = of_partition().any(|owner| owner.life == Life::Awake);
         if of_partition().count() >= 3 || (awake && !forced) {
             return;
@@ -390,7 +428,7 @@ impl World {
         let taken: BTreeSet<_> = of_partition().map(|owner| owner.node).collect();
         let free: Vec<_> = (0..NODES).filter(|node| !taken.contains(node)).collect();
         let node = free[self.rng.below(free.len() as u64) as usize];
-        self.start_owner(partition, node);
+        self.start_owner(lane, node);
     }
 
     fn resume(&mut self, id: OwnerId) {
@@ -405,9 +443,9 @@ impl World {
 
     pub fn kill(&mut self, id: OwnerId) {
         self.owners[id].life = Life::Dead;
-        let partition = self.owners[id].partition;
+        let lane = self.owners[id].lane;
         let delay = self.rng.between(5, 300);
-        self.at(delay, Event::Elect { partition, forced: false });
+        self.at(delay, Event::Elect { lane, forced: false });
     }
 
     fn pick(&mut self, life: Life) -> Option<OwnerId> {
@@ -427,21 +465,21 @@ impl World {
             if !self.owners[id].is_running() || self.rng.chance(300) {
                 continue;
             }
-            let (partition, node) = (self.owners[id].partition, self.owners[id].node);
+            let (lane, node) = (self.owners[id].lane, self.owners[id].node);
             let operator = self.owners[id].machine.operator_mut();
             operator.persist(true);
             let database = operator.database.clone();
-            self.disks.insert((partition, node), database.clone());
+            self.disks.insert((lane, node), database.clone());
             let upload = self.rng.between(5, 300);
-            self.at(upload, Event::CheckpointStored { partition, database });
+            self.at(upload, Event::CheckpointStored { lane, database });
         }
     }
 
-    fn store_checkpoint(&mut self, partition: u16, database: Database) {
+    fn store_checkpoint(&mut self, lane: u16, database: Database) {
         if database.local.redo_from.number == CommitNumber(0) {
             return;
         }
-        let kept = self.checkpoints.entry(partition).or_default();
+        let kept = self.checkpoints.entry(lane).or_default();
         kept.push(database);
         kept.sort_by_key(|database| database.local.redo_from.number);
         if kept.len() > 3 {
@@ -451,18 +489,23 @@ impl World {
 
     fn trim(&mut self) {
         self.at(150, Event::Trim);
-        let needs: Vec<_> =
-            (0..self.plan.partitions).map(|partition| self.needs(partition)).collect();
+        let needs: Vec<_> = (0..self.plan.topology.lanes()).map(|lane| self.needs(lane)).collect();
         if let Some(floor) = floor(&needs)
             && let Some(below) = next_purge(self.log.first(), floor.keep_from)
             && self.log.purge(below)
         {
             self.fire(Fault::Trimmed);
+            if matches!(floor.held_by, HeldBy::Downstream) {
+                self.fire(Fault::HeldDownstream);
+            }
+            for lane in 0..self.plan.topology.lanes() {
+                self.check_anchors(lane);
+            }
         }
         let anchors: Vec<_> = to_anchor(&needs, self.log.end(), ANCHOR_RECORDS).collect();
-        for partition in anchors {
+        for lane in anchors {
             for id in 0..self.owners.len() {
-                if self.owners[id].partition == partition && self.owners[id].is_running() {
+                if self.owners[id].lane == lane && self.owners[id].is_running() {
                     self.fire(Fault::Anchored);
                     self.drive(id, Input::Anchor);
                 }
@@ -470,22 +513,26 @@ impl World {
         }
     }
 
-    fn needs(&self, partition: u16) -> Needs {
-        let last = self.log.last_of(partition);
+    fn needs(&self, lane: u16) -> Needs {
+        let last = self.log.last_of(lane);
         let last_record = last.as_ref().map_or(Sequence(0), |last| last.sequence);
-        let kept = self.checkpoints.get(&partition).and_then(|kept| kept.first());
+        let kept = self.checkpoints.get(&lane).and_then(|kept| kept.first());
         let mut checkpoint = kept.map(|database| database.local.redo_from.sequence);
         if self.bug == Some(Bug::TrimForgetsCheckpoints) && checkpoint.is_some() {
             checkpoint = Some(last_record);
         }
-        let record = last.and_then(|last| decode(&last, self.pipeline).ok());
+        let record = self.tail_of(lane);
         let mut egress = Vec::new();
         if let Some(record) = record
             && self.bug != Some(Bug::TrimForgetsEgress)
         {
             egress.extend(record.egress.iter().map(|cursor| (cursor.sink, cursor.read_from)));
         }
-        Needs { partition, last_record, checkpoint, egress, downstream: Vec::new(), audit: None }
+        let mut downstream = self.needed_downstream(lane);
+        if self.bug == Some(Bug::TrimForgetsDownstream) {
+            downstream.clear();
+        }
+        Needs { partition: lane, last_record, checkpoint, egress, downstream, audit: None }
     }
 
     // Faults.
@@ -517,19 +564,19 @@ impl World {
             Fault::Zombie => match self.pick(Life::Awake) {
                 Some(id) => {
                     self.owners[id].life = Life::Paused;
-                    let partition = self.owners[id].partition;
+                    let lane = self.owners[id].lane;
                     let sleep = self.rng.between(30, 3 * self.plan.duplicate_window_ms);
                     let until_calm = (self.plan.calm_at_ms - self.now).max(1);
                     self.at(sleep.min(until_calm), Event::Resume(id));
                     let lease = self.rng.between(20, 200);
-                    self.at(lease, Event::Elect { partition, forced: false });
+                    self.at(lease, Event::Elect { lane, forced: false });
                     true
                 }
                 None => false,
             },
             Fault::SecondOwner => {
-                let partition = self.rng.below(u64::from(self.plan.partitions)) as u16;
-                self.elect(partition, true);
+                let lane = self.rng.below(u64::from(self.plan.topology.lanes())) as u16;
+                self.elect(lane, true);
                 true
             }
             Fault::Drain => match self.pick(Life::Awake) {
@@ -574,7 +621,7 @@ impl World {
     fn damage_disk(&mut self, fault: Fault) -> bool {
         let used: BTreeSet<_> = (self.owners.iter())
             .filter(|owner| owner.life != Life::Dead)
-            .map(|owner| (owner.partition, owner.node))
+            .map(|owner| (owner.lane, owner.node))
             .collect();
         let free: Vec<_> = self.disks.keys().filter(|disk| !used.contains(disk)).copied().collect();
         if free.is_empty() {
@@ -599,15 +646,14 @@ impl World {
         }
     }
 
-    /// The last source sequence that every partition has committed.
+    /// The last source sequence that every lane has committed.
     fn read_by_all(&self) -> u64 {
-        let read = |partition| {
-            let last =
-                self.log.last_of(partition).and_then(|last| decode(&last, self.pipeline).ok());
-            last.and_then(|record| record.slice.position(SourceId(0)).map(|p| p.last_sequence.0))
-                .unwrap_or(0)
+        let read = |lane| {
+            let slice = self.tail_of(lane).map(|record| record.slice);
+            slice.and_then(|s| s.position(SourceId(0)).map(|p| p.last_sequence.0)).unwrap_or(0)
         };
-        (0..self.plan.partitions).map(read).min().unwrap_or(0)
+        let lanes = 0..self.plan.topology.lanes();
+        lanes.filter(|&lane| self.plan.topology.reads_source(lane)).map(read).min().unwrap_or(0)
     }
 
     fn break_source(&mut self, fault: Fault) -> bool {
@@ -642,21 +688,21 @@ impl World {
             self.resume(id);
         }
         self.log.full = false;
-        let all_done = (0..self.plan.partitions).all(|partition| self.is_done(partition));
+        let all_done = (0..self.plan.topology.lanes()).all(|lane| self.is_done(lane));
         let produced = self.source.history.len() as u64 >= self.plan.records;
         self.done = produced && all_done;
         if !all_done && self.part != Part::Draining {
-            for partition in 0..self.plan.partitions {
-                self.elect(partition, false);
+            for lane in 0..self.plan.topology.lanes() {
+                self.elect(lane, false);
             }
         }
     }
 
-    fn is_done(&self, partition: u16) -> bool {
-        if self.incidents.contains_key(&partition) {
+    fn is_done(&self, lane: u16) -> bool {
+        if self.incidents.contains_key(&lane) {
             return true;
         }
-        let of_partition = |owner: &&Owner| owner.partition == partition;
+        let of_partition = |owner: &&Owner| owner.lane == lane;
         let alive =
             self.owners.iter().filter(of_partition).filter(|owner| owner.life != Life::Dead);
         if let Part::Draining = self.part {
@@ -664,16 +710,18 @@ impl World {
         }
         let newest = alive.max_by_key(|owner| owner.machine.generation());
         newest.is_some_and(|owner| {
-            let read_all = self.read_by(partition) == self.source.last;
-            owner.is_running() && owner.is_settled() && read_all
+            owner.is_running() && owner.is_settled() && self.has_all(lane, owner)
         })
     }
 
-    /// How far a partition's log says that it scanned.
-    pub fn read_by(&self, partition: u16) -> u64 {
-        let last = self.log.last_of(partition).and_then(|last| decode(&last, self.pipeline).ok());
-        last.and_then(|record| record.slice.position(SourceId(0)).map(|p| p.sequence.0))
-            .unwrap_or(0)
+    /// Whether an owner has committed everything that its inputs have.
+    fn has_all(&self, lane: u16, owner: &Owner) -> bool {
+        let Some(record) = self.tail_of(lane) else { return false };
+        let read = record.slice.position(SourceId(0)).map_or(0, |position| position.sequence.0);
+        let of_source = !self.plan.topology.reads_source(lane) || read == self.source.last;
+        of_source
+            && owner.machine.positions() == owner.machine.operator().positions()
+            && self.has_read_all(owner)
     }
 
     /// Whether a message is a takeover, for the count of those that had to be made anew.

@@ -233,3 +233,15 @@ proptest! {
         prop_assert_eq!(outputs + merge.waiting(), emitted);
     }
 }
+
+#[test]
+fn by_time_nobody_waits_for_advances() {
+    let mut merge = Merge::new(0, Ordering::Time, &Anchor::start(1, Ordering::Time));
+    for sequence in [3, 8] {
+        let frontier = 10 * sequence as i64;
+        let told = Exchange { advances: vec![(1, 5)], frontier, ..Exchange::default() };
+        merge.commit(0, Sequence(sequence), &Outputs::default(), Some(&told));
+        while merge.poll().is_some() {}
+    }
+    assert_eq!(merge.anchor().places, [Place { commit: Sequence(8), outputs: u32::MAX }]);
+}

@@ -1,4 +1,4 @@
-//! The log in memory: one stream, a subject per partition, appends with the
+//! The log in memory: one stream, a subject per lane, appends with the
 //! expected last sequence of the subject.
 
 use std::collections::BTreeMap;
@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use millstream_core::append::AppendReply;
 use millstream_core::commit::{CommitHeader, decode_header_of};
-use millstream_core::ids::Sequence;
+use millstream_core::ids::{Generation, Sequence};
 use millstream_core::recovery::StoredRecord;
 
 #[derive(Debug, Default)]
 pub struct Log {
-    /// By sequence; purged ones are gone.
-    records: BTreeMap<u64, (u16, Bytes)>,
-    /// All that was ever accepted, per partition, for the audit.
+    /// Per lane by sequence; purged ones are gone.
+    records: BTreeMap<u16, BTreeMap<u64, Bytes>>,
+    /// All that was ever accepted, per lane, for the audit.
     pub history: BTreeMap<u16, Vec<StoredRecord>>,
+    newest: BTreeMap<u16, Generation>,
     last: u64,
     pub full: bool,
     pub no_expected_sequence: bool,
@@ -23,8 +24,8 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn append(&mut self, partition: u16, message: &Bytes, expected: Sequence) -> AppendReply {
-        let last = self.last_of(partition).map_or(Sequence(0), |last| last.sequence);
+    pub fn append(&mut self, lane: u16, message: &Bytes, expected: Sequence) -> AppendReply {
+        let last = self.last_of(lane).map_or(Sequence(0), |last| last.sequence);
         if last != expected && !self.no_expected_sequence {
             return AppendReply::Refused;
         }
@@ -32,58 +33,70 @@ impl Log {
             return AppendReply::Full;
         }
         let header = decode_header_of(message).expect("owners write commit records");
-        let history = self.history.entry(partition).or_default();
-        let newest = history.iter().filter_map(|stored| decode_header_of(&stored.message).ok());
-        if newest.last().is_some_and(|newest| header.generation < newest.generation) {
+        let newest = self.newest.entry(lane).or_default();
+        if header.generation < *newest {
             self.stale_writes.push(header);
+        } else {
+            *newest = header.generation;
         }
         self.last += 1;
         let sequence = Sequence(self.last);
+        let history = self.history.entry(lane).or_default();
         history.push(StoredRecord { sequence, message: message.clone() });
-        self.records.insert(self.last, (partition, message.clone()));
+        self.records.entry(lane).or_default().insert(self.last, message.clone());
         AppendReply::Acknowledged(sequence)
     }
 
-    pub fn last_of(&self, partition: u16) -> Option<StoredRecord> {
-        self.of(partition).next_back()
+    pub fn last_of(&self, lane: u16) -> Option<StoredRecord> {
+        self.of(lane, Sequence(0)).next_back()
     }
 
     /// The record before the last one.
-    pub fn last_but_one_of(&self, partition: u16) -> Option<StoredRecord> {
-        self.of(partition).rev().nth(1)
+    pub fn last_but_one_of(&self, lane: u16) -> Option<StoredRecord> {
+        self.of(lane, Sequence(0)).rev().nth(1)
     }
 
-    pub fn at(&self, partition: u16, sequence: Sequence) -> Option<StoredRecord> {
-        let (of, message) = self.records.get(&sequence.0)?;
-        (*of == partition).then(|| StoredRecord { sequence, message: message.clone() })
+    pub fn at(&self, lane: u16, sequence: Sequence) -> Option<StoredRecord> {
+        let message = self.records.get(&lane)?.get(&sequence.0)?;
+        Some(StoredRecord { sequence, message: message.clone() })
     }
 
-    pub fn from(&self, partition: u16, from: Sequence, limit: usize) -> Vec<StoredRecord> {
-        self.of(partition).filter(|record| record.sequence >= from).take(limit).collect()
+    pub fn from(&self, lane: u16, from: Sequence, limit: usize) -> Vec<StoredRecord> {
+        self.of(lane, from).take(limit).collect()
+    }
+
+    /// Whether nothing of a lane was ever removed.
+    pub fn is_whole(&self, lane: u16) -> bool {
+        let first = self.history.get(&lane).and_then(|history| history.first());
+        first.is_none_or(|first| self.at(lane, first.sequence).is_some())
     }
 
     /// Removes everything below a sequence; whether there was something.
     pub fn purge(&mut self, below: Sequence) -> bool {
-        let kept = self.records.split_off(&below.0);
-        let removed = !self.records.is_empty();
-        self.records = kept;
+        let mut removed = false;
+        for records in self.records.values_mut() {
+            let kept = records.split_off(&below.0);
+            removed |= !records.is_empty();
+            *records = kept;
+        }
         removed
     }
 
     pub fn first(&self) -> Sequence {
-        Sequence(self.records.first_key_value().map_or(self.last + 1, |(&sequence, _)| sequence))
+        let firsts = self.records.values().filter_map(|records| records.first_key_value());
+        Sequence(firsts.map(|(&sequence, _)| sequence).min().unwrap_or(self.last + 1))
     }
 
     pub fn end(&self) -> Sequence {
         Sequence(self.last)
     }
 
-    fn of(&self, partition: u16) -> impl DoubleEndedIterator<Item = StoredRecord> + '_ {
-        self.records.iter().filter(move |(_, (of, _))| *of == partition).map(
-            |(&sequence, (_, message))| StoredRecord {
+    fn of(&self, lane: u16, from: Sequence) -> impl DoubleEndedIterator<Item = StoredRecord> + '_ {
+        self.records.get(&lane).into_iter().flat_map(move |records| {
+            records.range(from.0..).map(|(&sequence, message)| StoredRecord {
                 sequence: Sequence(sequence),
                 message: message.clone(),
-            },
-        )
+            })
+        })
     }
 }

@@ -1,0 +1,304 @@
+//! Reading other stages: what an owner does for each input of its stage that is another stage's
+//! output. It reads the upstream lanes' commits, merges them, and hands its operator what it lacks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use millstream_core::exchange::merge::{Anchor, Merge, Merged};
+use millstream_core::exchange::{
+    Exchange, Place, Reading, Standing, UpstreamPosition, begin_at, needed_of,
+};
+use millstream_core::ids::{Sequence, SourceId, WATERMARK_MIN};
+use millstream_core::partition::Event as Input;
+use millstream_core::recovery::{StoredRecord, decode};
+use millstream_core::slice::SourcePosition;
+
+use crate::faults::{Bug, Fault};
+use crate::network::{OwnerId, Request};
+use crate::operator::Input as Queued;
+use crate::owner::{Life, Owner, QUEUE_MAX};
+use crate::topology::From;
+use crate::world::World;
+
+/// The reader of one input.
+#[derive(Debug)]
+pub struct Reader {
+    source: usize,
+    /// The stage that is read.
+    from: usize,
+    merge: Merge,
+    readings: Vec<Reading>,
+    /// Upstream partitions that were read at least once: the first stretch is of all of them.
+    heard: BTreeSet<u16>,
+    /// The end of the last stretch.
+    passed: Arc<Anchor>,
+    /// What the owner's partition had applied when the reader began.
+    standing: Option<Standing>,
+    watermark: i64,
+}
+
+impl Reader {
+    /// Whether everything up to the ends of the upstream lanes is read and merged, and nothing before is held on to.
+    fn has_all(&self, ends: &[Sequence]) -> bool {
+        let mut places = self.passed.places.iter().zip(&self.readings).zip(ends);
+        self.merge.waiting() == 0
+            && places.all(|((place, reading), end)| reading.taken() == *end && place.commit == *end)
+    }
+
+    pub fn describe(&self) -> String {
+        let taken: Vec<_> = self.readings.iter().map(|reading| reading.taken().0).collect();
+        format!("{taken:?} waiting {} passed {:?}", self.merge.waiting(), self.passed)
+    }
+}
+
+impl World {
+    /// Begins to read the other stages from where the owner's partition stands.
+    pub fn start_readers(
+        &mut self,
+        id: OwnerId,
+        positions: &[SourcePosition],
+        upstream: &[UpstreamPosition],
+    ) {
+        let lane = self.owners[id].lane;
+        let (stage, _) = self.plan.topology.at(lane);
+        let inputs = self.plan.topology.stages[stage].inputs.clone();
+        for (source, input) in inputs.into_iter().enumerate() {
+            let From::Stage { stage: from, output } = input else { continue };
+            let partitions = self.plan.topology.stages[from].partitions;
+            let source_id = SourceId(source as u16);
+            let mut own = Standing::recorded(source_id, partitions, positions, upstream);
+            if self.bug == Some(Bug::FirstStretchForgotten) {
+                let places = upstream.iter().filter(|place| place.source == source_id);
+                let is_read = places.map(|place| place.anchor).any(|a| a != Place::default());
+                own = own.filter(|_| is_read);
+            }
+            let mut standings = vec![own.clone()];
+            if self.rng.chance(self.plan.shared_readers) {
+                // The reader also serves other partitions, which may be further behind.
+                for other in self.plan.topology.lanes_of(stage).filter(|&other| other != lane) {
+                    let record = self.tail_of(other);
+                    standings.push(record.and_then(|record| {
+                        let slice = &record.slice;
+                        Standing::recorded(source_id, partitions, &slice.positions, &slice.upstream)
+                    }));
+                }
+            }
+            let ordering = self.plan.topology.ordering(from);
+            let start = begin_at(standings.iter().map(Option::as_ref), partitions, ordering);
+            if own.as_ref().is_some_and(|own| **own.anchor() != start) {
+                self.fire(Fault::ReadsForOthers);
+            }
+            let late = u64::from(self.bug == Some(Bug::ReadsOneLate));
+            let begin = |place: &Place| {
+                let late = if place.commit.0 > 0 { late } else { 0 };
+                Reading::at(Place { commit: Sequence(place.commit.0 + late), ..*place })
+            };
+            let reader = Reader {
+                source,
+                from,
+                merge: Merge::new(output, ordering, &start),
+                heard: BTreeSet::new(),
+                readings: start.places.iter().map(begin).collect(),
+                passed: Arc::new(start),
+                standing: own,
+                watermark: WATERMARK_MIN,
+            };
+            let index = self.owners[id].readers.len();
+            self.owners[id].readers.push(reader);
+            for partition in 0..partitions {
+                self.read_commits(id, index, partition, 0);
+            }
+        }
+    }
+
+    fn read_commits(&mut self, id: OwnerId, reader: usize, partition: u16, delay_ms: u64) {
+        let of = &self.owners[id].readers[reader];
+        let lane = self.plan.topology.lane(of.from, partition);
+        let request = Request::Commits { reader, partition, lane };
+        self.send_later(id, delay_ms, request);
+    }
+
+    /// From where on a request for commits asks, when it is served.
+    pub fn commits_wanted(&self, id: OwnerId, reader: usize, partition: u16) -> Sequence {
+        self.owners[id].readers[reader].readings[usize::from(partition)].next()
+    }
+
+    pub fn commits_read(
+        &mut self,
+        id: OwnerId,
+        index: usize,
+        partition: u16,
+        (records, through): (&[StoredRecord], Sequence),
+    ) {
+        for stored in records {
+            let reader = &mut self.owners[id].readers[index];
+            let reading = &mut reader.readings[usize::from(partition)];
+            if self.bug == Some(Bug::ReadsOneLate) {
+                let _ = reading.take(stored.sequence);
+            } else if let Err(gone) = reading.take(stored.sequence) {
+                return self.reader_failed(id, &gone.to_string());
+            }
+            let record = match decode(stored, self.pipeline) {
+                Ok(record) => record,
+                Err(incident) => return self.reader_failed(id, &incident.to_string()),
+            };
+            let mut slice = record.slice;
+            if self.bug == Some(Bug::FrontierIgnored)
+                && let Some(exchange) = &mut slice.exchange
+            {
+                *exchange = Exchange { frontier: i64::MAX - 1, ..std::mem::take(exchange) };
+            }
+            let (outputs, exchange) = (slice.outputs.freeze(), slice.exchange.as_ref());
+            reader.merge.commit(partition, stored.sequence, &outputs, exchange);
+        }
+        if self.bug == Some(Bug::ShortReadBelieved) {
+            let reading = &mut self.owners[id].readers[index].readings[usize::from(partition)];
+            let _ = reading.take(through);
+        }
+        let reader = &mut self.owners[id].readers[index];
+        reader.heard.insert(partition);
+        if reader.heard.len() == reader.readings.len() {
+            self.pass_on(id, index);
+            self.drive(id, Input::Input);
+        }
+        let full = self.owners[id].machine.operator().queue.len() > QUEUE_MAX;
+        let idle = records.is_empty();
+        let delay = match (full, idle) {
+            (true, _) => 40,
+            (_, true) => 10 + self.rng.below(40),
+            _ => self.rng.below(10),
+        };
+        self.read_commits(id, index, partition, delay);
+    }
+
+    /// Hands the operator the stretch that the merge has come by.
+    fn pass_on(&mut self, id: OwnerId, index: usize) {
+        let owner = &mut self.owners[id];
+        let (stage, _) = self.plan.topology.at(owner.lane);
+        let reader = &mut owner.readers[index];
+        let source = reader.source;
+        let mut stretch = Vec::new();
+        let mut applied = false;
+        while let Some(merged) = reader.merge.poll() {
+            match merged {
+                Merged::Advance { number, watermark } => {
+                    if watermark > reader.watermark {
+                        reader.watermark = watermark;
+                        stretch.push(Queued::Advance { source, number, watermark });
+                    }
+                }
+                Merged::Output { number, partition, place, event_time, payload, .. } => {
+                    let record = self.plan.topology.stage_record(stage, event_time, &payload);
+                    if self.plan.topology.owner_of(stage, &record.key) != owner.lane {
+                        continue;
+                    }
+                    let known = reader.standing.as_ref();
+                    let known = known.is_some_and(|own| own.has_applied(partition, place));
+                    applied |= known;
+                    if known && self.bug != Some(Bug::AppliedAgain) {
+                        continue;
+                    }
+                    let from = Arc::clone(&reader.passed);
+                    let behind = Place { outputs: place.outputs + 1, ..place };
+                    let output = Queued::Output { source, number, from, partition, behind, record };
+                    stretch.push(output);
+                }
+            }
+        }
+        let waits = reader.merge.waiting() > 0;
+        let anchor = reader.merge.anchor();
+        if anchor != *reader.passed {
+            let through = Arc::new(anchor);
+            reader.passed = Arc::clone(&through);
+            if self.bug == Some(Bug::AnchorTooNew) {
+                for queued in &mut stretch {
+                    if let Queued::Output { from, .. } = queued {
+                        *from = Arc::clone(&through);
+                    }
+                }
+            }
+            let queue = &mut owner.machine.operator_mut().queue;
+            queue.extend(stretch);
+            queue.push_back(Queued::Through { source, through });
+        }
+        for (fault, fired) in [(Fault::OutputsWait, waits), (Fault::AppliedSkipped, applied)] {
+            if fired {
+                self.fire(fault);
+            }
+        }
+    }
+
+    /// Only a former owner may find the log trimmed before it.
+    fn reader_failed(&mut self, id: OwnerId, why: &str) {
+        let owner = &self.owners[id];
+        let newest = self.tail_of(owner.lane).map(|record| record.header.generation);
+        if newest == Some(owner.machine.generation()) {
+            self.failure = Some(format!("lane {}, owner {id}: {why}", owner.lane));
+        }
+        self.kill(id);
+    }
+
+    /// Whether the readers of an owner have everything there is.
+    pub fn has_read_all(&self, owner: &Owner) -> bool {
+        owner.readers.iter().all(|reader| {
+            let lanes = self.plan.topology.lanes_of(reader.from);
+            let ends: Vec<_> = lanes
+                .map(|lane| self.log.last_of(lane).map_or(Sequence(0), |last| last.sequence))
+                .collect();
+            reader.has_all(&ends)
+        })
+    }
+
+    /// From where on the partitions of other stages need the records of a lane.
+    pub fn needed_downstream(&self, lane: u16) -> Vec<Sequence> {
+        let (stage, partition) = self.plan.topology.at(lane);
+        let mut needed = Vec::new();
+        for (reader, source) in self.plan.topology.readers(stage) {
+            for downstream in self.plan.topology.lanes_of(reader) {
+                needed.push(self.needed_by(downstream, source, partition));
+            }
+        }
+        if self.bug == Some(Bug::TrimOneTooFar) {
+            needed.iter_mut().for_each(|from| from.0 += 1);
+        }
+        needed
+    }
+
+    /// What a downstream partition needs: what its last commit says, and what its owner's reader has not passed yet,
+    /// which may be further behind for the sake of others. (The engine's one reader of a stage never passes the
+    /// partition that it began for.)
+    fn needed_by(&self, lane: u16, source: usize, partition: u16) -> Sequence {
+        let Some(record) = self.tail_of(lane) else { return Sequence(0) };
+        let recorded = needed_of(&record.slice.upstream, SourceId(source as u16), partition);
+        let owner = self.owners.iter().rev().find(|owner| {
+            let newest = owner.machine.generation() == record.header.generation;
+            owner.lane == lane && owner.life != Life::Dead && newest
+        });
+        let reader = owner.and_then(|owner| owner.readers.iter().find(|r| r.source == source));
+        let passed = reader.map(|reader| reader.passed.places[usize::from(partition)].commit);
+        passed.map_or(recorded, |passed| passed.min(recorded))
+    }
+
+    /// After a purge or a commit: what a downstream partition would read again is still in the log.
+    pub fn check_anchors(&mut self, lane: u16) {
+        let Some(record) = self.tail_of(lane) else { return };
+        let (stage, _) = self.plan.topology.at(lane);
+        for position in &record.slice.upstream {
+            let input = self.plan.topology.stages[stage].inputs[usize::from(position.source.0)];
+            let From::Stage { stage: from, .. } = input else { continue };
+            let upstream = self.plan.topology.lane(from, position.partition);
+            let commit = position.anchor.commit;
+            let held = if commit.0 == 0 {
+                self.log.is_whole(upstream)
+            } else {
+                self.log.at(upstream, commit).is_some()
+            };
+            if !held {
+                self.failure.get_or_insert(format!(
+                    "lane {lane} would read lane {upstream} again from {} on, which is trimmed",
+                    commit.0
+                ));
+            }
+        }
+    }
+}
