@@ -10,6 +10,8 @@ use crate::session::{Event, Reached, summary};
 
 /// Bytes of a name or an id, at most.
 const NAME_BYTES_MAX: usize = 128;
+/// Events of a session, at most, unless sessions merge: two thousand fit the fuel of the call that tells a session.
+const EVENTS_MAX: usize = 1_000;
 
 /// Something a customer did in the app. The key is the customer.
 #[derive(Input)]
@@ -93,6 +95,7 @@ impl SessionAnalytics {
     }
 
     fn process(
+        &self,
         action: Action<'_>,
         customer: &mut Customer,
         out: &mut Out,
@@ -112,6 +115,12 @@ impl SessionAnalytics {
             );
         }
         let ts = ctx.event_time();
+        let gap_ms = self.config.gap.as_millis() as i64;
+        let full = customer.sessions.open().any(|(start, end, events)| {
+            (start..=end.saturating_add(gap_ms)).contains(&ts.saturating_add(gap_ms))
+                && events.len() >= EVENTS_MAX
+        });
+        ensure!(!full, "more than {EVENTS_MAX} events in a session");
         let event = Event {
             ts,
             event_id: event_id.to_owned(),

@@ -120,6 +120,24 @@ fn sessions_end_after_a_pause_and_late_events_are_told() {
 }
 
 #[test]
+fn a_session_has_an_end() {
+    let mut app = harness(json!({"gap": "1m"}));
+    let events = |from: i64| (0..1_000).map(move |i| event("e", "open", None, "d", from + i));
+    assert_eq!(app.send_all(events(0)), []);
+    // Whatever would belong to it, on either side.
+    for ts in [-MINUTE, 500, 999 + MINUTE] {
+        let refused = app.send(event("e", "open", None, "d", ts));
+        assert_eq!(refused, Err(Refusal::Failed("more than 1000 events in a session".into())));
+    }
+    for ts in [-MINUTE - 1, 1_000 + MINUTE] {
+        app.send(event("e", "open", None, "d", ts)).unwrap();
+    }
+    app.end_of_input();
+    let counts: Vec<_> = app.take("session").iter().map(|s| s["events"].as_i64()).collect();
+    assert_eq!(counts, [Some(1), Some(1_000), Some(1)]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut app = harness(json!({}));
     let refused = app.send(event("a", "", None, "d", 0));
