@@ -10,6 +10,10 @@ use millstream_udf::prelude::*;
 
 /// Periods of a rolling total, at most.
 const ROLLING_MAX: u128 = 60;
+/// Netting sets of a counterparty in a period, at most.
+const SETS_MAX: u128 = 64;
+/// The same of all periods of a rolling total together: they are summed up in one call, which fuel bounds.
+const ROLLING_SETS_MAX: u128 = 960;
 
 /// What a limit is set on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,6 +79,8 @@ pub struct Config {
     pub period_ms: i64,
     /// Length of the rolling total, milliseconds: some whole periods.
     pub rolling_ms: i64,
+    /// Netting sets of a counterparty in a period, at most.
+    pub sets_max: usize,
     limits: Vec<Limit<Measure>>,
     counterparties: BTreeMap<String, Vec<Limit<Measure>>>,
 }
@@ -104,6 +110,7 @@ impl Written {
             currency,
             period_ms: period as i64,
             rolling_ms: rolling as i64,
+            sets_max: (ROLLING_SETS_MAX / (rolling / period)).min(SETS_MAX) as usize,
             limits,
             counterparties: counterparties.collect::<Result<_>>()?,
         })

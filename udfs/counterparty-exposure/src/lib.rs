@@ -9,7 +9,7 @@ use finance::limits::{Breaches, check};
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, Measure, Written};
-use crate::position::{Position, SETS_MAX, Valued};
+use crate::position::{Position, Valued};
 
 /// Bytes of a netting set's name, at most.
 const NAME_BYTES_MAX: usize = 128;
@@ -126,7 +126,7 @@ impl CounterpartyExposure {
         ctx: &mut Context<'_>,
     ) -> Result<()> {
         let Trade { trade_id, netting_set, value_minor, value_currency } = trade;
-        let (Config { currency, period_ms, .. }, ts) = (&self.config, ctx.event_time());
+        let (Config { currency, period_ms, sets_max, .. }, ts) = (&self.config, ctx.event_time());
         ensure!(
             value_currency == currency.code(),
             "a value in {value_currency}; it must be in {currency}"
@@ -137,9 +137,9 @@ impl CounterpartyExposure {
             "`netting_set` has {bytes} bytes; it must have 1 to {NAME_BYTES_MAX}"
         );
         let full = counterparty.periods.open().any(|(start, end, position)| {
-            (start..end).contains(&ts) && !position.has_room(netting_set)
+            (start..end).contains(&ts) && !position.has_room(netting_set, *sets_max)
         });
-        ensure!(!full, "more than {SETS_MAX} netting sets in one period");
+        ensure!(!full, "more than {sets_max} netting sets in one period");
         let valued = Valued { netting_set, value: value_minor };
         if counterparty.periods.add(&valued).is_late() {
             out.late.emit(Late {

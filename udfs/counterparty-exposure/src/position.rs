@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use millstream_udf::prelude::*;
 
-/// Netting sets of a counterparty in a period, at most.
-pub const SETS_MAX: usize = 64;
-
 /// A trade as it goes into a period.
 pub struct Valued<'a> {
     /// Without one nothing nets with it.
@@ -32,9 +29,9 @@ pub struct Position {
 }
 
 impl Position {
-    /// Whether a trade of this set has room.
-    pub fn has_room(&self, netting_set: Option<&str>) -> bool {
-        self.sets.len() < SETS_MAX || self.sets.keys().any(|set| set.as_deref() == netting_set)
+    /// Whether a trade of this set has room among so many sets.
+    pub fn has_room(&self, netting_set: Option<&str>, sets_max: usize) -> bool {
+        self.sets.len() < sets_max || self.sets.keys().any(|set| set.as_deref() == netting_set)
     }
 
     /// Takes all trades of another in.

@@ -183,6 +183,15 @@ fn what_makes_no_sense_is_refused() {
         refused("more than 64 netting sets in one period")
     );
     desk.send(trade(Some("s64"), 1, MINUTE)).unwrap();
+    // An hour has fewer in each minute.
+    let mut hour = harness(json!({"rolling": "1h"}));
+    for set in 0..16 {
+        hour.send(trade(Some(&format!("s{set}")), 1, 0)).unwrap();
+    }
+    assert_eq!(
+        hour.send(trade(Some("s16"), 1, 0)),
+        refused("more than 16 netting sets in one period")
+    );
 }
 
 #[test]
