@@ -11,6 +11,7 @@ mod keys;
 mod latency;
 mod lines;
 mod local;
+mod nexmark;
 mod open_loop;
 mod publisher;
 mod random;
@@ -43,9 +44,14 @@ enum Benchmark {
     Swap(swap::Args),
     /// The fraud job from file to file over ever more accounts, against plain Rust
     Keys(keys::Args),
+    /// Nexmark queries from file to file, checked against and beside a reference in plain Rust
+    Nexmark(nexmark::Args),
     /// The baseline of `local`, in a process of its own
     #[command(hide = true)]
     NativeFraud(local::native::Args),
+    /// The reference of `nexmark`, in a process of its own
+    #[command(hide = true)]
+    NexmarkReference(nexmark::reference::Args),
     /// The fraud job from file to file with a given cache, in a process of its own
     #[command(hide = true)]
     Files(files::Args),
@@ -65,6 +71,8 @@ fn main() -> Result<()> {
         Benchmark::Recovery(args) => recovery::run(&args),
         Benchmark::Swap(args) => swap::run(&args),
         Benchmark::Keys(args) => keys::run(&args),
+        Benchmark::Nexmark(args) => nexmark::run(&args),
+        Benchmark::NexmarkReference(args) => nexmark::reference::run(&args),
         Benchmark::Files(args) => files::run(&args),
         Benchmark::NativeFraud(args) => local::native::run(&args),
         Benchmark::Worker(args) => worker::run(&args),

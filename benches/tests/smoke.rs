@@ -108,3 +108,16 @@ fn keys() {
     ];
     gives(&["keys", "--keys", "100,5000", "--records", "5000", "--runs", "1"], &names);
 }
+
+#[test]
+fn nexmark() {
+    let queries = ["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "q11"];
+    let names = queries.iter().flat_map(|query| {
+        ["throughput", "cpu", "per-core"].map(|what| format!("nexmark/{query}/{what}"))
+    });
+    let names: Vec<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // 40 seconds of event time: several windows, and sessions that end.
+    let sizes = ["--records", "20000", "--rate", "500", "--seed", "7", "--partitions", "4,1,7"];
+    gives(&[&["nexmark"], &sizes[..]].concat(), &names);
+}

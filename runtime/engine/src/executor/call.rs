@@ -225,7 +225,7 @@ impl Executor {
             if due.is_empty() {
                 return Ok(());
             }
-            first_per_key(&mut due);
+            one_per_key(&mut due, self.options.feeding.is_some());
             let fired = self.fire_some(slice, room, domain, &due, reached)?;
             if fired == 0 {
                 return Ok(());
@@ -481,8 +481,36 @@ fn shortened(message: &str) -> String {
     message[..end].to_owned()
 }
 
-/// Leaves each key its first timer: what fires may delete or set the key's later ones.
-fn first_per_key(due: &mut Vec<Timer>) {
+/// Leaves each key its first timer: what fires may delete or set the key's later ones. If other stages read what is
+/// emitted, `in_order` also leaves out what is behind the first timer left out: they merge partitions by the times of timers.
+fn one_per_key(due: &mut Vec<Timer>, in_order: bool) {
     let mut seen = std::collections::HashSet::new();
-    due.retain(|t| seen.insert(t.key().to_vec()));
+    if in_order {
+        let count = due.iter().take_while(|t| seen.insert(t.key().to_vec())).count();
+        due.truncate(count);
+    } else {
+        due.retain(|t| seen.insert(t.key().to_vec()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_core::timers::TimerQueue;
+
+    use super::one_per_key;
+
+    #[test]
+    fn a_call_has_one_timer_per_key_and_if_asked_leaves_none_out_between() {
+        let mut queue = TimerQueue::default();
+        for (time, key) in [(1, b"a"), (2, b"b"), (3, b"a"), (4, b"c")] {
+            queue.set(time, key, 0);
+        }
+        let times = |in_order| {
+            let mut due = queue.iter().cloned().collect();
+            one_per_key(&mut due, in_order);
+            due.iter().map(|timer| timer.time).collect::<Vec<_>>()
+        };
+        assert_eq!(times(false), [1, 2, 4]);
+        assert_eq!(times(true), [1, 2]);
+    }
 }
