@@ -15,7 +15,7 @@ const BLOCK_BYTES_MAX: usize = 1024;
 
 /// All elements of a window, for `Windows<Elements<T>>`: the handler gets a `Fired<Vec<T>>`. They are kept in blocks of
 /// up to 32, each a map entry of its own, so that adding one costs the same in a full window as in an empty one.
-/// All of them must fit the memory and the fuel of the firing, which tens of thousands of small ones do; an
+/// All of them must fit the memory and the fuel of the firing, which 2,000 records with a few short texts do; an
 /// [`Aggregate`](super::Aggregate) has no such limit.
 ///
 /// They come in the order of arrival. Where sessions merged, those of the earlier one come first.
