@@ -81,8 +81,19 @@ impl Broker {
 
     /// Reads the first `count` records of a stream, and waits for those that are not there yet.
     pub async fn read_records(&self, stream: &str, count: usize) -> Vec<Record> {
+        self.read_on(stream, "", count).await
+    }
+
+    /// As [`Broker::read_records`], of the subjects that `filter` matches; an empty one matches all.
+    pub async fn read_on(&self, stream: &str, filter: &str, count: usize) -> Vec<Record> {
+        if count == 0 {
+            return Vec::new();
+        }
         let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
-        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
+        let config = async_nats::jetstream::consumer::pull::OrderedConfig {
+            filter_subject: filter.to_owned(),
+            ..Default::default()
+        };
         let consumer = stream.create_consumer(config).await.expect("a consumer");
         let messages = consumer.messages().await.expect("messages");
         let records = messages.take(count).map(|message| {
@@ -120,6 +131,14 @@ impl Broker {
     pub async fn count(&self, stream: &str) -> u64 {
         let mut stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
         stream.info().await.expect("it answers").state.messages
+    }
+
+    /// Records in a stream on the subjects that `filter` matches.
+    pub async fn count_on(&self, stream: &str, filter: &str) -> usize {
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        let counts = stream.info_with_subjects(filter).await.expect("it answers");
+        let counts = counts.map(|subject| subject.expect("it answers").1);
+        counts.fold(0, |sum, count| std::future::ready(sum + count)).await
     }
 
     /// Sequence of the first record that a stream still holds.

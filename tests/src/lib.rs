@@ -1,9 +1,15 @@
 //! What the end-to-end tests and the demo share.
 
 pub mod broker;
+pub mod examples;
 pub mod files;
 pub mod fraud;
 pub mod golden_job;
+pub mod job;
+pub mod load;
+pub mod manifest;
+pub mod node;
+pub mod progress;
 pub mod stages;
 
 use std::path::{Path, PathBuf};

@@ -2,14 +2,17 @@
 //! on a real nats-server that is killed, paused and purged.
 
 mod crash_points;
+mod examples;
 mod faults;
 mod goldens;
 mod jetstream;
 mod joins;
+mod kills;
 mod owner;
 mod patterns;
 mod pipelines;
 mod stages;
 mod states;
+mod under_load;
 mod watermarks;
 mod windows;

@@ -1,21 +1,37 @@
-//! A worker of the fraud job in a process of its own.
+//! A worker in a process of its own: of the fraud job, or of pipelines of which it tells how far they are.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use millstream_engine::crash::CrashPoint;
 use millstream_tests::broker::Broker;
+use millstream_tests::job::Job;
+use millstream_tests::progress::Progress;
 
 /// What a process dies of that aborts.
 const SIGABRT: i32 = 6;
 
-/// A `fraud-worker` process, killed when dropped. What it says is shown with a failed test.
+/// A process of a worker, killed when dropped. What it says is shown with a failed test.
 pub struct Owner {
     process: Child,
     said: Option<JoinHandle<String>>,
+    told: Option<JoinHandle<()>>,
+}
+
+/// How a process runs jobs.
+pub struct JobSettings<'a> {
+    /// Its folder.
+    pub data: &'a Path,
+    /// Folder of compiled modules.
+    pub compiled: &'a Path,
+    /// Time between checkpoints, milliseconds.
+    pub checkpoint_interval_ms: u64,
+    /// Partitions of every stage; none: as the manifests say.
+    pub partitions: Option<u16>,
 }
 
 impl Owner {
@@ -29,16 +45,49 @@ impl Owner {
         Self::spawn(broker, data, Some(format!("{point}@{count}")))
     }
 
+    /// One of some jobs, which notes how far they are until it is killed.
+    pub fn of_jobs(
+        broker: &Broker,
+        jobs: &[Job],
+        settings: &JobSettings<'_>,
+        progress: &Arc<Progress>,
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
+        command.arg(broker.server.url()).arg(settings.data).arg(settings.compiled);
+        command.arg(settings.checkpoint_interval_ms.to_string());
+        for job in jobs {
+            let partitions = job.partitions(settings.partitions).unwrap_or(0);
+            command.arg(&job.manifest).arg(partitions.to_string());
+        }
+        command.stdout(Stdio::piped());
+        let mut owner = Self::run(command);
+        let stdout = BufReader::new(owner.process.stdout.take().expect("piped"));
+        let progress = Arc::clone(progress);
+        owner.told = Some(std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // The last line may have been cut off.
+                if let Some((name, value)) = line.split_once(' ')
+                    && let Ok(value) = value.parse()
+                {
+                    progress.note(name, value);
+                }
+            }
+        }));
+        owner
+    }
+
     fn spawn(broker: &Broker, data: &Path, crash: Option<String>) -> Self {
-        let program = env!("CARGO_BIN_EXE_fraud-worker");
-        let mut process = Command::new(program)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fraud-worker"));
+        command
             .args([&broker.server.url(), &data.display().to_string(), "4"])
             .envs(crash.map(|crash| ("MILLSTREAM_CRASH", crash)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the worker starts");
+            .stdout(Stdio::null());
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut process = process.expect("the worker starts");
         let stderr = BufReader::new(process.stderr.take().expect("piped"));
         // Read all the time: a full pipe would stop it.
         let said = std::thread::spawn(move || {
@@ -50,7 +99,7 @@ impl Owner {
             }
             all
         });
-        Self { process, said: Some(said) }
+        Self { process, said: Some(said), told: None }
     }
 
     /// Sends a signal by its name.
@@ -65,6 +114,9 @@ impl Owner {
     pub fn kill(mut self) {
         self.process.kill().expect("it can be killed");
         self.process.wait().expect("it ends");
+        if let Some(told) = self.told.take() {
+            told.join().expect("no panic");
+        }
     }
 
     /// Waits until it ends by itself; what it said.
