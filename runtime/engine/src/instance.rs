@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millstream_core::description::Description;
+use millstream_core::exchange::Ordering;
 use millstream_core::udf::{Fault, Udf};
 use millstream_sandbox::codec::{Decoder, TimeSource};
 use millstream_sandbox::{GuestObserver, Instance, Module};
@@ -77,7 +78,7 @@ pub fn executor_options(
         first: partition == 0,
         feeding: spec.feeds_stages(stage_index).then(|| Feeding {
             ordering: spec.ordering(stage_index),
-            tells_advances: partition == 0,
+            tells_advances: partition == 0 && spec.ordering(stage_index) == Ordering::Sequence,
         }),
     })
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use millstream_core::exchange::merge::Anchor;
-use millstream_core::exchange::{ADVANCE_BYTES_MAX, Cause, Ordering, UpstreamPosition};
-use millstream_core::ids::{Sequence, SourceId, WATERMARK_MAX};
+use millstream_core::exchange::{ADVANCE_BYTES_MAX, Cause, Ordering, Standing};
+use millstream_core::ids::{SourceId, WATERMARK_MAX};
 use millstream_core::slice::{CallKind, Slice};
 
-use super::{Executor, Room, Upstream};
+use super::{Executor, Room};
 use crate::input::watermark_of;
 
 /// The input whose sequences order the causes of a stage that has no other.
@@ -39,11 +39,7 @@ impl Executor {
                 if !self.is_event_timer(timer) {
                     return Cause::Arrival;
                 }
-                let order = match ordering {
-                    Ordering::Sequence => self.order(),
-                    Ordering::Time => batch.times[index],
-                };
-                Cause::Timer { order, timer }
+                ordering.of_timer(self.order(), batch.times[index], timer)
             }
         }
     }
@@ -92,73 +88,45 @@ impl Executor {
     pub(super) fn close_exchange(&mut self, slice: &mut Slice) {
         if let (Some(feeding), Some(exchange)) = (self.options.feeding, &mut slice.exchange) {
             exchange.fit(slice.outputs.count());
-            exchange.frontier = match feeding.ordering {
-                // Timers that the last record made due may be left.
-                Ordering::Sequence => {
-                    self.order() - i64::from(self.combined_watermark() > self.watermark)
-                }
-                Ordering::Time => self.watermark,
-            };
+            // Timers that the last record made due may be left.
+            let settled = self.combined_watermark() <= self.watermark;
+            exchange.frontier = feeding.ordering.frontier(self.order(), settled, self.watermark);
             let timed = self.positions.iter().zip(&self.options.sources).filter(|(_, s)| s.timed);
             exchange.idle = timed.map(|(position, _)| position).all(|position| position.idle);
         }
         slice.upstream.clear();
-        for (source, upstream) in self.upstream.iter().enumerate() {
-            let Some(Upstream { anchor, done }) = upstream else { continue };
-            let position = &mut self.positions[source];
-            position.last_sequence = Sequence(anchor.number);
-            position.last_time_ns = anchor.order;
-            let places = done.iter().zip(&anchor.places).enumerate();
-            slice.upstream.extend(places.map(|(partition, (done, anchor))| UpstreamPosition {
-                source: SourceId(source as u16),
-                partition: partition as u16,
-                done: *done,
-                anchor: *anchor,
-            }));
+        for (standing, position) in self.upstream.iter().zip(&mut self.positions) {
+            if let Some(standing) = standing {
+                standing.record(position, &mut slice.upstream);
+            }
         }
         slice.positions.clone_from(&self.positions);
     }
 
     /// Takes over how far a commit of the log was in other stages' outputs.
     pub(super) fn redo_upstream(&mut self, slice: &Slice) {
-        for (source, upstream) in self.upstream.iter_mut().enumerate() {
-            let Some(upstream) = upstream else { continue };
-            let position = &self.positions[source];
-            let mut anchor = Anchor::clone(&upstream.anchor);
-            (anchor.number, anchor.order) = (position.last_sequence.0, position.last_time_ns);
-            for place in slice.upstream.iter().filter(|p| usize::from(p.source.0) == source) {
-                let partition = usize::from(place.partition);
-                if let Some(done) = upstream.done.get_mut(partition) {
-                    *done = place.done;
-                    anchor.places[partition] = place.anchor;
-                }
+        for (source, standing) in self.upstream.iter_mut().enumerate() {
+            let Some(partitions) = self.options.sources[source].upstream else { continue };
+            let id = SourceId(source as u16);
+            let recorded = Standing::recorded(id, partitions, &slice.positions, &slice.upstream);
+            if recorded.is_some() {
+                *standing = recorded;
             }
-            upstream.anchor = Arc::new(anchor);
         }
     }
 
     /// Per source, if it is another stage, where its merged outputs are applied.
     pub fn merged(&self) -> impl Iterator<Item = Option<&Arc<Anchor>>> {
-        self.upstream.iter().map(|upstream| upstream.as_ref().map(|upstream| &upstream.anchor))
-    }
-
-    /// The whole of another stage's stretch is applied.
-    pub(super) fn merged_through(&mut self, source: usize, through: Arc<Anchor>) {
-        let Some(upstream) = &mut self.upstream[source] else { return };
-        for (done, place) in upstream.done.iter_mut().zip(&through.places) {
-            *done = (*done).max(*place);
-        }
-        upstream.anchor = through;
+        self.upstream.iter().map(|standing| standing.as_ref().map(Standing::anchor))
     }
 
     /// The next `count` records of the first chunk, if they are another stage's outputs, are done.
     pub(super) fn take_merged(&mut self, count: usize) {
         let chunk = self.queue.front().expect("records belong to a chunk");
         let source = usize::from(chunk.source.0);
-        if let (Some(merged), Some(upstream)) = (&chunk.merged, &mut self.upstream[source]) {
-            upstream.anchor = Arc::clone(&merged.from);
-            for &(partition, place) in &merged.places[self.at.record..self.at.record + count] {
-                upstream.done[usize::from(partition)] = place;
+        if let (Some(merged), Some(standing)) = (&chunk.merged, &mut self.upstream[source]) {
+            for &(partition, behind) in &merged.places[self.at.record..self.at.record + count] {
+                standing.apply(&merged.from, partition, behind);
             }
         }
     }
@@ -167,10 +135,9 @@ impl Executor {
     pub(super) fn bury_merged(&mut self) {
         let chunk = self.queue.front().expect("an undecodable record belongs to a chunk");
         let source = usize::from(chunk.source.0);
-        if let (Some(merged), Some(upstream)) = (&chunk.merged, &mut self.upstream[source]) {
-            upstream.anchor = Arc::clone(&merged.from);
-            let (partition, place) = merged.undecodable[self.at.undecodable];
-            upstream.done[usize::from(partition)] = place;
+        if let (Some(merged), Some(standing)) = (&chunk.merged, &mut self.upstream[source]) {
+            let (partition, behind) = merged.undecodable[self.at.undecodable];
+            standing.apply(&merged.from, partition, behind);
         }
     }
 }

@@ -19,8 +19,7 @@ use std::sync::Arc;
 
 use millstream_core::delta::DeltaOp;
 use millstream_core::description::{Capability, Description, StateKind, TimeDomain};
-use millstream_core::exchange::merge::Anchor;
-use millstream_core::exchange::{Ordering, Place};
+use millstream_core::exchange::{Ordering, Standing};
 use millstream_core::ids::{CommitNumber, SourceId, WATERMARK_MAX, WATERMARK_MIN, key_hash};
 use millstream_core::partition::{Computed, Halt};
 use millstream_core::slice::{Run, Slice, SourcePosition};
@@ -126,7 +125,7 @@ pub struct Executor {
     clock_timers: TimerQueue,
     positions: Vec<SourcePosition>,
     /// Per source how far it is, if it is another stage.
-    upstream: Vec<Option<Upstream>>,
+    upstream: Vec<Option<Standing>>,
     /// All timers up to here have fired.
     watermark: i64,
     processing_time: i64,
@@ -141,13 +140,6 @@ pub struct Executor {
     full: bool,
     buffers: BatchBuffers,
     totals: Totals,
-}
-
-/// How far another stage's outputs are applied.
-#[derive(Clone, Debug)]
-struct Upstream {
-    anchor: Arc<Anchor>,
-    done: Vec<Place>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -521,8 +513,9 @@ impl Executor {
         let position = &mut self.positions[source];
         position.sequence.0 = position.sequence.0.max(scan.through);
         if let Some(merged) = &chunk.merged {
-            let through = Arc::clone(&merged.through);
-            self.merged_through(source, through);
+            if let Some(standing) = &mut self.upstream[source] {
+                standing.finish(&merged.through);
+            }
         } else {
             if scan.last_sequence > position.last_sequence.0 {
                 position.last_sequence.0 = scan.last_sequence;
@@ -625,13 +618,8 @@ fn start_positions(sources: usize) -> Vec<SourcePosition> {
     (0..sources).map(|source| SourcePosition::unread(SourceId(source as u16))).collect()
 }
 
-fn start_upstream(sources: &[OperatorSource]) -> Vec<Option<Upstream>> {
-    let start = |partitions| Upstream {
-        // Whatever the ordering: the anchor of the first chunk replaces it.
-        anchor: Arc::new(Anchor::start(partitions, Ordering::Sequence)),
-        done: vec![Place::default(); usize::from(partitions)],
-    };
-    sources.iter().map(|source| source.upstream.map(start)).collect()
+fn start_upstream(sources: &[OperatorSource]) -> Vec<Option<Standing>> {
+    sources.iter().map(|source| source.upstream.map(Standing::unread)).collect()
 }
 
 fn add_run(slice: &mut Slice, source: SourceId, count: u32) {

@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use millstream_core::commit::{CommitError, CommitRecord};
 use millstream_core::exchange::merge::{Anchor, Merge};
-use millstream_core::exchange::{Ordering, Place, UpstreamPosition};
+use millstream_core::exchange::{Gone, Ordering, Place, Reading, Standing, begin_at};
 use millstream_core::ids::{Sequence, SourceId};
-use millstream_core::slice::SourcePosition;
-use millstream_log::commit_log::{CommitLog, LogError, PartitionSubject};
+use millstream_log::commit_log::{CommitLog, PartitionSubject};
 use millstream_sandbox::codec::Decoder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -52,49 +51,11 @@ pub struct ExchangeSpec {
     pub positions: Vec<Option<Standing>>,
 }
 
-/// How far a partition has applied the outputs of another stage.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    /// The merged input may be read again from here.
-    anchor: Anchor,
-    /// Per partition of the stage that is read, the place up to which outputs are applied.
-    done: Vec<Place>,
-}
-
-impl Standing {
-    /// What a commit says; `None`: nothing was read yet.
-    pub fn of(
-        source: SourceId,
-        partitions: u16,
-        positions: &[SourcePosition],
-        upstream: &[UpstreamPosition],
-    ) -> Option<Self> {
-        let position = positions.iter().find(|p| p.source == source)?;
-        let nowhere = vec![Place::default(); usize::from(partitions)];
-        let mut standing = Self {
-            anchor: Anchor {
-                places: nowhere.clone(),
-                order: position.last_time_ns,
-                number: position.last_sequence.0,
-            },
-            done: nowhere,
-        };
-        let mut found = false;
-        for place in upstream.iter().filter(|p| p.source == source) {
-            let partition = usize::from(place.partition);
-            standing.anchor.places[partition] = place.anchor;
-            standing.done[partition] = place.done;
-            found |= place.anchor != Place::default();
-        }
-        found.then_some(standing)
-    }
-}
-
 /// Why a reader ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    #[error("input `{name}`: record {sequence} of the log, which is to be read again, is gone")]
-    Trimmed { name: String, sequence: u64 },
+    #[error("input `{name}`: {gone}")]
+    Trimmed { name: String, gone: Gone },
     #[error("input `{name}`: record {sequence} of the log: {error}")]
     Damaged { name: String, sequence: u64, error: CommitError },
 }
@@ -117,28 +78,22 @@ struct Reader {
     router: Router,
     /// Where the merge began.
     start: Anchor,
-    /// Per partition the last record that the merge has.
-    taken: Vec<Sequence>,
+    /// Per partition which records the merge has.
+    readings: Vec<Reading>,
 }
 
 impl Reader {
     fn new(spec: ExchangeSpec, decoder: Decoder) -> Self {
-        let partitions = spec.subjects.len();
-        let never = || Anchor::start(partitions as u16, spec.ordering);
-        // The reader serves the partition that is furthest behind; what the others have is not passed to them.
-        let anchors = spec.positions.iter().map(|p| p.as_ref().map(|p| p.anchor.clone()));
-        let start = anchors
-            .map(|anchor| anchor.unwrap_or_else(never))
-            .min_by_key(|anchor| (anchor.number, anchor.order))
-            .unwrap_or_else(never);
-        let nowhere = || vec![Place::default(); partitions];
-        let done =
-            spec.positions.iter().map(|p| p.as_ref().map_or_else(nowhere, |p| p.done.clone()));
-        let router =
-            Router::merged(spec.input, decoder, spec.source, start.clone(), done.collect());
-        // The record of a place is read again: some of it may be left, and it tells the frontier.
-        let taken = start.places.iter().map(|p| Sequence(p.commit.0.saturating_sub(1))).collect();
-        Self { merge: Merge::new(spec.output, spec.ordering, &start), router, start, taken, spec }
+        let partitions = spec.subjects.len() as u16;
+        // The reader serves all partitions; what one of them has is not passed to it.
+        let standings = || spec.positions.iter().map(Option::as_ref);
+        let start = begin_at(standings(), partitions, spec.ordering);
+        let nowhere = || vec![Place::default(); usize::from(partitions)];
+        let done = standings().map(|s| s.map_or_else(nowhere, |s| s.done().to_vec())).collect();
+        let router = Router::merged(spec.input, decoder, spec.source, start.clone(), done);
+        let readings = start.places.iter().map(|&place| Reading::at(place)).collect();
+        let merge = Merge::new(spec.output, spec.ordering, &start);
+        Self { merge, router, start, readings, spec }
     }
 
     async fn read(mut self) -> Result<(), ExchangeError> {
@@ -149,7 +104,7 @@ impl Reader {
         loop {
             changed.mark_unchanged();
             let mut more = false;
-            for partition in 0..self.taken.len() as u16 {
+            for partition in 0..self.readings.len() as u16 {
                 if self.merge.waiting() < WAITING_MAX || self.merge.holds_back(partition) {
                     more |= self.take(partition).await?;
                 }
@@ -185,18 +140,23 @@ impl Reader {
 
     /// Gives the merge the next commits of a partition; whether there were any.
     async fn take(&mut self, partition: u16) -> Result<bool, ExchangeError> {
-        let taken = self.taken[usize::from(partition)];
+        let taken = self.readings[usize::from(partition)].taken();
         match self.spec.commits.following(partition, taken) {
             Following::Nothing => Ok(false),
             Following::Commits(commits) => {
                 for Committed { sequence, outputs, exchange } in &commits {
+                    self.take_next(partition, *sequence)?;
                     self.merge.commit(partition, *sequence, outputs, Some(exchange));
-                    self.taken[usize::from(partition)] = *sequence;
                 }
                 Ok(true)
             }
             Following::InLog { through } => self.take_from_log(partition, through).await,
         }
+    }
+
+    fn take_next(&mut self, partition: u16, sequence: Sequence) -> Result<(), ExchangeError> {
+        let taken = self.readings[usize::from(partition)].take(sequence);
+        taken.map_err(|gone| ExchangeError::Trimmed { name: self.spec.name.clone(), gone })
     }
 
     async fn take_from_log(
@@ -206,13 +166,13 @@ impl Reader {
     ) -> Result<bool, ExchangeError> {
         let index = usize::from(partition);
         let (log, subject) = (Arc::clone(&self.spec.log), self.spec.subjects[index].clone());
-        let from = Sequence(self.taken[index].0 + 1);
+        let from = self.readings[index].next();
         let mut entries = log.read(&subject, from, through);
         let mut bytes = 0;
         while let Some(entry) = entries.next().await {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(LogError::Incomplete { .. }) => break,
+                // That includes a replica that does not have the last records yet.
                 Err(error) => {
                     tracing::warn!(%error, "log cannot be read; trying again");
                     tokio::time::sleep(READ_AGAIN_AFTER).await;
@@ -220,11 +180,7 @@ impl Reader {
                 }
             };
             let sequence = entry.sequence;
-            let begins_at = self.start.places[index].commit;
-            if from == begins_at && self.taken[index] < from && sequence != begins_at {
-                let (name, sequence) = (self.spec.name.clone(), begins_at.0);
-                return Err(ExchangeError::Trimmed { name, sequence });
-            }
+            self.take_next(partition, sequence)?;
             bytes += entry.bytes.len();
             let record = CommitRecord::decode(&entry.bytes).map_err(|error| {
                 let (name, sequence) = (self.spec.name.clone(), sequence.0);
@@ -237,12 +193,10 @@ impl Reader {
                 &slice.outputs.freeze(),
                 slice.exchange.as_ref(),
             );
-            self.taken[index] = sequence;
             if bytes >= READ_BYTES {
                 return Ok(true);
             }
         }
-        self.taken[index] = self.taken[index].max(through);
         Ok(true)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_core::exchange::UpstreamPosition;
+use millstream_core::exchange::{Standing, UpstreamPosition, needed_of};
 use millstream_core::ids::{Sequence, SourceId};
 use millstream_core::partition::Stopped;
 use millstream_core::slice::SourcePosition;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::commits::Commits;
-use super::exchange::{self, ExchangeSpec, Standing};
+use super::exchange::{self, ExchangeSpec};
 use super::pace::Pace;
 use super::partition::{Command, Notice, reason};
 use super::pipeline::Lane;
@@ -217,7 +217,7 @@ impl Supervisor {
             align_within_ms: self.spec.align_within_ms(input.from),
             positions: running
                 .iter()
-                .map(|began| Standing::of(id, partitions, &began.positions, &began.upstream))
+                .map(|began| Standing::recorded(id, partitions, &began.positions, &began.upstream))
                 .collect(),
         };
         let cancel = self.cancel.clone();
@@ -234,14 +234,10 @@ impl Supervisor {
                 if !matches!(input.from, InputFrom::Stage { stage, .. } if stage == from) {
                     continue;
                 }
-                let of = |p: &&UpstreamPosition| {
-                    usize::from(p.source.0) == source && p.partition == partition
-                };
-                // One that has read nothing yet needs all.
-                needed.extend(lanes.iter().map(|lane| {
-                    let upstream = lane.board.needs().upstream;
-                    upstream.iter().find(of).map_or(Sequence(0), |p| p.anchor.commit)
-                }));
+                let source = SourceId(source as u16);
+                let needs =
+                    |lane: &Lane| needed_of(&lane.board.needs().upstream, source, partition);
+                needed.extend(lanes.iter().map(needs));
             }
         }
         needed
