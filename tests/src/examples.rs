@@ -91,10 +91,13 @@ fn manifests_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Records by source.
+type Inputs = BTreeMap<String, Vec<u8>>;
+
 /// Inputs and outputs of an example: what is expected is in `expected.ndjson` or, per output, in
 /// `expected.OUTPUT.ndjson`; `refused.ndjson` holds dead letters; every other `.ndjson` file is the input of the source that
 /// it is named after, or `input.ndjson` that of the only one.
-fn read(name: &str, folder: &Path) -> Option<(BTreeMap<String, Vec<u8>>, Vec<u8>)> {
+fn read(name: &str, folder: &Path) -> Option<(Inputs, Vec<u8>)> {
     if let Some((_, input, expected)) = GOLDENS.iter().find(|(known, ..)| *known == name) {
         return Some((BTreeMap::from([("input".to_owned(), golden(input))]), golden(expected)));
     }

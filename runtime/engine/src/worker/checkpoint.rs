@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_core::ids::{Incarnation, Sequence};
-use millstream_log::blobs::{Blobs, Digest};
+use millstream_log::blobs::{BlobError, Blobs, Digest};
 use millstream_state::{Checkpoint, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
 
@@ -172,13 +172,15 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Puts the newest intact checkpoint into `target`, which must not exist. Says whether there was one.
+    /// Puts the newest intact checkpoint into `target`, which must not exist. Says whether there was one. Fails when
+    /// store or disk do: that says nothing of the checkpoints.
     pub async fn restore(&self, target: &Path) -> Result<bool, String> {
         let names = self.blobs.list_documents(&self.folder()).await.map_err(text)?;
         for name in names.iter().rev() {
             match self.restore_one(name, target).await {
                 Ok(()) => return Ok(true),
-                Err(error) => {
+                Err(Unrestored::Failed(error)) => return Err(error),
+                Err(Unrestored::Damaged(error)) => {
                     tracing::error!(checkpoint = %name, %error, "checkpoint is damaged; trying the one before");
                     let _ = tokio::fs::remove_dir_all(target).await;
                 }
@@ -187,17 +189,24 @@ impl CheckpointStore {
         Ok(false)
     }
 
-    async fn restore_one(&self, name: &str, target: &Path) -> Result<(), String> {
-        let document = self.document(name).await?.ok_or("it is gone")?;
-        let manifest = CheckpointManifest::decode(document.manifest.as_bytes()).map_err(text)?;
+    async fn restore_one(&self, name: &str, target: &Path) -> Result<(), Unrestored> {
+        let damaged = |error: &dyn std::fmt::Display| Unrestored::Damaged(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| Unrestored::Failed(error.to_string());
+        let Some(bytes) = self.blobs.get_document(name).await? else {
+            return Err(damaged(&"it is gone"));
+        };
+        let document = parse(name, &bytes).map_err(Unrestored::Damaged)?;
+        let manifest =
+            CheckpointManifest::decode(document.manifest.as_bytes()).map_err(|e| damaged(&e))?;
         if manifest.partition != self.name()
             || manifest.incarnation != self.incarnation
             || manifest.files.len() != document.blobs.len()
         {
-            return Err(format!("it is of {} of another pipeline or life", manifest.partition));
+            let of = format!("it is of {} of another pipeline or life", manifest.partition);
+            return Err(Unrestored::Damaged(of));
         }
-        millstream_state::wipe(target).map_err(text)?;
-        tokio::fs::create_dir_all(target).await.map_err(text)?;
+        millstream_state::wipe(target).map_err(|e| failed(&e))?;
+        tokio::fs::create_dir_all(target).await.map_err(|e| failed(&e))?;
         for (file, blob) in manifest.files.iter().zip(&document.blobs) {
             let put = self.restore_file(name, &file.name, blob.as_deref(), target);
             around(Step::RestoreFile, put).await?;
@@ -205,8 +214,8 @@ impl CheckpointStore {
         let (target, files) = (target.to_owned(), manifest.files);
         tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
             .await
-            .map_err(text)?
-            .map_err(text)
+            .map_err(|e| failed(&e))?
+            .map_err(|e| damaged(&e))
     }
 
     /// Puts one file of a checkpoint into `target`: a blob, or a document of the checkpoint's own.
@@ -216,21 +225,47 @@ impl CheckpointStore {
         file: &str,
         blob: Option<&str>,
         target: &Path,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unrestored> {
         let path = target.join(file);
         match blob {
             Some(digest) => {
-                let digest: Digest = digest.parse().map_err(|e| format!("{e}"))?;
-                self.blobs.get_file(&digest, &path).await.map(drop).map_err(text)
+                let digest: Digest =
+                    digest.parse().map_err(|e| Unrestored::Damaged(format!("{e}")))?;
+                self.blobs.get_file(&digest, &path).await?;
             }
             None => {
                 let own = format!("{}{file}", own_files(checkpoint));
-                let bytes = self.blobs.get_document(&own).await.map_err(text)?;
-                let bytes = bytes.ok_or_else(|| format!("its file {file} is gone"))?;
-                tokio::fs::write(&path, bytes).await.map_err(text)
+                let gone = || Unrestored::Damaged(format!("its file {file} is gone"));
+                let bytes = self.blobs.get_document(&own).await?.ok_or_else(gone)?;
+                let written = tokio::fs::write(&path, bytes).await;
+                written.map_err(|e| Unrestored::Failed(format!("{}: {e}", path.display())))?;
             }
         }
+        Ok(())
     }
+}
+
+/// Why a checkpoint was not restored.
+enum Unrestored {
+    /// It is not whole, and never will be.
+    Damaged(String),
+    /// Store or disk failed, now.
+    Failed(String),
+}
+
+impl From<BlobError> for Unrestored {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Store { .. } | BlobError::File { .. } => Self::Failed(chain(&error)),
+            _ => Self::Damaged(chain(&error)),
+        }
+    }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// End of the name of a table.
@@ -248,12 +283,12 @@ fn own_files(document: &str) -> String {
 
 async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, String> {
     let bytes = blobs.get_document(name).await.map_err(text)?;
-    bytes
-        .map(|bytes| {
-            serde_json::from_slice(&bytes)
-                .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
-        })
-        .transpose()
+    bytes.map(|bytes| parse(name, &bytes)).transpose()
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<Document, String> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
 }
 
 /// Removes a checkpoint with all its files except those blobs.

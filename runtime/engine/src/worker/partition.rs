@@ -33,6 +33,8 @@ use crate::status::{CheckpointInfo, Phase};
 const QUEUED_RECORDS_MAX: usize = 16_384;
 /// Records of the log read in one go while recovering.
 const REPLAY_RECORDS: usize = 256;
+/// Wait before checkpoints that could not be read are tried again.
+const RESTORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Wait before a read of the log is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Bytes of state written to the database in one go on the way to a checkpoint: about a millisecond, which records wait.
@@ -115,7 +117,7 @@ struct Running {
     /// Steps left before a checkpoint that was asked for is taken.
     preparing: Option<u32>,
     uploads: FuturesUnordered<Upload>,
-    waiting: Vec<Checkpointed>,
+    waiting: Vec<(CommitNumber, Checkpointed)>,
     stored: Option<LogPoint>,
     /// Whether the takeover is in the log.
     owns: bool,
@@ -343,14 +345,19 @@ impl Running {
                 // The database is closed while its folder is replaced.
                 let detached = operator.detach();
                 self.answers.push(Box::pin(async move {
-                    let found = match detached {
-                        Ok(()) => store.restore(&target).await,
-                        Err(error) => Err(error.to_string()),
-                    };
-                    if let Err(error) = &found {
+                    if let Err(error) = detached {
                         tracing::error!(%error, "no checkpoint could be restored");
+                        return Event::Restored { found: false };
                     }
-                    Event::Restored { found: found.unwrap_or(false) }
+                    loop {
+                        match store.restore(&target).await {
+                            Ok(found) => return Event::Restored { found },
+                            Err(error) => {
+                                tracing::warn!(%error, "checkpoints cannot be read; trying again");
+                                tokio::time::sleep(RESTORE_AGAIN_AFTER).await;
+                            }
+                        }
+                    }
                 }));
             }
             Action::Running { positions, upstream } => {
@@ -412,13 +419,13 @@ impl Running {
     /// Begins a checkpoint if anything has changed since the last one.
     fn checkpoint(&mut self, done: Checkpointed) {
         let last = self.task.machine.last();
-        if self.stored.is_some_and(|stored| stored.number == last.number)
-            || !self.task.machine.is_running()
-        {
+        // What was taken at this commit may still be on its way into the store: its end is the answer then.
+        let is_newest = self.stored.is_some_and(|stored| stored.number == last.number);
+        if !self.task.machine.is_running() || is_newest && self.uploads.is_empty() {
             let _ = done.send(Ok(self.task.board.checkpoint()));
             return;
         }
-        self.waiting.push(done);
+        self.waiting.push((last.number, done));
         if self.uploads.is_empty() && self.preparing.is_none() {
             self.preparing = Some(PREPARE_STEPS_MAX);
         }
@@ -464,7 +471,7 @@ impl Running {
 
     fn checkpoint_failed(&mut self, error: &str) {
         self.preparing = None;
-        for waiting in self.waiting.drain(..) {
+        for (_, waiting) in self.waiting.drain(..) {
             let _ = waiting.send(Err(error.to_owned()));
         }
     }
@@ -479,8 +486,14 @@ impl Running {
                 tracing::error!(%error, "checkpoint could not be stored");
             }
         }
-        for waiting in self.waiting.drain(..) {
+        // It answers who asked before it was taken; the others get the next one.
+        let holds = self.stored.map(|stored| stored.number);
+        let is_answered = |asked: CommitNumber| holds.is_none_or(|holds| asked <= holds);
+        for (_, waiting) in self.waiting.extract_if(.., |(asked, _)| is_answered(*asked)) {
             let _ = waiting.send(done.clone().map(|(info, _)| Some(info)));
+        }
+        if !self.waiting.is_empty() && self.uploads.is_empty() && self.preparing.is_none() {
+            self.preparing = Some(PREPARE_STEPS_MAX);
         }
     }
 }
