@@ -137,6 +137,11 @@ impl Node {
         futures::future::join_all(calls).await
     }
 
+    /// Stores a checkpoint of every partition that has changed.
+    pub async fn checkpoint(&self) {
+        self.each(|worker, name| async move { worker.checkpoint(&name).await }).await;
+    }
+
     /// Processes what the sources hold, stops, and removes the folder.
     pub async fn stop(self) {
         self.each(|worker, name| async move { worker.stop(&name, true).await }).await;

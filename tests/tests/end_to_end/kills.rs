@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::owner::{JobSettings, Owner};
 
 /// Time between checkpoints, milliseconds: kills meet them, and trimming as well.
-pub const CHECKPOINT_INTERVAL_MS: u64 = 200;
+const CHECKPOINT_INTERVAL_MS: u64 = 200;
 
 /// Modules that tests have compiled, for all of them.
 pub fn compiled() -> &'static Path {

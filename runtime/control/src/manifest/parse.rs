@@ -131,7 +131,7 @@ fn checkpoints(field: &Field<'_>) -> Option<Checkpoints> {
     let fields = field.fields(&["store"], "`{ store: file:///mnt/checkpoints }`")?;
     let store = or_default(&fields, "store", None, |field| {
         let url = field.text("`store: file:///mnt/checkpoints`")?;
-        let help = "write `file:///mnt/checkpoints`, or leave `checkpoints` out for the JetStream object store";
+        let help = "write `s3://bucket/folder` or `file:///mnt/checkpoints`, or leave `checkpoints` out for the JetStream object store";
         checked(&field, errors::INVALID_STORE, text::check_store(url), help)?;
         Some(Some(url.to_owned()))
     })?;

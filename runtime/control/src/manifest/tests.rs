@@ -296,7 +296,10 @@ fn checkpoints_have_a_store_of_a_known_kind() {
     assert_eq!(parse(MINIMAL).manifest.checkpoints.store, None);
     let manifest = parse(&stored("file:///mnt/checkpoints")).manifest;
     assert_eq!(manifest.checkpoints.store.as_deref(), Some("file:///mnt/checkpoints"));
-    for url in ["/mnt/checkpoints", "ftp://host/folder", "s3://bucket/folder"] {
+    for url in ["s3://bucket/folder", "gs://bucket/folder", "az://container/folder"] {
+        assert_eq!(parse(&stored(url)).manifest.checkpoints.store.as_deref(), Some(url));
+    }
+    for url in ["/mnt/checkpoints", "ftp://host/folder"] {
         let found = refused(&stored(url));
         let place = "p.yaml:5:23: MS1019: checkpoints.store: storage URL ";
         assert!(found.starts_with(place) && found.contains(url), "{found}");

@@ -36,7 +36,7 @@ pub fn allowed_name(name: &str) -> Option<String> {
 
 /// URL of a store that this build can open.
 pub fn check_store(url: &str) -> Result<(), String> {
-    UrlBlobs::open(url).map(drop).map_err(|error| error.to_string())
+    UrlBlobs::check(url).map_err(|error| error.to_string())
 }
 
 /// A subject with or without wildcards.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Place;
-use object_store::{Error, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
 use super::files::{Incoming, PIECE_BYTES, file_error, info_of_file};
@@ -53,6 +53,26 @@ impl UrlBlobs {
         let (store, root) = object_store::parse_url_opts(&parsed, environment)
             .map_err(|error| unusable(error.to_string()))?;
         Ok(UrlBlobs { store: store.into(), root, shown })
+    }
+
+    /// Whether a URL is of a kind that [`Self::open`] knows. It asks neither the environment nor the store: they are where the
+    /// store is used.
+    pub fn check(url: &str) -> Result<(), BlobError> {
+        let shown = without_user(url);
+        let unusable = |text: String| BlobError::Url {
+            url: shown.clone(),
+            description: text.replace(url, &shown),
+        };
+        let parsed = ::url::Url::parse(url).map_err(|error| unusable(error.to_string()))?;
+        let (kind, _) =
+            ObjectStoreScheme::parse(&parsed).map_err(|error| unusable(error.to_string()))?;
+        match kind {
+            ObjectStoreScheme::Local
+            | ObjectStoreScheme::AmazonS3
+            | ObjectStoreScheme::GoogleCloudStorage
+            | ObjectStoreScheme::MicrosoftAzure => Ok(()),
+            _ => Err(unusable("it is none of file://, s3://, gs:// and az://".to_owned())),
+        }
     }
 
     fn blob(&self, digest: &Digest) -> Place {
