@@ -1,4 +1,4 @@
-"""Writes transactions.ndjson: a day of card transactions, seeded, so that it can be written again. Frauds are planted; `fraud` in the id says which."""
+"""Writes input.ndjson: a day of card transactions, seeded, so that it can be written again. Frauds are planted; `fraud` in the id says which."""
 import json
 import random
 
@@ -35,6 +35,7 @@ add(900, "card8", "m-pawn", 2600, category="6051", tag="fraud-merchant-")
 for i in range(60):  # a merchant through whom stolen cards are run
     add(1000 + i * 0.25, f"card{i % 40}", "m-vienna-9", 35 + i % 7, device=f"web-{i}", tag="fraud-run-")
 records.sort(key=lambda r: r["ts"] + rng.randrange(30_000))
-with open("transactions.ndjson", "w") as file:
+records.append(dict(records[0], id="refund", amount="-5.00"))  # refused
+with open("input.ndjson", "w") as file:
     for record in records:
         print(json.dumps(record, separators=(",", ":")), file=file)

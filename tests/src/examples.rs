@@ -1,6 +1,6 @@
 //! The pipelines of `examples/`, with their inputs and what they must give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,25 +27,17 @@ const GOLDENS: [(&str, &str, &str); 5] = [
     ("flink-parity/pattern", "input_disorder", "pattern"),
 ];
 
-/// Manifests, or folders of such, that [`all`] leaves out, and why.
-pub const LEFT_OUT: [(&str, &str); 3] = [
-    ("nexmark/", "the benchmark of that name makes their inputs and checks their outputs"),
-    ("card-score/merchants.yaml", "what it gives is not kept; `under_load` runs it as a stage"),
-    ("card-score/devices.yaml", "what it gives is not kept; `under_load` runs it as a stage"),
-];
-
 /// Examples in which records of one source are judged by those of another that have arrived: what they give depends on
 /// the order between the sources, which is that of event time in their `expected.ndjson`.
 pub const IN_ORDER_OF_ARRIVAL: [&str; 1] = ["aml-monitor"];
 
-/// All examples, in the order of their names. Panics if a manifest has no outputs to compare with and is not in
-/// [`LEFT_OUT`], or is there without need.
+/// All examples, in the order of their names. Panics if a manifest has no outputs to compare with.
 pub fn all() -> Vec<Example> {
     let root = workspace().join("examples");
     let mut manifests = Vec::new();
     manifests_below(&root, &mut manifests);
     manifests.sort();
-    let (mut found, mut left_out) = (Vec::new(), BTreeSet::new());
+    let mut found = Vec::new();
     for manifest in manifests {
         let folder = manifest.parent().expect("a file is in a folder");
         let below = |path: &Path| {
@@ -57,19 +49,9 @@ pub fn all() -> Vec<Example> {
             Some((inputs, expected)) => {
                 found.push(Example { name: below(folder), manifest, expected, inputs });
             }
-            None => {
-                let manifest = below(&manifest);
-                let listed = LEFT_OUT.iter().find(|(listed, _)| manifest.starts_with(listed));
-                left_out.insert(listed.map_or(manifest, |(listed, _)| (*listed).to_owned()));
-            }
+            None => panic!("{}: there is nothing to compare its outputs with", manifest.display()),
         }
     }
-    let listed = LEFT_OUT.map(|(manifest, _)| manifest.to_owned());
-    assert_eq!(
-        left_out,
-        BTreeSet::from(listed),
-        "manifests that cannot be checked, and those that may be left out"
-    );
     for name in IN_ORDER_OF_ARRIVAL {
         let example = found.iter().find(|example| example.name == name);
         let example = example.unwrap_or_else(|| panic!("there is no example `{name}`"));

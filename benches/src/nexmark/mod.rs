@@ -1,6 +1,6 @@
 //! `nexmark`: queries of the Nexmark benchmark from file to file, each checked against a reference and beside its rate.
 //!
-//! The pipelines are those in `examples/nexmark`. Pipeline and reference are processes of their own, one after the other, on the same
+//! The pipelines are those in `benches/nexmark`. Pipeline and reference are processes of their own, one after the other, on the same
 //! events; what they take is the system's account of the process. Outputs are compared as multisets of lines, at each number
 //! of partitions, before any figure is printed.
 
@@ -54,7 +54,7 @@ pub struct Args {
     runs: u16,
 
     /// Folder of the pipelines
-    #[arg(long, value_name = "DIR", default_value = "examples/nexmark")]
+    #[arg(long, value_name = "DIR", default_value = "benches/nexmark")]
     pipelines: PathBuf,
 
     /// Print one JSON object a line: `name`, `value`, `unit`, `baseline`, `ratio`

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-/// A query of the benchmark; what it asks is in `examples/nexmark/README.md`.
+/// A query of the benchmark; what it asks is in `benches/nexmark/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Query {
     Q0,

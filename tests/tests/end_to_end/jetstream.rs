@@ -18,6 +18,11 @@ async fn fraud_in_order_equals_flink_at_8_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fraud_out_of_order_equals_flink_at_1_partition() {
+    GoldenJob::fraud("input_disorder", "fraud_disorder").check(fraud(5_000, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fraud_out_of_order_equals_flink_at_8_partitions() {
     GoldenJob::fraud("input_disorder", "fraud_disorder").check(fraud(5_000, 8)).await;
 }

@@ -40,8 +40,8 @@ async fn kills_between_the_stages_of_a_pipeline_lose_and_double_nothing() {
         ),
         Job::new(
             &sandbox,
-            stages("card-score-stages"),
-            &only(read("transactions.ndjson")),
+            example("card-score").join("pipeline.yaml"),
+            &only(read("input.ndjson")),
             Some(&read("expected.ndjson")),
         ),
     ];
