@@ -1,8 +1,8 @@
 //! Joins over files: the examples with two sources, one of them with a broadcast input, at several numbers of partitions.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::local::{LocalOptions, run};
@@ -13,6 +13,7 @@ use millstream_engine::spec::{
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
+use millstream_tests::files::Written;
 use millstream_tests::{shipped_module, sorted_lines};
 
 /// A file of an example.
@@ -65,25 +66,10 @@ fn pipeline(
     }
 }
 
-/// A writer that a test looks into afterwards.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs the pipeline: sorted outputs, and how many dead letters there are.
 fn over_files(spec: &PipelineSpec, inputs: [Vec<u8>; 2], cache_bytes: usize) -> (Vec<String>, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let output = Sink::default();
+    let output = Written::default();
     let options = LocalOptions {
         data: folder.path().to_owned(),
         shared: Shared::new(Budgets { cache_bytes, ..Budgets::default() }),
@@ -92,8 +78,10 @@ fn over_files(spec: &PipelineSpec, inputs: [Vec<u8>; 2], cache_bytes: usize) -> 
     };
     let inputs = inputs.map(|input| Box::new(Cursor::new(input)) as Box<dyn Read + Send>);
     let stats = run(spec, inputs.into(), Box::new(output.clone()), options).unwrap();
-    let found = output.0.lock().unwrap().clone();
-    (sorted_lines(&found).into_iter().map(Into::into).collect(), stats.dead_letters)
+    (
+        sorted_lines(output.text().as_bytes()).into_iter().map(Into::into).collect(),
+        stats.dead_letters,
+    )
 }
 
 fn expected(name: &str) -> Vec<String> {

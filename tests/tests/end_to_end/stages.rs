@@ -1,14 +1,11 @@
 //! Pipelines of several stages: what goes through an exchange gives what one stage gives, whatever the partitions of
 //! both, over files and through JetStream, and across owners.
 
-use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex};
-
-use millstream_engine::local::{LocalOptions, run};
 use millstream_engine::status::Phase;
 use millstream_engine::worker::Worker;
 use millstream_state::{Budgets, Shared};
 use millstream_tests::broker::Broker;
+use millstream_tests::files::{ROOMY_CACHE_BYTES, check_over_files};
 use millstream_tests::golden_job::CLOSER;
 use millstream_tests::stages::{Path, stages};
 use millstream_tests::{golden, sorted_lines};
@@ -21,39 +18,12 @@ const CHAINED_TUMBLING: Job = (TUMBLING.0, Path::Chained, TUMBLING.2);
 const CHAINED_SESSION: Job = (SESSION.0, Path::Chained, SESSION.2);
 const SESSION: Job = (r#"{"type":"session","window":{"session":"30s"}}"#, Path::One, "session");
 
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn two_stages_over_files_equal_one_at_any_number_of_partitions() {
     for (config, path, expected) in [TUMBLING, SESSION, CHAINED_TUMBLING, CHAINED_SESSION] {
         for partitions in [(1, 1), (4, 8), (8, 3)] {
-            let folder = tempfile::tempdir().unwrap();
-            let output = Sink::default();
-            let options = LocalOptions {
-                data: folder.path().to_owned(),
-                shared: Shared::new(Budgets::default()),
-                threads: 2,
-                dead_letters: None,
-            };
-            let input = Box::new(Cursor::new(golden("input_disorder")));
             let spec = stages(config, path, partitions);
-            let stats = run(&spec, vec![input], Box::new(output.clone()), options).unwrap();
-            assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
-            let found = output.0.lock().unwrap().clone();
-            let expected = golden(expected);
-            assert_eq!(sorted_lines(&found), sorted_lines(&expected), "{partitions:?}");
+            check_over_files(&spec, "input_disorder", expected, ROOMY_CACHE_BYTES);
         }
     }
 }

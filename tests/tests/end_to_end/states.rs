@@ -2,17 +2,16 @@
 //! swapped.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use millstream_engine::local::{LocalOptions, run};
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::status::Phase;
 use millstream_engine::worker::Worker;
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
 use millstream_tests::broker::Broker;
+use millstream_tests::files::outputs_over_files;
 use millstream_tests::fraud::fraud;
 use millstream_tests::{golden, guest, sorted_lines};
 use serde_json::{Value, json};
@@ -84,21 +83,6 @@ fn decimal(units: i64) -> String {
     format!("{}.{:02}", units / 100, units % 100)
 }
 
-/// A writer that a test looks into afterwards.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn what_expires_by_event_time_depends_on_the_record_and_its_watermark_alone() {
     let input = golden("input_disorder");
@@ -106,20 +90,8 @@ fn what_expires_by_event_time_depends_on_the_record_and_its_watermark_alone() {
     for (module, partitions, cache_bytes) in
         [("totals", 1, 64 << 20), ("totals", 8, 16 << 10), ("totals-migrated", 3, 16 << 10)]
     {
-        let folder = tempfile::tempdir().unwrap();
-        let output = Sink::default();
-        let options = LocalOptions {
-            data: folder.path().to_owned(),
-            shared: Shared::new(Budgets { cache_bytes, ..Budgets::default() }),
-            threads: 2,
-            dead_letters: None,
-        };
-        let input = Box::new(Cursor::new(input.clone()));
-        let stats =
-            run(&totals(module, partitions), vec![input], Box::new(output.clone()), options)
-                .unwrap();
-        assert_eq!(stats.dead_letters, 0, "{:?}", stats.first_dead_letter);
-        let found = output.0.lock().unwrap().clone();
+        let spec = totals(module, partitions);
+        let found = outputs_over_files(&spec, "input_disorder", cache_bytes);
         let (found, wanted) = (sorted_lines(&found), sorted_lines(&wanted));
         assert_eq!(found.len(), wanted.len());
         for (found, wanted) in found.iter().zip(&wanted) {
