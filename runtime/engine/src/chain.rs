@@ -61,7 +61,7 @@ struct Link {
     bridge: Option<Bridge>,
     /// Its own among the chain's.
     outputs: Range<usize>,
-    states: usize,
+    states: Range<usize>,
     values: Range<usize>,
     timers: Range<usize>,
     wants_seeds: bool,
@@ -136,7 +136,7 @@ impl Chain {
                 udf,
                 bridge,
                 outputs: behind(before.map(|l| l.outputs.end), own.outputs.len()),
-                states: before.map_or(0, |l| l.states) + links_states(stage, index),
+                states: behind(before.map(|l| l.states.end), own.states.len()),
                 values: behind(before.map(|l| l.values.end), values),
                 timers: behind(before.map(|l| l.timers.end), own.timers.len()),
                 wants_seeds: own.capabilities.contains(&Capability::Random),
@@ -180,22 +180,13 @@ impl Chain {
             }
             let (batch, scope) = self.links[next].batch(emitted, scope, causes)?;
             let link = &mut self.links[next];
-            let mut own = LinkState { state, base: link.states as u32, keys: &scope.keys };
+            let mut own = LinkState { state, base: link.states.start as u32, keys: &scope.keys };
             let answer = link.udf.process(&batch, &mut own);
             let effects = answer.map_err(|fault| link.blamed(fault, &scope))?;
             self.follow(next, effects, &scope, causes, state, whole)?;
         }
         whole.add(&self.links[at], &mut effects, scope);
         Ok(())
-    }
-}
-
-/// Number of states of the link before number `index`.
-fn links_states(stage: &StageSpec, index: usize) -> usize {
-    match index {
-        0 => 0,
-        1 => stage.module.description().states.len(),
-        n => stage.chained[n - 2].module.description().states.len(),
     }
 }
 
@@ -290,7 +281,7 @@ impl Udf for Chain {
                 processing_time: batch.processing_time,
                 broadcast_epoch: batch.broadcast_epoch,
             };
-            let mut states = LinkState { state, base: link.states as u32, keys: &scope.keys };
+            let mut states = LinkState { state, base: link.states.start as u32, keys: &scope.keys };
             let answer = link.udf.on_timer(&own, &mut states);
             let effects = answer.map_err(|fault| link.blamed(fault, &scope))?;
             self.follow(at, effects, &scope, &causes, state, &mut whole)?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_core::ids::{Incarnation, Sequence};
 use millstream_log::blobs::{BlobError, Blobs, Digest};
+use millstream_log::connect::chain;
 use millstream_state::{Checkpoint, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
 
@@ -260,12 +261,6 @@ impl From<BlobError> for Unrestored {
             _ => Self::Damaged(chain(&error)),
         }
     }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// End of the name of a table.

@@ -185,14 +185,14 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
 /// Whether a source has had nothing to read for so long that nobody shall wait for it.
 struct Idleness {
     after: Option<Duration>,
-    /// When the last record came, or the reader began.
-    since: Instant,
+    /// Since when we wait for a record; `None`: what came is being handed over.
+    since: Option<Instant>,
     idle: bool,
 }
 
 impl Idleness {
     fn new(after: Option<Duration>) -> Self {
-        Self { after, since: Instant::now(), idle: false }
+        Self { after, since: None, idle: false }
     }
 
     fn is_idle(&self) -> bool {
@@ -207,7 +207,8 @@ impl Idleness {
         batch: &mut Vec<Delivery>,
     ) -> Result<Option<SourceEvent>, SourceError> {
         loop {
-            let deadline = self.after.filter(|_| !self.idle).map(|after| self.since + after);
+            let since = *self.since.get_or_insert_with(Instant::now);
+            let deadline = self.after.filter(|_| !self.idle).map(|after| since + after);
             let event = match deadline {
                 None => source.next(batch).await?,
                 // A dropped call loses nothing.
@@ -218,13 +219,13 @@ impl Idleness {
                         return Ok(None);
                     }
                     Err(_) => {
-                        self.since = Instant::now();
+                        self.since = None;
                         continue;
                     }
                 },
             };
             if !matches!(event, SourceEvent::CaughtUp { .. }) {
-                (self.since, self.idle) = (Instant::now(), false);
+                (self.since, self.idle) = (None, false);
             }
             return Ok(Some(event));
         }

@@ -1,5 +1,6 @@
 //! Blobs behind a URL: `<url>/blobs/<digest>` and `<url>/documents/<name>`.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,17 +34,21 @@ pub struct UrlBlobs {
     shown: String,
 }
 
+fn parse(url: &str) -> Result<url::Url, BlobError> {
+    url::Url::parse(url).map_err(|error| unusable(url, &error))
+}
+
+/// Refuses a URL. The libraries quote it in their errors.
+fn unusable(url: &str, error: &dyn fmt::Display) -> BlobError {
+    let shown = without_user(url);
+    BlobError::Url { description: error.to_string().replace(url, &shown), url: shown }
+}
+
 impl UrlBlobs {
     /// Opens a store. A folder of a `file://` URL is made with the first blob. Credentials of clouds, and whatever else their
     /// own tools take from there (`AWS_REGION`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, ...), come from the environment.
     pub fn open(url: &str) -> Result<UrlBlobs, BlobError> {
-        let shown = without_user(url);
-        // The libraries quote the URL.
-        let unusable = |text: String| BlobError::Url {
-            url: shown.clone(),
-            description: text.replace(url, &shown),
-        };
-        let parsed = ::url::Url::parse(url).map_err(|error| unusable(error.to_string()))?;
+        let parsed = parse(url)?;
         // Only the first call has an effect.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // What is no text cannot be meant.
@@ -51,27 +56,21 @@ impl UrlBlobs {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let (store, root) = object_store::parse_url_opts(&parsed, environment)
-            .map_err(|error| unusable(error.to_string()))?;
-        Ok(UrlBlobs { store: store.into(), root, shown })
+            .map_err(|error| unusable(url, &error))?;
+        Ok(UrlBlobs { store: store.into(), root, shown: without_user(url) })
     }
 
     /// Whether a URL is of a kind that [`Self::open`] knows. It asks neither the environment nor the store: they are where the
     /// store is used.
     pub fn check(url: &str) -> Result<(), BlobError> {
-        let shown = without_user(url);
-        let unusable = |text: String| BlobError::Url {
-            url: shown.clone(),
-            description: text.replace(url, &shown),
-        };
-        let parsed = ::url::Url::parse(url).map_err(|error| unusable(error.to_string()))?;
         let (kind, _) =
-            ObjectStoreScheme::parse(&parsed).map_err(|error| unusable(error.to_string()))?;
+            ObjectStoreScheme::parse(&parse(url)?).map_err(|error| unusable(url, &error))?;
         match kind {
             ObjectStoreScheme::Local
             | ObjectStoreScheme::AmazonS3
             | ObjectStoreScheme::GoogleCloudStorage
             | ObjectStoreScheme::MicrosoftAzure => Ok(()),
-            _ => Err(unusable("it is none of file://, s3://, gs:// and az://".to_owned())),
+            _ => Err(unusable(url, &"it is none of file://, s3://, gs:// and az://")),
         }
     }
 

@@ -17,8 +17,7 @@ pub(crate) use login::sign;
 use tokio::sync::watch;
 
 pub use context::{ContextError, default_config_folder};
-pub use error::ConnectError;
-pub(crate) use error::chain;
+pub use error::{ConnectError, chain};
 pub(crate) use options::without_user;
 pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
