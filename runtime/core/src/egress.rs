@@ -28,7 +28,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use crate::ids::{CommitHash, CommitNumber, Incarnation, LogPoint, Sequence};
+use crate::ids::{CommitHash, CommitNumber, LogPoint, Sequence};
 use crate::outputs::Outputs;
 use crate::partition::EgressReport;
 use crate::slice::{EgressCursor, OutputPoint};
@@ -36,23 +36,24 @@ use crate::slice::{EgressCursor, OutputPoint};
 /// The part of a duplicate window during which a fact is believed: one in this many.
 const BELIEF_SHARE: i64 = 2;
 
-/// The id of an output as a message of its sink.
+/// The id of an output as a message of its sink. Which life of which pipeline it stems from is in the hash: it chains all
+/// commits since the beginning, and every owner begins with a random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId {
-    /// Which life of the pipeline.
-    pub pipeline: Incarnation,
     /// Which partition.
     pub partition: u16,
+    /// Which commit.
+    pub commit: CommitNumber,
     /// First eight bytes of the commit's hash.
-    pub commit: u64,
+    pub hash: u64,
     /// Place among the outputs of the commit.
     pub index: u32,
 }
 
 impl MessageId {
     /// The id of output `index` of a commit.
-    pub fn new(pipeline: Incarnation, partition: u16, commit: &CommitHash, index: u32) -> Self {
-        Self { pipeline, partition, commit: hash_prefix(commit), index }
+    pub fn new(partition: u16, commit: &LogPoint, index: u32) -> Self {
+        Self { partition, commit: commit.number, hash: hash_prefix(&commit.hash), index }
     }
 }
 
@@ -64,7 +65,7 @@ fn hash_prefix(hash: &CommitHash) -> u64 {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}.{}.{:016x}.{}", self.pipeline.0, self.partition, self.commit, self.index)
+        write!(f, "{}.{}.{:016x}.{}", self.partition, self.commit.0, self.hash, self.index)
     }
 }
 
@@ -80,9 +81,9 @@ impl FromStr for MessageId {
         let mut parts = text.split('.');
         let mut part = || parts.next().ok_or(NotAMessageId);
         let id = Self {
-            pipeline: Incarnation(u128::from_str_radix(part()?, 16).map_err(|_| NotAMessageId)?),
             partition: part()?.parse().map_err(|_| NotAMessageId)?,
-            commit: u64::from_str_radix(part()?, 16).map_err(|_| NotAMessageId)?,
+            commit: CommitNumber(part()?.parse().map_err(|_| NotAMessageId)?),
+            hash: u64::from_str_radix(part()?, 16).map_err(|_| NotAMessageId)?,
             index: part()?.parse().map_err(|_| NotAMessageId)?,
         };
         // Signs, missing zeros and what else parsing lets pass.
@@ -93,8 +94,6 @@ impl FromStr for MessageId {
 /// What an egress needs to know.
 #[derive(Clone, Debug)]
 pub struct EgressConfig {
-    /// Which life of the pipeline.
-    pub pipeline: Incarnation,
     /// Which partition.
     pub partition: u16,
     /// The outputs that go to this sink.
@@ -112,8 +111,6 @@ pub struct Publication {
     pub ticket: u64,
     /// The message id.
     pub id: MessageId,
-    /// The commit that holds it.
-    pub commit: CommitNumber,
     /// Which output of the UDF.
     pub output: u8,
     /// Event time of what caused it, milliseconds.
@@ -233,8 +230,8 @@ impl Egress {
 
     /// The sink holds this message.
     pub fn found(&mut self, id: &MessageId, sequence: Sequence) {
-        if id.pipeline == self.config.pipeline && id.partition == self.config.partition {
-            self.found.insert((id.commit, id.index), sequence);
+        if id.partition == self.config.partition {
+            self.found.insert((id.hash, id.index), sequence);
         }
     }
 
@@ -245,7 +242,7 @@ impl Egress {
             let id = &pending.publication.id;
             if pending.state == State::Failed {
                 pending.first_sent_ms = pending.first_sent_ms.max(self.sink_read_at_ms);
-                if let Some(sequence) = self.found.remove(&(id.commit, id.index)) {
+                if let Some(sequence) = self.found.remove(&(id.hash, id.index)) {
                     pending.state = State::Done(sequence);
                 }
             }
@@ -384,22 +381,16 @@ impl Egress {
                 self.advance();
                 continue;
             }
-            let id = MessageId::new(
-                self.config.pipeline,
-                self.config.partition,
-                &point.hash,
-                item.index,
-            );
+            let id = MessageId::new(self.config.partition, &point, item.index);
             // Seldom anything: a sink is read after a takeover or a loss.
             let there = match self.found.is_empty() {
                 true => None,
-                false => self.found.remove(&(id.commit, id.index)),
+                false => self.found.remove(&(id.hash, id.index)),
             };
             let ticket = self.first_ticket + self.pending.len() as u64;
             let publication = Publication {
                 ticket,
                 id,
-                commit: point.number,
                 output: item.output,
                 event_time: item.event_time,
                 key,

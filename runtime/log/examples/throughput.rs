@@ -184,7 +184,6 @@ async fn egress(connection: &Connection) -> Outcome {
                 ticket,
                 subject: "out.a",
                 id: &id,
-                cause: "0123456789abcdef",
                 headers: &[],
                 payload: &payload,
             })?;

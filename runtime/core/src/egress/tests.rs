@@ -7,7 +7,6 @@ const WINDOW_MS: i64 = 1_000;
 
 fn config() -> EgressConfig {
     EgressConfig {
-        pipeline: Incarnation(7),
         partition: 3,
         outputs: vec![0],
         in_flight_max: 3,
@@ -52,20 +51,21 @@ fn opened(takeover: u64) -> Egress {
 }
 
 fn places(egress: &mut Egress, now_ms: i64) -> Vec<(u64, u32, u64)> {
-    let place = |p: &Publication| (p.commit.0, p.id.index, p.ticket);
+    let place = |p: &Publication| (p.id.commit.0, p.id.index, p.ticket);
     std::iter::from_fn(|| egress.next(now_ms).map(place)).collect()
 }
 
 #[test]
 fn ids_are_text_and_back() {
-    let id = MessageId::new(Incarnation(0xabc), 12, &CommitHash([0xf0; 32]), 34);
-    assert_eq!(id.to_string(), "00000000000000000000000000000abc.12.f0f0f0f0f0f0f0f0.34");
+    let id = MessageId::new(12, &point(0xf0), 34);
+    assert_eq!(id.to_string(), "12.240.f0f0f0f0f0f0f0f0.34");
     assert_eq!(id.to_string().parse(), Ok(id));
     for text in [
         "",
         "a.b.c.d",
-        "abc.12.f0f0f0f0f0f0f0f0.34",
-        "00000000000000000000000000000abc.12.f0f0f0f0f0f0f0f0.34.1",
+        "12.240.f0f0.34",
+        "12.+240.f0f0f0f0f0f0f0f0.34",
+        "12.240.f0f0f0f0f0f0f0f0.34.1",
     ] {
         assert_eq!(text.parse::<MessageId>(), Err(NotAMessageId), "{text}");
     }
@@ -132,13 +132,11 @@ fn what_the_sink_has_is_not_published_again() {
         egress.offer(point(number), outputs(if number == 13 { &[] } else { &[0, 0, 0] }), 0);
     }
     for (number, index, sequence) in [(11, 1, 51), (11, 2, 52), (12, 0, 53)] {
-        egress.found(
-            &MessageId::new(Incarnation(7), 3, &point(number).hash, index),
-            Sequence(sequence),
-        );
+        egress.found(&MessageId::new(3, &point(number), index), Sequence(sequence));
     }
-    egress.found(&MessageId::new(Incarnation(7), 4, &point(12).hash, 1), Sequence(54));
-    egress.found(&MessageId::new(Incarnation(8), 3, &point(12).hash, 2), Sequence(55));
+    egress.found(&MessageId::new(4, &point(12), 1), Sequence(54));
+    let of_former_life = LogPoint { hash: CommitHash([99; 32]), ..point(12) };
+    egress.found(&MessageId::new(3, &of_former_life, 2), Sequence(55));
     egress.sink_was_read();
     assert_eq!(places(&mut egress, 1), [(12, 1, 3), (12, 2, 4)]);
     assert!(egress.report().published);
@@ -161,7 +159,7 @@ fn what_a_former_owner_may_have_published_needs_a_fresh_look() {
     egress.offer(point(13), outputs(&[0]), 5_000);
     assert_eq!(egress.next(5_000), None);
     assert_eq!(egress.wants_sink_read(5_000), Some(Sequence(50)));
-    egress.found(&MessageId::new(Incarnation(7), 3, &point(11).hash, 0), Sequence(51));
+    egress.found(&MessageId::new(3, &point(11), 0), Sequence(51));
     egress.sink_was_read();
     assert_eq!(places(&mut egress, 5_001), [(13, 0, 1)]);
 }
@@ -176,7 +174,7 @@ fn a_late_repetition_needs_a_fresh_look() {
     egress.offer(point(12), outputs(&[]), 5_000);
     assert_eq!(egress.next(5_000), None);
     assert_eq!(egress.wants_sink_read(5_000), Some(Sequence(50)));
-    egress.found(&MessageId::new(Incarnation(7), 3, &point(11).hash, 0), Sequence(51));
+    egress.found(&MessageId::new(3, &point(11), 0), Sequence(51));
     egress.sink_was_read();
     assert_eq!(places(&mut egress, 5_001), [(11, 1, 1)]);
     egress.acknowledged(1, Sequence(60));

@@ -428,7 +428,6 @@ impl World {
         let (stage, partition) = self.plan.topology.at(self.owners[id].lane);
         for (sink, &cursor) in cursors.iter().enumerate() {
             let config = EgressConfig {
-                pipeline: self.pipeline,
                 partition,
                 outputs: self.plan.topology.outputs_to(stage, sink),
                 in_flight_max: 1 + self.rng.below(6) as usize,
@@ -440,14 +439,13 @@ impl World {
     }
 
     fn sink_read(&mut self, id: OwnerId, sink: usize, ids: &[(String, Sequence)]) {
-        let (pipeline, (_, partition)) =
-            (self.pipeline, self.plan.topology.at(self.owners[id].lane));
+        let (_, partition) = self.plan.topology.at(self.owners[id].lane);
         for (text, sequence) in ids {
             let Ok(message) = text.parse::<MessageId>() else { continue };
             if self.bug == Some(Bug::SinkNotRead) {
                 continue;
             }
-            if message.pipeline == pipeline && message.partition == partition {
+            if message.partition == partition {
                 self.fire(Fault::FoundInSink);
             }
             self.owners[id].egress[sink].found(&message, *sequence);

@@ -50,8 +50,8 @@ pub struct EgressSpec {
     pub subject: String,
     /// Stream of each source, by its name in the manifest, for dead letters.
     pub streams: Vec<(String, String)>,
-    /// Value of the cause header without the commit's number.
-    pub cause: String,
+    /// What the ids of messages begin with: pipeline and stage, each with a dot behind it.
+    pub stage: String,
 }
 
 /// Runs until the channel of offers closes or the receiver of reports is gone.
@@ -90,9 +90,8 @@ async fn serve(
         if let Some(after) = egress.wants_sink_read(clock::now_ms()) {
             let held = read_sink(spec, &reader, after).await;
             for (sequence, id) in held.ids {
-                if let Some(id) =
-                    str::from_utf8(&id).ok().and_then(|id| id.parse::<MessageId>().ok())
-                {
+                let id = str::from_utf8(&id).ok().and_then(|id| id.strip_prefix(&spec.stage));
+                if let Some(id) = id.and_then(|id| id.parse::<MessageId>().ok()) {
                     egress.found(&id, sequence);
                 }
             }
@@ -182,9 +181,10 @@ async fn read_sink(spec: &EgressSpec, reader: &JetStreamSinkReader, after: Seque
 struct Labels {
     /// The commit that the texts begin for.
     commit: Option<(CommitNumber, u64)>,
-    /// Message id and cause header; the numbers are the lengths without the output's place.
-    id: (String, usize),
-    cause: (String, usize),
+    /// `Nats-Msg-Id`: pipeline, stage, partition, number and hash of the commit, place of the output in it.
+    id: String,
+    /// Its length without the output's place.
+    commit_length: usize,
 }
 
 impl Labels {
@@ -203,8 +203,7 @@ impl Labels {
         let message = SinkMessage {
             ticket: publication.ticket,
             subject: keyed.as_deref().unwrap_or(&spec.subject),
-            id: &self.id.0,
-            cause: &self.cause.0,
+            id: &self.id,
             headers: &[],
             payload: &publication.payload,
         };
@@ -213,25 +212,22 @@ impl Labels {
         {
             let source = spec.streams.iter().find(|(name, _)| *name == letter.source);
             let headers = letter_headers(&letter, source.map_or("", |(_, stream)| stream));
-            return sink.send(&SinkMessage { cause: "", headers: &headers, payload, ..message });
+            return sink.send(&SinkMessage { headers: &headers, payload, ..message });
         }
         sink.send(&message)
     }
 
     fn set(&mut self, spec: &EgressSpec, publication: &Publication) {
-        let (id, cause) = (&mut self.id, &mut self.cause);
-        let of = Some((publication.commit, publication.id.commit));
-        if self.commit != of {
-            self.commit = of;
-            id.0 = publication.id.to_string();
-            id.1 = id.0.rfind('.').map_or(0, |dot| dot + 1);
-            cause.0 = format!("{}.{}.", spec.cause, publication.commit.0);
-            cause.1 = cause.0.len();
-        }
-        for (text, length) in [id, cause] {
-            text.truncate(*length);
+        let id = &publication.id;
+        let of = Some((id.commit, id.hash));
+        if self.commit == of {
+            self.id.truncate(self.commit_length);
             // A string takes everything.
-            let _ = write!(text, "{}", publication.id.index);
+            let _ = write!(self.id, "{}", id.index);
+        } else {
+            self.commit = of;
+            self.id = format!("{}{id}", spec.stage);
+            self.commit_length = self.id.rfind('.').map_or(0, |dot| dot + 1);
         }
     }
 }

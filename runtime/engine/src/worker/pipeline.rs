@@ -152,7 +152,6 @@ impl Pipeline {
                     stage_sinks.iter().enumerate().map(|(sink, (subject, facts))| EgressSpec {
                         connection: connection.clone(),
                         config: EgressConfig {
-                            pipeline: spec.incarnation,
                             partition,
                             outputs: outputs(sink),
                             in_flight_max: SinkWindow::default().messages,
@@ -161,7 +160,7 @@ impl Pipeline {
                         stream: facts.stream.clone(),
                         subject: subject.clone(),
                         streams: streams.clone(),
-                        cause: format!("{}.{}.{partition}", spec.name, stage.name),
+                        stage: format!("{}.{}.", spec.name, stage.name),
                     });
                 let config = PartitionConfig {
                     pipeline: spec.incarnation,

@@ -35,7 +35,6 @@ impl Made {
             ticket: self.ticket,
             subject: "out.a",
             id: &self.id,
-            cause: "p/s/0/abcdef",
             headers: &self.headers,
             payload: self.payload.as_bytes(),
         }
@@ -138,7 +137,6 @@ async fn jetstream() {
         connection.jetstream().get_stream("OUT").await.unwrap().get_raw_message(1).await.unwrap();
     let header = |name: &str| first.headers.get(name).unwrap().as_str().to_owned();
     assert_eq!(header("Nats-Msg-Id"), "id-1");
-    assert_eq!(header("Millstream-Cause"), "p/s/0/abcdef");
     assert_eq!(header("User-Header"), "value");
 
     sink.ready().await.unwrap();

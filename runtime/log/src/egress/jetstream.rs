@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::acks::Answers;
 use super::facts::facts;
 use super::groups::Groups;
-use super::{CAUSE_HEADER, Sink, SinkAck, SinkError, SinkFacts, SinkMessage, SinkOutcome};
+use super::{Sink, SinkAck, SinkError, SinkFacts, SinkMessage, SinkOutcome};
 use crate::connect::{Connection, chain};
 use crate::line::{Line, encode};
 
@@ -200,9 +200,8 @@ impl JetStreamSink {
 
 /// Names and values of a message's headers.
 fn headers<'a>(message: &SinkMessage<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> + Clone {
-    let cause = (!message.cause.is_empty()).then_some((CAUSE_HEADER, message.cause.as_bytes()));
     let more = message.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes()));
-    [(MESSAGE_ID_HEADER, message.id.as_bytes())].into_iter().chain(cause).chain(more)
+    [(MESSAGE_ID_HEADER, message.id.as_bytes())].into_iter().chain(more)
 }
 
 /// Whether a header arrives as what it is.

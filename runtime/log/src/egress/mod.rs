@@ -30,9 +30,6 @@ pub use facts::{create_sink_stream, stream_of_subject};
 pub use ids::JetStreamSinkReader;
 pub use jetstream::{JetStreamSink, SinkWindow};
 
-/// Header that names the commit behind a message.
-pub const CAUSE_HEADER: &str = "Millstream-Cause";
-
 /// One message for a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinkMessage<'a> {
@@ -42,8 +39,6 @@ pub struct SinkMessage<'a> {
     pub subject: &'a str,
     /// Its `Nats-Msg-Id`: printable ASCII without spaces.
     pub id: &'a str,
-    /// The value of [`CAUSE_HEADER`]: printable ASCII; empty means no such header.
-    pub cause: &'a str,
     /// Further headers: name and value.
     pub headers: &'a [(Box<str>, Box<str>)],
     /// The payload.

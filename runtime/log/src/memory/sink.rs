@@ -8,8 +8,7 @@ use millstream_core::ids::Sequence;
 
 use super::broker::{MemoryBroker, Message, Rejection};
 use crate::egress::{
-    CAUSE_HEADER, Sink, SinkAck, SinkError, SinkFacts, SinkIds, SinkMessage, SinkOutcome,
-    SinkReader,
+    Sink, SinkAck, SinkError, SinkFacts, SinkIds, SinkMessage, SinkOutcome, SinkReader,
 };
 use crate::{HeaderMap, HeaderValue};
 
@@ -51,9 +50,6 @@ impl MemorySink {
     pub fn send_now(&mut self, message: &SinkMessage<'_>) -> Result<(), SinkError> {
         let bytes = message.payload.len();
         let mut headers = HeaderMap::new();
-        if !message.cause.is_empty() {
-            headers.insert(CAUSE_HEADER, HeaderValue::from(message.cause));
-        }
         for (name, value) in message.headers {
             headers.append(name.as_ref(), HeaderValue::from(value.as_ref()));
         }
