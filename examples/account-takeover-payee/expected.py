@@ -27,29 +27,35 @@ for account, events in accounts.items():
     for at, reset in enumerate(events):
         if reset["type"] not in RESETS or at <= reported_through:
             continue
-        device, payees, transfer, verified = None, [], None, False
+        # Each new device with the payees that were changed behind it.
+        devices, device, transfer, verified = [], None, None, False
         for place, event in enumerate(events[at + 1:], at + 1):
             if event["ts"] - reset["ts"] >= WITHIN:
                 break
-            if device is None:
-                device = event if event["type"] == "device_added" else None
-            elif event["type"] == "identity_verified":
+            if event["type"] == "identity_verified":
                 verified = True
                 break
+            elif event["type"] == "device_added":
+                devices.append((event, []))
             elif event["type"] in PAYEES:
-                payees.append(event)
-            elif (event["type"] == "transfer" and event["amount"] >= LARGE and event["device"] == device["device"]
-                  and any(payee["payee"] == event["payee"] for payee in payees)):
-                transfer, reported_through = event, place
-                break
-        if device is None or verified:
+                for _, payees in devices:
+                    payees.append(event)
+            elif event["type"] == "transfer" and event["amount"] >= LARGE:
+                fitting = [(added, payees) for added, payees in devices if added["device"] == event["device"]
+                           and any(payee["payee"] == event["payee"] for payee in payees)]
+                if fitting:
+                    (device, payees), transfer, reported_through = fitting[0], event, place
+                    break
+        if not devices or verified:
             continue
+        if transfer is None:
+            device, payees = devices[0]
         payees = [payee for payee in payees if transfer is None or payee["payee"] == transfer["payee"]]
         told = dict(account_id=account, reset_id=reset["event_id"], reset_ts=reset["ts"], device=device["device"], device_ts=device["ts"])
         if payees:
             told |= dict(payee=payees[0]["payee"], payee_ts=payees[0]["ts"])
         if transfer:
-            told |= dict(type="takeover", transfer_id=transfer["event_id"], transfer_ts=transfer["ts"], amount=Amount(transfer["amount"]),
+            told |= dict(type="takeover", transfer_id=transfer["event_id"], transfer_ts=transfer["ts"], amount=Amount(transfer["amount"]), currency="EUR",
                          reason="large_transfer_to_changed_payee")
         else:
             told |= dict(type="near_miss", reason="no_large_transfer" if payees else "no_changed_payee")

@@ -35,7 +35,7 @@ class Velocity:
         kept = sorted(cards.items(), key=lambda item: item[1])
         cards = dict([item for item in kept if item[1] >= newest - 4 * self.half_life][-16:])
         self.keys[key] = newest, count, amount, cards
-        return dict(count_milli=count, amount_cents=amount, cards=len(cards))
+        return dict(count_milli=count, amount_minor=amount, cards=len(cards))
 
 
 def metres(a, b):
@@ -72,7 +72,7 @@ for line in open("input.ndjson"):
     velocities = dict(device=devices.add(r["device_id"], card, cents, ts), merchant=merchants.add(r["merchant_id"], card, cents, ts))
     values = dict(amount=cents * 10)
     for name, reading in dict(velocities, card=cards.add(card, card, cents, ts)).items():
-        values |= {f"{name}_count": reading["count_milli"], f"{name}_amount": reading["amount_cents"] * 10, f"{name}_cards": reading["cards"] * 1000}
+        values |= {f"{name}_count": reading["count_milli"], f"{name}_amount": reading["amount_minor"] * 10, f"{name}_cards": reading["cards"] * 1000}
     if "latitude" in r:
         here = (r["latitude"], r["longitude"])
         before = places.get(card)
@@ -94,6 +94,6 @@ for line in open("input.ndjson"):
     score = min(total, 1000)
     if score < total:
         reasons.append(dict(code="at_maximum", points=score - total))
-    lines.append(dump(dict(type="card_score", id=r["id"], ts=ts, card_id=card, merchant_id=r["merchant_id"], amount=Raw(r["amount"]), score=score,
+    lines.append(dump(dict(type="card_score", id=r["id"], ts=ts, card_id=card, merchant_id=r["merchant_id"], amount=Raw(r["amount"]), currency="EUR", score=score,
                            decision="decline" if score >= 600 else "review" if score >= 350 else "approve", reasons=reasons)))
 open("expected.ndjson", "w").write("\n".join(sorted(lines)) + "\n")

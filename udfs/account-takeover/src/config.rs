@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use finance::Currency;
 use millstream_udf::prelude::*;
 
 /// Types of events that reset a credential, at most.
@@ -11,8 +12,11 @@ const RESETS_MAX: usize = 16;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A transfer of this much and more is large.
-    pub large_cents: i64,
+    /// ISO 4217 code of all amounts.
+    pub currency: Currency,
+    /// A transfer of so many minor units and more is large. Manifests from before other currencies call it `large_cents`.
+    #[serde(alias = "large_cents")]
+    pub large_minor: i64,
     /// From the credential reset to the transfer, less than this.
     #[serde(with = "millstream_udf::duration")]
     pub within: Duration,
@@ -25,7 +29,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            large_cents: 100_000,
+            currency: Currency::EUR,
+            large_minor: 100_000,
             within: Duration::from_secs(3_600),
             changed_payee: false,
             resets: vec!["password_reset".into(), "credential_reset".into()],
@@ -36,7 +41,7 @@ impl Default for Config {
 impl Config {
     /// Refuses what makes no sense.
     pub fn check(&self) -> Result<()> {
-        ensure!(self.large_cents > 0, "`large_cents` is {}: it must be above 0", self.large_cents);
+        ensure!(self.large_minor > 0, "`large_minor` is {}; it must be above 0", self.large_minor);
         ensure!(!self.within.is_zero(), "`within` must be above 0");
         ensure!(
             (1..=RESETS_MAX).contains(&self.resets.len()),

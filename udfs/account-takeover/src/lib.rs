@@ -5,20 +5,34 @@ mod config;
 
 use std::collections::BTreeSet;
 
+use finance::{Currency, Exact, Money};
 use millstream_udf::pattern::{AfterMatch, Found, Matched, Pattern, PatternState, Taken};
 use millstream_udf::prelude::*;
 
 use config::Config;
 
 /// What happened to an account, which is the key.
-#[derive(Input, Serialize, Deserialize)]
-struct Event {
+#[derive(Input)]
+struct Happened {
     event_id: String,
     #[field(rename = "type")]
     kind: String,
     device: Option<String>,
     payee: Option<String>,
-    amount: Option<Decimal<2>>,
+    /// No more digits than the currency has.
+    amount: Option<Decimal<4>>,
+    currency: Option<String>,
+}
+
+/// The same as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Event {
+    event_id: String,
+    kind: String,
+    device: Option<String>,
+    payee: Option<String>,
+    /// Minor units.
+    amount: Option<i64>,
 }
 
 /// A takeover, as it looks.
@@ -35,7 +49,8 @@ struct Takeover<'a> {
     payee_ts: Option<i64>,
     transfer_id: &'a str,
     transfer_ts: i64,
-    amount: Decimal<2>,
+    amount: Json<Exact>,
+    currency: &'a str,
     /// `large_transfer` or `large_transfer_to_changed_payee`.
     reason: &'a str,
 }
@@ -81,17 +96,21 @@ struct Account {
 /// The UDF.
 struct AccountTakeover {
     pattern: Pattern<Event>,
+    currency: Currency,
     changed_payee: bool,
 }
 
 fn takeover(config: Config) -> Pattern<Event> {
-    let Config { large_cents, within, changed_payee, resets } = config;
+    let Config { large_minor, within, changed_payee, resets, .. } = config;
     let device = Pattern::begin("reset")
         .when(move |event: &Event| resets.contains(&event.kind))
-        .followed_by("device")
-        .when(|event| event.kind == "device_added" && event.device.is_some())
         // Who shows an identity card at a branch is the customer.
         .not_followed_by("identified")
+        .when(is_identified)
+        // Any of them: a second device would hide behind the first.
+        .followed_by_any("device")
+        .when(|event| event.kind == "device_added" && event.device.is_some())
+        .not_followed_by("identified with it")
         .when(is_identified);
     let transfer = if changed_payee {
         device
@@ -111,7 +130,7 @@ fn takeover(config: Config) -> Pattern<Event> {
     };
     transfer
         .when(|event| event.kind == "transfer")
-        .when(move |event| event.amount.is_some_and(|amount| amount.units() >= large_cents))
+        .when(move |event| event.amount.is_some_and(|amount| amount >= large_minor))
         .given(|event, so_far| event.device == so_far["device"].device)
         .within(within)
         .after_match(AfterMatch::SkipPastLast)
@@ -122,20 +141,26 @@ fn is_identified(event: &Event) -> bool {
     event.kind == "identity_verified"
 }
 
-#[udf(name = "account-takeover", version = "1.0.0", state = Account, outputs = Out)]
+#[udf(name = "account-takeover", version = "1.1.0", state = Account, outputs = Out)]
 impl AccountTakeover {
     fn new(config: Config) -> Result<Self> {
         config.check()?;
-        Ok(Self { changed_payee: config.changed_payee, pattern: takeover(config) })
+        let Config { currency, changed_payee, .. } = config;
+        Ok(Self { currency, changed_payee, pattern: takeover(config) })
     }
 
     fn process(
         &self,
-        event: Event,
+        happened: Happened,
         account: &mut Account,
         out: &mut Out,
         ctx: &mut Context<'_>,
     ) -> Result<()> {
+        let Happened { event_id, kind, device, payee, amount, currency } = happened;
+        let money = amount
+            .map(|amount| Money::stated(amount.units(), 4, currency.as_deref(), self.currency));
+        let amount = money.transpose()?.map(|money| money.minor);
+        let event = Event { event_id, kind, device, payee, amount };
         if let Some(late) = account.events.accept(event, Self::EVENTS, ctx) {
             let account_id = ctx.key_text()?;
             out.late.emit(Late { account_id, event_id: &late.event_id, ts: ctx.event_time() });
@@ -151,8 +176,8 @@ impl AccountTakeover {
         ctx: &mut TimerContext<'_>,
     ) -> Result<()> {
         let account_id = ctx.key_text()?;
-        // A sequence that has a payee goes on in two ways: towards the transfer, and towards further payees. Both
-        // run out of time at once.
+        // A sequence that has a device goes on in two ways: towards the transfer, and towards further devices; with a payee
+        // likewise. All run out of time at once.
         let mut missed = BTreeSet::new();
         for found in account.events.advance(&self.pattern, Self::EVENTS, ctx)? {
             match found {
@@ -170,7 +195,8 @@ impl AccountTakeover {
                         payee_ts: changed.map(|event| event.event_time()),
                         transfer_id: &transfer.event_id,
                         transfer_ts: transfer.event_time(),
-                        amount: transfer.amount.unwrap_or_default(),
+                        amount: Json(self.currency.exact(transfer.amount.unwrap_or_default())),
+                        currency: self.currency.code(),
                         reason: match changed {
                             Some(_) => "large_transfer_to_changed_payee",
                             None => "large_transfer",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use decay::decay;
+use finance::fading::Passage;
 use millstream_udf::prelude::*;
 
 use crate::config::{DAY_MS, Drift};
@@ -29,16 +29,13 @@ impl Preferences {
     /// Takes an action in. What comes late has faded since.
     pub fn add(&mut self, category: &str, ts: i64, config: &Drift) {
         let (short_ms, long_ms) = (config.short_days * DAY_MS, config.long_days * DAY_MS);
-        if self.actions == 0 || ts > self.as_of_ms {
-            let elapsed = if self.actions == 0 { 0 } else { ts.saturating_sub(self.as_of_ms) };
-            for (short, long) in self.weights.values_mut() {
-                *short = decay(*short, elapsed, short_ms);
-                *long = decay(*long, elapsed, long_ms);
-            }
-            self.as_of_ms = ts;
+        let passage = Passage::to(ts, (self.actions > 0).then_some(self.as_of_ms));
+        for (short, long) in self.weights.values_mut() {
+            *short = passage.left(*short, short_ms);
+            *long = passage.left(*long, long_ms);
         }
-        let age = self.as_of_ms.saturating_sub(ts);
-        let added = (decay(ONE, age, short_ms), decay(ONE, age, long_ms));
+        self.as_of_ms = passage.as_of_ms;
+        let added = (passage.added(ONE, short_ms), passage.added(ONE, long_ms));
         if !self.weights.contains_key(category) && self.weights.len() >= CATEGORIES_MAX {
             let weakest = self.weights.iter().min_by_key(|(_, weights)| weights.1);
             if let Some(weakest) = weakest.map(|(name, _)| name.clone()) {

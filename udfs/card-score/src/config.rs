@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use finance::Currency;
 use finance::exact::{Exact, Fixed};
 use millstream_udf::prelude::*;
 
@@ -17,6 +18,9 @@ const HALF_LIFE_MS_MAX: u128 = 366 * 86_400_000;
 pub struct Config {
     /// What the stage does.
     pub role: Role,
+    /// ISO 4217 code of all amounts.
+    #[serde(default = "euro")]
+    pub currency: Currency,
     /// Half-life of counts and amounts.
     #[serde(default = "hour", with = "millstream_udf::duration")]
     pub half_life: Duration,
@@ -54,6 +58,10 @@ pub struct Ramp {
     pub to: Fixed<3>,
     /// At most this many.
     pub points: i64,
+}
+
+fn euro() -> Currency {
+    Currency::EUR
 }
 
 fn hour() -> Duration {

@@ -7,6 +7,7 @@ mod velocity;
 
 use std::collections::BTreeMap;
 
+use finance::{Exact, Money, Rounding, mul_div};
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, Role, SCORE_MAX};
@@ -22,7 +23,9 @@ struct Transaction<'a> {
     merchant_id: &'a str,
     device_id: Option<&'a str>,
     category: Option<&'a str>,
-    amount: Decimal<2>,
+    /// No more digits than the currency has.
+    amount: Decimal<4>,
+    currency: Option<&'a str>,
     /// Degrees, of a transaction with the card present.
     latitude: Option<Decimal<6>>,
     longitude: Option<Decimal<6>>,
@@ -39,7 +42,8 @@ struct Passed<'a> {
     merchant_id: &'a str,
     device_id: Option<&'a str>,
     category: Option<&'a str>,
-    amount: Decimal<2>,
+    amount: Json<Exact>,
+    currency: &'a str,
     latitude: Option<Decimal<6>>,
     longitude: Option<Decimal<6>>,
     velocities: Json<BTreeMap<String, Reading>>,
@@ -53,7 +57,8 @@ struct Score<'a> {
     ts: i64,
     card_id: &'a str,
     merchant_id: &'a str,
-    amount: Decimal<2>,
+    amount: Json<Exact>,
+    currency: &'a str,
     /// 0 to 1000.
     score: i64,
     /// `approve`, `review` or `decline`.
@@ -67,7 +72,7 @@ struct Reason {
     code: String,
     points: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<finance::Exact>,
+    value: Option<Exact>,
 }
 
 /// The outputs.
@@ -90,23 +95,26 @@ struct CardScore {
     config: Config,
 }
 
-#[udf(name = "card-score", version = "1.0.0", state = Kept, outputs = Out)]
+#[udf(name = "card-score", version = "1.1.0", state = Kept, outputs = Out)]
 impl CardScore {
     fn new(config: Config) -> Result<Self> {
         Ok(Self { config: config.checked()? })
     }
 
     fn process(&self, txn: Transaction<'_>, kept: &mut Kept, out: &mut Out) -> Result<()> {
-        ensure!(txn.amount >= Decimal::ZERO, "an amount of {}", txn.amount);
+        let units = txn.amount.units();
+        let money = Money::stated(units, 4, txn.currency, self.config.currency)?;
+        ensure!(money.minor >= 0, "an amount of {money}");
         let place = txn.place()?;
         let reading = kept.velocity.get_or_default().add(
             txn.card_id,
-            txn.amount.units(),
+            money.minor,
             txn.ts,
             self.config.half_life_ms(),
         );
         let mut velocities = txn.velocities.unwrap_or_default().0;
-        let Transaction { id, ts, card_id, merchant_id, device_id, category, amount, .. } = txn;
+        let Transaction { id, ts, card_id, merchant_id, device_id, category, .. } = txn;
+        let (amount, currency) = (Json(money.exact()), money.currency.code());
         if let Role::Velocity(name) = &self.config.role {
             velocities.insert(name.clone(), reading);
             let (latitude, longitude, velocities) = (txn.latitude, txn.longitude, Json(velocities));
@@ -118,6 +126,7 @@ impl CardScore {
                 device_id,
                 category,
                 amount,
+                currency,
                 latitude,
                 longitude,
                 velocities,
@@ -125,7 +134,7 @@ impl CardScore {
             return Ok(());
         }
         velocities.insert("card".into(), reading);
-        let mut reasons = self.signals(amount, &velocities);
+        let mut reasons = self.signals(money, &velocities);
         reasons.extend(place.and_then(|place| self.travel(place, kept)));
         let risk = |code: &str, points: Option<&i64>| {
             points.map(|points| Reason { code: code.into(), points: *points, value: None })
@@ -148,18 +157,33 @@ impl CardScore {
             "approve"
         };
         let reasons = Json(reasons);
-        out.scores.emit(Score { id, ts, card_id, merchant_id, amount, score, decision, reasons });
+        out.scores.emit(Score {
+            id,
+            ts,
+            card_id,
+            merchant_id,
+            amount,
+            currency,
+            score,
+            decision,
+            reasons,
+        });
         Ok(())
     }
 }
 
 impl CardScore {
     /// Points of the amount and of all velocities.
-    fn signals(&self, amount: Decimal<2>, velocities: &BTreeMap<String, Reading>) -> Vec<Reason> {
-        let mut values = vec![("amount".to_owned(), amount.units().saturating_mul(10))];
+    fn signals(&self, amount: Money, velocities: &BTreeMap<String, Reading>) -> Vec<Reason> {
+        // Thousandths of a major unit, as far as 64 bits go.
+        let per_major = amount.currency.minor_per_major();
+        let milli = |minor: i64| {
+            mul_div(minor.into(), 1_000, per_major.into(), Rounding::Down).unwrap_or(i64::MAX)
+        };
+        let mut values = vec![("amount".to_owned(), milli(amount.minor))];
         for (name, reading) in velocities {
             values.push((format!("{name}_count"), reading.count_milli));
-            values.push((format!("{name}_amount"), reading.amount_cents.saturating_mul(10)));
+            values.push((format!("{name}_amount"), milli(reading.amount_minor)));
             values.push((format!("{name}_cards"), reading.cards.saturating_mul(1_000)));
         }
         values.into_iter().filter_map(|(code, milli)| self.reason(code, milli)).collect()
@@ -167,7 +191,7 @@ impl CardScore {
 
     fn reason(&self, code: String, milli: i64) -> Option<Reason> {
         let points = self.config.signals.get(&code)?.points(milli);
-        Some(Reason { code, points, value: Some(finance::Exact::new(milli, 3)) })
+        Some(Reason { code, points, value: Some(Exact::new(milli, 3)) })
     }
 
     /// Points of the way from where the card was, which it is not any more. A transaction that comes late does not move it.

@@ -1,6 +1,6 @@
 //! How often and how much, lately: counters that fade, and the cards that were seen.
 
-use decay::decay;
+use finance::fading::Passage;
 use millstream_udf::prelude::*;
 
 /// Cards that are remembered of a key, at most: the newest.
@@ -16,7 +16,7 @@ pub struct Velocity {
     as_of: i64,
     /// Transactions, in thousandths.
     count: i64,
-    /// Hundredths of a major unit.
+    /// Minor units.
     amount: i64,
     /// Cards and when they were seen last, the oldest first.
     cards: Vec<(String, i64)>,
@@ -28,24 +28,22 @@ pub struct Velocity {
 pub struct Reading {
     /// Transactions, in thousandths.
     pub count_milli: i64,
-    /// Hundredths of a major unit.
-    pub amount_cents: i64,
+    /// Minor units.
+    pub amount_minor: i64,
     /// Cards that were seen within four half-lives.
     pub cards: i64,
 }
 
 impl Velocity {
     /// Takes a transaction in: it counts as one and fades by half per half-life. One that comes late has faded since.
-    pub fn add(&mut self, card: &str, cents: i64, at: i64, half_life_ms: i64) -> Reading {
-        let newest = if self.count == 0 { at } else { self.as_of.max(at) };
-        let since = newest.saturating_sub(self.as_of);
-        let age = newest.saturating_sub(at);
+    pub fn add(&mut self, card: &str, minor: i64, at: i64, half_life_ms: i64) -> Reading {
+        let passage = Passage::to(at, (self.count > 0).then_some(self.as_of));
+        let newest = passage.as_of_ms;
         let grown = |counter: i64, by: i64| {
-            let by = decay(by, age, half_life_ms);
-            (decay(counter, since, half_life_ms) + by).min(COUNTER_MAX)
+            (passage.left(counter, half_life_ms) + passage.added(by, half_life_ms)).min(COUNTER_MAX)
         };
         self.count = grown(self.count, 1_000);
-        self.amount = grown(self.amount, cents.clamp(0, COUNTER_MAX));
+        self.amount = grown(self.amount, minor.clamp(0, COUNTER_MAX));
         self.as_of = newest;
         let seen = self.cards.iter().position(|(other, _)| other == card);
         let last = seen.map_or(at, |place| self.cards.remove(place).1.max(at));
@@ -57,7 +55,7 @@ impl Velocity {
         self.cards.drain(..surplus);
         Reading {
             count_milli: self.count,
-            amount_cents: self.amount,
+            amount_minor: self.amount,
             cards: self.cards.len() as i64,
         }
     }

@@ -1,5 +1,6 @@
 //! The stage's `config`: weights and half-lives.
 
+use finance::Currency;
 use millstream_udf::prelude::*;
 
 use crate::scorecard::Scorecard;
@@ -17,6 +18,8 @@ const DAYS_MAX: i64 = 36_525;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// ISO 4217 code of all amounts.
+    pub currency: Currency,
     /// The score of a customer about whom nothing is known.
     pub base: i64,
     /// The lowest score.
@@ -52,6 +55,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            currency: Currency::EUR,
             base: 600,
             floor: 300,
             ceiling: 850,
@@ -76,6 +80,12 @@ impl Config {
     pub fn checked(mut self) -> Result<Self> {
         if let Some(challenger) = self.challenger.take() {
             ensure!(challenger.challenger.is_none(), "a challenger has no challenger");
+            ensure!(
+                challenger.currency == self.currency,
+                "the challenger's `currency` is {}; it must be {}, as the champion's",
+                challenger.currency,
+                self.currency
+            );
             let checked = challenger.checked().map_err(|error| error.context("`challenger`"))?;
             self.challenger = Some(Box::new(checked));
         }

@@ -1,13 +1,11 @@
 //! What is kept of a customer, and how events change it. All in integers: thousandths of a point,
 //! minor units of money, milliseconds.
 
-use decay::decay;
+use finance::Money;
+use finance::fading::Passage;
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, DAY_MS, MILLI};
-
-/// Money with two digits, such as euros and cents. All amounts of a customer are in one currency.
-pub type Money = Decimal<2>;
 
 /// A customer's credit file. Points that fade are in thousandths, as of `as_of_ms`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,32 +58,29 @@ pub struct Assessment {
 
 impl CreditFile {
     /// Moves the file to this time. An event from before leaves it where it is.
-    pub fn advance(&mut self, to_ms: i64, config: &Config) {
-        let elapsed = to_ms.saturating_sub(*self.as_of_ms.get_or_insert(to_ms));
-        if elapsed <= 0 {
-            return;
-        }
+    pub fn advance(&mut self, to_ms: i64, config: &Config) -> Passage {
+        let passage = Passage::to(to_ms, self.as_of_ms);
         for (points, days) in [
             (&mut self.repaid_milli, config.repayment_half_life_days),
             (&mut self.missed_milli, config.missed_half_life_days),
             (&mut self.enquired_milli, config.enquiry_half_life_days),
         ] {
-            *points = decay(*points, elapsed, days * DAY_MS);
+            *points = passage.left(*points, days * DAY_MS);
         }
-        self.as_of_ms = Some(to_ms);
+        self.as_of_ms = Some(passage.as_of_ms);
+        passage
     }
 
     /// Applies an event of this time. What an event from the past adds has faded since, so that the order
     /// of arrival matters by rounding only.
     pub fn apply(&mut self, event: Event, at_ms: i64, config: &Config) -> Result<()> {
-        self.advance(at_ms, config);
-        let age = self.as_of_ms.unwrap_or(at_ms).saturating_sub(at_ms);
-        let faded = |points: i64, days: i64| decay(points * MILLI, age, days * DAY_MS);
+        let passage = self.advance(at_ms, config);
+        let faded = |points: i64, days: i64| passage.added(points * MILLI, days * DAY_MS);
         match event {
             Event::Repayment { amount, due } => {
-                ensure!(due > Money::ZERO, "a repayment of nothing due ({due})");
-                ensure!(amount > Money::ZERO, "a repayment of {amount}");
-                let share = ratio(amount.min(due), due, 1_000);
+                ensure!(due.minor > 0, "a repayment of nothing due ({due})");
+                ensure!(amount.minor > 0, "a repayment of {amount}");
+                let share = ratio(amount.minor.min(due.minor), due, 1_000);
                 // At most 10^5 points: the product fits 64 bits.
                 let earned =
                     faded(config.repayment, config.repayment_half_life_days) * share / 1_000;
@@ -107,10 +102,9 @@ impl CreditFile {
                 self.enquired_milli = self.enquired_milli.saturating_add(lost);
             }
             Event::Utilisation { balance, limit } => {
-                ensure!(limit > Money::ZERO, "a limit of {limit}");
+                ensure!(limit.minor > 0, "a limit of {limit}");
                 if self.utilisation.is_none_or(|(_, reported_ms)| at_ms >= reported_ms) {
-                    self.utilisation =
-                        Some((ratio(balance.max(Money::ZERO), limit, 10_000), at_ms));
+                    self.utilisation = Some((ratio(balance.minor.max(0), limit, 10_000), at_ms));
                 }
             }
         }
@@ -154,8 +148,8 @@ impl CreditFile {
     }
 }
 
-/// `part / whole` in units of 1/`of`, rounded towards zero; at most 1000 times the whole.
-fn ratio(part: Money, whole: Money, of: i64) -> i64 {
-    let exact = i128::from(part.units()) * i128::from(of) / i128::from(whole.units());
+/// `part_minor / whole` in units of 1/`of`, rounded towards zero; at most 1000 times the whole.
+fn ratio(part_minor: i64, whole: Money, of: i64) -> i64 {
+    let exact = i128::from(part_minor) * i128::from(of) / i128::from(whole.minor);
     exact.min(i128::from(of) * 1_000) as i64
 }

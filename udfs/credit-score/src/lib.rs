@@ -7,10 +7,11 @@ mod config;
 mod file;
 mod scorecard;
 
+use finance::{Currency, Money};
 use millstream_udf::prelude::*;
 
 use crate::config::{Config, DAY_MS};
-use crate::file::{CreditFile, Event, Money, Reason};
+use crate::file::{CreditFile, Event, Reason};
 use crate::scorecard::{Answers, Scored, Share};
 
 /// An event of a customer's credit. The key is the customer.
@@ -20,10 +21,11 @@ struct CreditEvent<'a> {
     #[field(rename = "type")]
     kind: &'a str,
     ts: i64,
-    amount: Option<Money>,
-    due: Option<Money>,
-    balance: Option<Money>,
-    limit: Option<Money>,
+    amount: Option<Decimal<4>>,
+    due: Option<Decimal<4>>,
+    balance: Option<Decimal<4>>,
+    limit: Option<Decimal<4>>,
+    currency: Option<&'a str>,
     days_late: Option<i64>,
     attributes: Option<Json<Answers>>,
 }
@@ -103,7 +105,7 @@ struct CreditScore {
     config: Config,
 }
 
-#[udf(name = "credit-score", version = "1.0.0", state = Customer, outputs = Out)]
+#[udf(name = "credit-score", version = "1.1.0", state = Customer, outputs = Out)]
 impl CreditScore {
     fn new(config: Config) -> Result<Self> {
         Ok(Self { config: config.checked()? })
@@ -120,7 +122,7 @@ impl CreditScore {
         if input.kind == "application" {
             return self.on_application(&input, customer_id, out);
         }
-        let event = input.event()?;
+        let event = input.event(self.config.currency)?;
         if let Some(config) = &self.config.challenger {
             customer.challenger.get_or_default().apply(event, input.ts, config)?;
         }
@@ -259,9 +261,10 @@ impl CreditScore {
 }
 
 impl CreditEvent<'_> {
-    fn event(&self) -> Result<Event> {
-        let money = |value: Option<Money>, name: &str| {
-            value.ok_or_else(|| Error::new(format_args!("a `{}` event needs `{name}`", self.kind)))
+    fn event(&self, currency: Currency) -> Result<Event> {
+        let money = |value: Option<Decimal<4>>, name: &str| -> Result<Money> {
+            let Some(value) = value else { bail!("a `{}` event needs `{name}`", self.kind) };
+            Ok(Money::stated(value.units(), 4, self.currency, currency)?)
         };
         Ok(match self.kind {
             "repayment" => Event::Repayment {

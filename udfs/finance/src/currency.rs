@@ -55,6 +55,9 @@ pub struct Currency {
 }
 
 impl Currency {
+    /// The euro.
+    pub const EUR: Self = Self { code: *b"EUR", digits: 2 };
+
     /// The currency with this alphabetic code, such as `EUR`.
     pub fn from_code(code: &str) -> Result<Self, MoneyError> {
         let digits =
@@ -136,6 +139,7 @@ mod tests {
         let digits = |code: &str| Currency::from_code(code).expect("a code").digits();
         let codes = ["EUR", "USD", "JPY", "KRW", "BHD", "KWD", "CLF", "CLP", "MGA", "HUF"];
         assert_eq!(codes.map(digits), [2, 2, 0, 0, 3, 3, 4, 0, 2, 2]);
+        assert_eq!(Currency::from_code("EUR"), Ok(Currency::EUR));
         for code in ["", "eur", "EU", "EURO", "XAU", "XTS", "E\u{20ac}", "USD EUR"] {
             let unknown = Currency::from_code(code).expect_err("no such currency");
             assert_eq!(unknown, MoneyError::UnknownCurrency(code.into()));

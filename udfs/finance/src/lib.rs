@@ -1,6 +1,6 @@
-//! What the banking UDFs share: money in minor units of ISO 4217, exact decimals, rounding rules, and splitting
-//! an amount without losing a cent. Integers only: the same bits natively and in the sandbox. Fading counters are in
-//! the crate `decay`.
+//! What the banking UDFs share: money in minor units of ISO 4217, exact decimals, rounding rules, splitting an amount
+//! without losing a cent, values that fade, limits, charts and calendars. Integers only: the same bits natively and
+//! in the sandbox.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | [`exact`] | decimal text to units and back; numbers in a configuration and in JSON |
 //! | [`allocation`] | the method of the largest remainder |
 //! | [`limits`] | limits with hysteresis: raised above, cleared lower |
+//! | [`fading`] | exponential decay, and counters of events in any order |
 //! | [`charts`] | control charts: EWMA and CUSUM in fixed point |
 //! | [`calendar`] | dates, business days, conventions; weekends and holidays from the configuration |
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod calendar;
 pub mod charts;
 pub mod currency;
 pub mod exact;
+pub mod fading;
 pub mod limits;
 pub mod money;
 pub mod rounding;

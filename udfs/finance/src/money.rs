@@ -74,6 +74,21 @@ impl Money {
         Ok(rounded)
     }
 
+    /// As [`Self::from_units`], of a record that may say its currency: another one than the expected is an error.
+    pub fn stated(
+        units: i64,
+        scale: u8,
+        stated: Option<&str>,
+        expected: Currency,
+    ) -> Result<Self, MoneyError> {
+        match stated.map(Currency::from_code).transpose()? {
+            Some(found) if found != expected => {
+                Err(MoneyError::CurrencyMismatch { expected, found })
+            }
+            _ => Self::from_units(units, scale, expected),
+        }
+    }
+
     /// `units` of 10^-`scale`, rounded to the minor unit.
     pub fn rounded(
         units: i128,
@@ -242,6 +257,12 @@ mod tests {
         );
         assert_eq!(Money::from_units(123_000, 4, currency("EUR")), Ok(money("12.30", "EUR")));
         assert_eq!(Money::from_units(5, 0, currency("KWD")), Ok(money("5.000", "KWD")));
+        let stated = |code| Money::stated(123_000, 4, code, currency("EUR"));
+        assert_eq!(stated(None), Ok(money("12.30", "EUR")));
+        assert_eq!(stated(Some("EUR")), Ok(money("12.30", "EUR")));
+        let refused = stated(Some("USD")).map_err(|error| error.to_string());
+        assert_eq!(refused, Err("an amount in USD where EUR is needed".into()));
+        assert_eq!(stated(Some("EURO")), Err(MoneyError::UnknownCurrency("EURO".into())));
         let too_fine = Money::from_units(15_000, 4, currency("JPY"));
         assert!(matches!(too_fine, Err(MoneyError::NotAnAmount { .. })));
     }

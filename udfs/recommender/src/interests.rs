@@ -1,6 +1,6 @@
 //! What a customer is interested in: points that fade, of a bounded number of things.
 
-use decay::decay;
+use finance::fading::{Passage, decay};
 use millstream_udf::prelude::*;
 
 /// Thousandths in a point.
@@ -34,10 +34,10 @@ impl<const LIMIT: usize> Interests<LIMIT> {
     /// Adds points for something that happened at a time. What comes late has faded since.
     pub fn add(&mut self, id: &str, points: i64, at_ms: i64, half_life_ms: i64) {
         if let Some(known) = self.list.iter_mut().find(|interest| interest.id == id) {
-            let latest = known.at_ms.max(at_ms);
-            let added = decay(points * MILLI, latest.saturating_sub(at_ms), half_life_ms);
-            known.milli = (known.at(latest, half_life_ms) + added).min(POINTS_MAX);
-            known.at_ms = latest;
+            let passage = Passage::to(at_ms, Some(known.at_ms));
+            let added = passage.added(points * MILLI, half_life_ms);
+            known.milli = (passage.left(known.milli, half_life_ms) + added).min(POINTS_MAX);
+            known.at_ms = passage.as_of_ms;
             return;
         }
         if self.list.len() >= LIMIT

@@ -62,7 +62,7 @@ fn reset_then_new_device_then_large_transfer_is_a_takeover() {
         harness.send(event(what, ts)).unwrap();
     }
     harness.end_of_input();
-    let expected = r#"{"account_id":"a","amount":1000.00,"device":"d2","device_ts":3,"reason":"large_transfer","reset_id":"e1","reset_ts":1,"transfer_id":"e4","transfer_ts":4,"type":"takeover"}"#;
+    let expected = r#"{"account_id":"a","amount":1000.00,"currency":"EUR","device":"d2","device_ts":3,"reason":"large_transfer","reset_id":"e1","reset_ts":1,"transfer_id":"e4","transfer_ts":4,"type":"takeover"}"#;
     assert_eq!(harness.take_lines("takeover"), [expected]);
     assert_eq!(harness.take_lines("near_miss"), [""; 0]);
 }
@@ -111,6 +111,62 @@ fn one_takeover_is_reported_once() {
         ("transfer d2 500000", 5),
     ];
     assert_eq!(found(&events), ["takeover e1 e4"]);
+}
+
+/// Apache Flink's documentation of its pattern library. *Combining patterns*: over `a c b1 b2`, `a` followed by any `b` gives `a b1` and
+/// `a b2`; here a is a reset, and the b are new devices, each of which the transfer may come from. *After match skip strategy*: over
+/// `b1 b2 b3 c`, every b begins a sequence that c completes, and skipping past the last event leaves the one from b1; here
+/// the b are resets.
+#[test]
+fn flinks_tables_of_contiguity_and_of_skipping() {
+    let begun =
+        [("password_reset", 1), ("login d0", 2), ("device_added d1", 3), ("device_added d2", 4)];
+    for device in ["d1", "d2"] {
+        let transfer = format!("transfer {device} 500000");
+        let found = found_with(json!({}), &[&begun[..], &[(&*transfer, 5)]].concat());
+        assert_eq!(found.len(), 1);
+        assert_eq!((&found[0]["type"], &found[0]["device"]), (&json!("takeover"), &json!(device)));
+    }
+    let resets = [1, 2, 3].map(|ts| ("password_reset", ts));
+    let rest = [("device_added d2", 4), ("transfer d2 500000", 5)];
+    assert_eq!(found(&[&resets[..], &rest].concat()), ["takeover e1 e5"]);
+}
+
+#[test]
+fn of_several_devices_one_near_miss_is_told() {
+    let events = [("password_reset", 1), ("device_added d1", 2), ("device_added d2", 3)];
+    let found = found_with(json!({}), &events);
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["reset_id"], &found[0]["device"]), (&json!("e1"), &json!("d1")));
+    // Whoever has shown an identity card may add devices.
+    let transfer = ("transfer d2 500000", 5);
+    for verified in [2, 4] {
+        let mut events =
+            vec![("password_reset", 1), ("device_added d1", 2), ("device_added d2", 4), transfer];
+        events.insert(verified - 1, ("identity_verified", 3));
+        let found = found_with(json!({}), &events);
+        assert_eq!(found, [] as [Value; 0], "{events:?}");
+    }
+}
+
+#[test]
+fn amounts_are_in_the_configured_currency() {
+    let mut harness = harness(json!({"currency": "JPY", "large_minor": 5_000}));
+    let begun = [("password_reset", 1), ("device_added d2", 2)];
+    assert_eq!(harness.send_all(begun.map(|(what, ts)| event(what, ts))), []);
+    let mut transfer = event("transfer d2 500000", 3);
+    transfer["amount"] = json!(5_000.5);
+    let refused = harness.send(transfer.clone()).map_err(|refusal| refusal.to_string());
+    assert!(refused.is_err_and(|why| why.contains("not an amount in JPY")));
+    transfer["amount"] = json!("5000");
+    transfer["currency"] = json!("USD");
+    let refused = harness.send(transfer.clone()).map_err(|refusal| refusal.to_string());
+    assert!(refused.is_err_and(|why| why.contains("an amount in USD where JPY is needed")));
+    transfer["currency"] = json!("JPY");
+    harness.send(transfer).unwrap();
+    harness.end_of_input();
+    let found = harness.take("takeover");
+    assert_eq!((&found[0]["amount"], &found[0]["currency"]), (&json!(5_000), &json!("JPY")));
 }
 
 #[test]
@@ -186,10 +242,10 @@ fn settings_are_checked() {
     let refused = |config| {
         AccountTakeover::create(Some(config)).err().map(|error| error.message().to_owned())
     };
-    assert_eq!(refused(r#"{"large_cents": 5000, "within": "2h"}"#), None);
+    assert_eq!(refused(r#"{"large_minor": 5000, "within": "2h"}"#), None);
     assert_eq!(
-        refused(r#"{"large_cents": 0}"#).as_deref(),
-        Some("`large_cents` is 0: it must be above 0")
+        refused(r#"{"large_minor": 0}"#).as_deref(),
+        Some("`large_minor` is 0; it must be above 0")
     );
     assert_eq!(refused(r#"{"within": "0"}"#).as_deref(), Some("`within` must be above 0"));
     assert_eq!(

@@ -56,10 +56,10 @@ fn an_item_says_everything() {
     let mut harness = harness(config);
     let mut txn = txn(0, "600.00");
     txn["category"] = "7995".into();
-    txn["velocities"] = json!({"merchant": {"count_milli": 5000, "amount_cents": 1, "cards": 3}});
+    txn["velocities"] = json!({"merchant": {"count_milli": 5000, "amount_minor": 1, "cards": 3}});
     harness.send(txn).unwrap();
     let expected = concat!(
-        r#"{"amount":600.00,"card_id":"c","decision":"review","id":"t0","merchant_id":"m","reasons":["#,
+        r#"{"amount":600.00,"card_id":"c","currency":"EUR","decision":"review","id":"t0","merchant_id":"m","reasons":["#,
         r#"{"code":"amount","points":250,"value":600.000},{"code":"merchant","points":150},{"code":"category","points":100},"#,
         r#"{"code":"merchant_cards","points":100,"value":3.000}],"score":600,"ts":0,"type":"card_score"}"#
     );
@@ -72,7 +72,7 @@ fn transactions_pass_through_with_their_velocity() {
     let mut second = txn(60, "20.00");
     second["card_id"] = "d".into();
     second["latitude"] = "1.5".into();
-    second["velocities"] = json!({"merchant": {"count_milli": 1, "amount_cents": 2, "cards": 3}});
+    second["velocities"] = json!({"merchant": {"count_milli": 1, "amount_minor": 2, "cards": 3}});
     for mut txn in [txn(0, "10.00"), second] {
         txn["device_id"] = "dev".into();
         let txn = millstream_udf::testing::Record::json(txn).key("dev");
@@ -80,12 +80,12 @@ fn transactions_pass_through_with_their_velocity() {
     }
     let expected = [
         concat!(
-            r#"{"amount":10.00,"card_id":"c","device_id":"dev","id":"t0","merchant_id":"m","ts":0,"#,
-            r#""velocities":{"device":{"count_milli":1000,"amount_cents":1000,"cards":1}}}"#
+            r#"{"amount":10.00,"card_id":"c","currency":"EUR","device_id":"dev","id":"t0","merchant_id":"m","ts":0,"#,
+            r#""velocities":{"device":{"count_milli":1000,"amount_minor":1000,"cards":1}}}"#
         ),
         concat!(
-            r#"{"amount":20.00,"card_id":"d","device_id":"dev","id":"t60","latitude":1.500000,"merchant_id":"m","ts":3600000,"#,
-            r#""velocities":{"device":{"count_milli":1500,"amount_cents":2500,"cards":2},"merchant":{"count_milli":1,"amount_cents":2,"cards":3}}}"#
+            r#"{"amount":20.00,"card_id":"d","currency":"EUR","device_id":"dev","id":"t60","latitude":1.500000,"merchant_id":"m","ts":3600000,"#,
+            r#""velocities":{"device":{"count_milli":1500,"amount_minor":2500,"cards":2},"merchant":{"count_milli":1,"amount_minor":2,"cards":3}}}"#
         ),
     ];
     assert_eq!(harness.take_lines("transactions"), expected);
@@ -138,12 +138,37 @@ fn scores_end_at_the_maximum_and_say_so() {
 fn records_that_make_no_sense_are_refused() {
     let mut harness = harness(scoring(json!({})));
     for (record, why) in [
-        (txn(0, "-1"), "an amount of -1.00"),
+        (txn(0, "-1"), "an amount of -1.00 EUR"),
         (at(0, "91", "0"), "a latitude of 91.000000"),
         (at(0, "0", "-181"), "a longitude of -181.000000"),
     ] {
         assert_eq!(harness.send(record), Err(Refusal::Failed(why.into())));
     }
+}
+
+/// Minor units of ISO 4217: a yen has no smaller coin, a dinar has a thousand.
+#[test]
+fn amounts_have_the_digits_of_their_currency() {
+    let value = |code: &str, amount: &str| {
+        let signals = json!({"amount": {"from": 0, "to": 100, "points": 100}});
+        let mut harness = harness(scoring(json!({"currency": code, "signals": signals})));
+        let mut txn = txn(0, amount);
+        txn["currency"] = code.into();
+        harness.send(txn).map_err(|refusal| refusal.to_string())?;
+        let score = harness.take("scores")[0].clone();
+        assert_eq!(score["currency"], code);
+        Ok((score["amount"].to_string(), score["reasons"][0]["value"].to_string()))
+    };
+    let of = |amount: &str, value: &str| Ok((amount.to_owned(), value.to_owned()));
+    assert_eq!(value("JPY", "50"), of("50", "50.0"));
+    assert_eq!(value("BHD", "50.125"), of("50.125", "50.125"));
+    assert_eq!(value("EUR", "50.5"), of("50.5", "50.5"));
+    let refused: Result<_, String> = value("JPY", "50.5");
+    assert!(refused.is_err_and(|why| why.contains("not an amount in JPY")));
+    let mut other = txn(0, "5");
+    other["currency"] = "USD".into();
+    let refused = harness(scoring(json!({}))).send(other).map_err(|refusal| refusal.to_string());
+    assert!(refused.is_err_and(|why| why.contains("an amount in USD where EUR is needed")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod models;
 mod properties;
 
+use millstream_udf::Udf;
 use millstream_udf::testing::{Harness, Refusal};
 use serde_json::{Value, json};
 
@@ -118,22 +119,49 @@ fn events_that_make_no_sense_are_refused() {
         (event("repayment", 1, json!({"amount": 1})), "a `repayment` event needs `due`"),
         (
             event("repayment", 1, json!({"amount": 1, "due": 0})),
-            "a repayment of nothing due (0.00)",
+            "a repayment of nothing due (0.00 EUR)",
         ),
-        (event("repayment", 1, json!({"amount": -1, "due": 1})), "a repayment of -1.00"),
-        (event("utilisation", 1, json!({"balance": 1, "limit": "0.00"})), "a limit of 0.00"),
+        (event("repayment", 1, json!({"amount": -1, "due": 1})), "a repayment of -1.00 EUR"),
+        (event("utilisation", 1, json!({"balance": 1, "limit": "0.00"})), "a limit of 0.00 EUR"),
         (missed(1, 0), "a missed payment that is 0 days late"),
     ] {
         assert_eq!(harness.send(bad), Err(Refusal::Failed(why.into())));
     }
     let third_digit = event("repayment", 1, json!({"amount": "1.005", "due": 2}));
-    assert!(matches!(harness.send(third_digit), Err(Refusal::Unfit(_))));
+    assert!(
+        matches!(harness.send(third_digit), Err(Refusal::Failed(why)) if why.contains("not an amount in EUR"))
+    );
     assert_eq!(harness.take_lines("score"), [""; 0]);
 }
 
 #[test]
+fn amounts_are_in_the_configured_currency() {
+    let in_currency = |code: &str| {
+        let harness = Harness::with_config(json!({"currency": code}));
+        harness.key_from("/customer_id").event_time_from("/ts")
+    };
+    let mut yen: Harness<CreditScore> = in_currency("JPY");
+    yen.send(event("repayment", 0, json!({"amount": 50, "due": "100", "currency": "JPY"})))
+        .unwrap();
+    assert_eq!(yen.take("score")[0]["change"], 6);
+    for (amount, currency, why) in [
+        ("50.5", "JPY", "not an amount in JPY"),
+        ("50", "USD", "an amount in USD where JPY is needed"),
+        ("50", "XXX", "`XXX` is no currency of ISO 4217"),
+    ] {
+        let event =
+            event("repayment", 1, json!({"amount": amount, "due": 100, "currency": currency}));
+        let refused = yen.send(event).map_err(|refusal| refusal.to_string());
+        assert!(refused.as_ref().is_err_and(|refused| refused.contains(why)), "{refused:?}");
+    }
+    let challenger = json!({"currency": "JPY", "challenger": {"currency": "USD"}});
+    let refused = CreditScore::create(Some(&challenger.to_string())).err();
+    let why = "the challenger's `currency` is USD; it must be JPY, as the champion's";
+    assert_eq!(refused.map(|error| error.message().to_owned()).as_deref(), Some(why));
+}
+
+#[test]
 fn the_configuration_is_checked() {
-    use millstream_udf::Udf;
     let refuse = |config: Value| {
         CreditScore::create(Some(&config.to_string()))
             .err()

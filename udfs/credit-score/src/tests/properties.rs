@@ -1,13 +1,13 @@
 //! What holds for all sequences of events.
 
-use millstream_udf::prelude::Decimal;
+use finance::{Currency, Money};
 use proptest::prelude::*;
 
 use crate::config::{Config, DAY_MS};
 use crate::file::{CreditFile, Event};
 
 fn event() -> impl Strategy<Value = Event> {
-    let money = || (1..10_000_000_i64).prop_map(Decimal::from_units);
+    let money = || (1..10_000_000_i64).prop_map(|minor| Money::new(minor, Currency::EUR));
     prop_oneof![
         (money(), money()).prop_map(|(amount, due)| Event::Repayment { amount, due }),
         (money(), money()).prop_map(|(balance, limit)| Event::Utilisation { balance, limit }),
