@@ -1,9 +1,11 @@
-//! A private nats-server with what a test needs of it.
+//! A private nats-server, or three that keep copies of each other's streams, with what a test needs of them.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerOptions};
+
+use crate::replicated;
 
 /// Publishes that wait for their acknowledgement at a time.
 const IN_FLIGHT: usize = 1_000;
@@ -23,7 +25,9 @@ pub struct Record {
 pub struct Broker {
     /// The process.
     pub server: NatsServer,
-    jetstream: async_nats::jetstream::Context,
+    /// Those that it makes a cluster with.
+    pub(crate) peers: Vec<NatsServer>,
+    pub(crate) jetstream: async_nats::jetstream::Context,
 }
 
 impl Broker {
@@ -31,12 +35,34 @@ impl Broker {
     pub async fn start() -> Self {
         let server = NatsServer::start(ServerOptions::default()).await.expect("a nats-server");
         let client = async_nats::connect(server.url()).await.expect("it answers");
-        Self { server, jetstream: async_nats::jetstream::new(client) }
+        Self { server, peers: Vec::new(), jetstream: async_nats::jetstream::new(client) }
+    }
+
+    /// Starts a cluster of three servers, which keep three copies of every stream and force each record onto the disk before
+    /// they acknowledge it.
+    pub async fn start_replicated() -> Self {
+        let (server, peers) = replicated::start().await;
+        let urls = replicated::urls(&server, &peers);
+        let client = async_nats::connect(urls).await.expect("they answer");
+        let broker = Self { server, peers, jetstream: async_nats::jetstream::new(client) };
+        broker.until(|| async { broker.jetstream.query_account().await.ok() }).await;
+        broker
+    }
+
+    /// The servers' URLs, with commas between them.
+    pub fn url(&self) -> String {
+        replicated::urls(&self.server, &self.peers).join(",")
+    }
+
+    /// Copies of each stream.
+    pub fn replicas(&self) -> usize {
+        1 + self.peers.len()
     }
 
     /// A connection as the runtime makes it.
     pub async fn connection(&self) -> Connection {
-        self.server.connect().await.expect("the server answers")
+        let options = millstream_log::connect::ConnectOptions::to(&self.url());
+        millstream_log::connect::connect(options).await.expect("the server answers")
     }
 
     /// Creates a stream.
@@ -45,6 +71,7 @@ impl Broker {
         let config = async_nats::jetstream::stream::Config {
             name: name.to_owned(),
             subjects,
+            num_replicas: self.replicas(),
             ..Default::default()
         };
         self.jetstream.create_stream(config).await.expect("the stream can be made");

@@ -112,9 +112,14 @@ impl GoldenJob {
 /// A server with the streams of the fraud job: `TRANSACTIONS` (`tx`) and `RESULTS` (`fraud`).
 pub async fn broker() -> Broker {
     let broker = Broker::start().await;
+    make_streams(&broker).await;
+    broker
+}
+
+/// The streams of the fraud job.
+pub async fn make_streams(broker: &Broker) {
     broker.stream("TRANSACTIONS", &["tx"]).await;
     broker.stream("RESULTS", &["fraud"]).await;
-    broker
 }
 
 /// A worker on the server that keeps its state in `data`.

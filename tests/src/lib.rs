@@ -10,6 +10,7 @@ pub mod load;
 pub mod manifest;
 pub mod node;
 pub mod progress;
+mod replicated;
 pub mod stages;
 
 use std::path::{Path, PathBuf};

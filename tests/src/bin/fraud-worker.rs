@@ -1,5 +1,5 @@
 //! A process that runs the fraud pipeline until it is killed or the pipeline stops:
-//! `fraud-worker URL DATA PARTITIONS`. For tests that kill and pause an owner, or let it die by itself: with
+//! `fraud-worker URL DATA PARTITIONS REPLICAS`. For tests that kill and pause an owner, or let it die by itself: with
 //! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time.
 
 use std::path::{Path, PathBuf};
@@ -20,16 +20,17 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 #[tokio::main]
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [url, data, partitions] = args.as_slice() else {
-        bail!("usage: fraud-worker URL DATA PARTITIONS")
+    let [url, data, partitions, replicas] = args.as_slice() else {
+        bail!("usage: fraud-worker URL DATA PARTITIONS REPLICAS")
     };
+    let replicas = replicas.parse().context("REPLICAS is a number")?;
     crash_as_told()?;
     let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
     // Often, so that kills meet checkpoints and trimming as well.
     pipeline.checkpoint_interval_ms = 200;
     // As a node does: what cannot be started now, because the server is away, is started later.
     let worker = loop {
-        match start(url, &PathBuf::from(data), pipeline.clone()).await {
+        match start(url, &PathBuf::from(data), replicas, pipeline.clone()).await {
             Ok(worker) => break worker,
             Err(error) => eprintln!("pipeline does not start yet: {error}"),
         }
@@ -43,10 +44,11 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn start(url: &str, data: &Path, pipeline: PipelineSpec) -> Result<Worker> {
+async fn start(url: &str, data: &Path, replicas: usize, pipeline: PipelineSpec) -> Result<Worker> {
     let connection = connect(ConnectOptions::to(url)).await?;
     let shared = Shared::new(Budgets::default());
-    let worker = Worker::start(connection, data, shared, 1).await.map_err(anyhow::Error::msg)?;
+    let worker = Worker::start(connection, data, shared, replicas).await;
+    let worker = worker.map_err(anyhow::Error::msg)?;
     worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
     Ok(worker)
 }

@@ -12,6 +12,7 @@ use millstream_tests::golden_job::{GoldenJob, broker, worker};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::kills::seed;
 use crate::owner::Owner;
 
 /// How long an owner may take to reach its end.
@@ -59,10 +60,7 @@ async fn load(broker: &Broker, records: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_at_every_crash_point_loses_and_doubles_nothing() {
-    let seed: u64 =
-        std::env::var("MILLSTREAM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(23);
-    eprintln!("seed {seed}: repeat with MILLSTREAM_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(seed(23));
     let job = GoldenJob::fraud("input_inorder", "fraud");
     let broker = broker().await;
     let data = tempfile::tempdir().unwrap();

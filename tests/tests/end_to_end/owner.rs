@@ -79,7 +79,7 @@ impl Owner {
     fn spawn(broker: &Broker, data: &Path, crash: Option<String>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fraud-worker"));
         command
-            .args([&broker.server.url(), &data.display().to_string(), "4"])
+            .args([&broker.url(), &data.display().to_string(), "4", &broker.replicas().to_string()])
             .envs(crash.map(|crash| ("MILLSTREAM_CRASH", crash)))
             .stdout(Stdio::null());
         Self::run(command)

@@ -1,0 +1,74 @@
+//! Three servers that keep three copies of every stream, of which the one that leads a stream can be killed.
+
+use std::net::TcpListener;
+
+use async_nats::jetstream::stream::ClusterInfo;
+use futures::future::try_join_all;
+use millstream_log::server::{NatsServer, ServerOptions, SyncInterval};
+
+use crate::broker::Broker;
+
+const SERVERS: usize = 3;
+
+/// Starts the servers.
+pub(crate) async fn start() -> (NatsServer, Vec<NatsServer>) {
+    // Held until all are known, so that no two are the same.
+    let listeners = [(); SERVERS].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let ports = listeners.map(|l| l.local_addr().expect("it is bound").port());
+    let routes: Vec<String> =
+        ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+    let servers = ports.iter().enumerate().map(|(number, port)| {
+        let extra = format!(
+            "server_name: {}\ncluster {{ name: tests, listen: \"127.0.0.1:{port}\", routes: [{}] }}",
+            name(number),
+            routes.join(", ")
+        );
+        let sync_interval = SyncInterval::Always;
+        NatsServer::start(ServerOptions { extra, sync_interval, ..ServerOptions::default() })
+    });
+    let mut servers = try_join_all(servers).await.expect("three nats-servers");
+    let peers = servers.split_off(1);
+    (servers.remove(0), peers)
+}
+
+fn name(number: usize) -> String {
+    format!("server-{number}")
+}
+
+pub(crate) fn urls(server: &NatsServer, peers: &[NatsServer]) -> Vec<String> {
+    std::iter::once(server).chain(peers).map(NatsServer::url).collect()
+}
+
+impl Broker {
+    /// SIGKILL for the server that leads a stream. Returns when another one does; `work` goes on meanwhile. Then the killed one
+    /// is started again, and waited for until it has caught up with every stream in `streams`.
+    pub async fn lose_leader(&mut self, stream: &str, streams: &[&str]) {
+        let leader = self.until(|| async { self.cluster(stream).await?.leader }).await;
+        let killed = (0..SERVERS).find(|number| name(*number) == leader).expect("one of ours");
+        self.server_mut(killed).kill9();
+        let other = async || self.cluster(stream).await?.leader.filter(|now| *now != leader);
+        self.until(other).await;
+        self.server_mut(killed).restart().await.expect("the server starts again");
+        for stream in streams {
+            self.until(|| self.is_whole(stream)).await;
+        }
+    }
+
+    fn server_mut(&mut self, number: usize) -> &mut NatsServer {
+        match number {
+            0 => &mut self.server,
+            _ => &mut self.peers[number - 1],
+        }
+    }
+
+    async fn is_whole(&self, stream: &str) -> Option<()> {
+        let cluster = self.cluster(stream).await?;
+        let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
+        (cluster.leader.is_some() && current == SERVERS - 1).then_some(())
+    }
+
+    /// What the servers say of a stream; `None` while they cannot.
+    async fn cluster(&self, stream: &str) -> Option<ClusterInfo> {
+        self.jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()
+    }
+}
