@@ -68,6 +68,16 @@ impl Bandit {
         arms.min_by_key(|(_, arm)| arm.index_milli(ln_total).map(std::cmp::Reverse))
     }
 
+    /// All products, the one to show next first: of equals in their order.
+    pub fn ranked<'a>(&self, products: impl Iterator<Item = &'a str>) -> Vec<(&'a str, Arm)> {
+        let arms = products.map(|id| (id, self.arms.get(id).copied().unwrap_or_default()));
+        let mut arms: Vec<_> = arms.collect();
+        let ln_total = ln(self.total.max(1));
+        // What has no index was never shown, and is first of all.
+        arms.sort_by_key(|(_, arm)| arm.index_milli(ln_total).map(std::cmp::Reverse));
+        arms
+    }
+
     /// Counts a product as shown.
     pub fn show(&mut self, product: &str) {
         let arm = self.arms.entry(product.to_owned()).or_default();
@@ -149,6 +159,24 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The ranking has every product once, and begins with what is chosen.
+        #[test]
+        fn the_first_of_the_ranking_is_chosen(steps in prop::collection::vec((0..5_usize, any::<bool>()), 0..60)) {
+            let products = ["a", "b", "c", "d", "e"];
+            let mut bandit = Bandit::default();
+            for (product, clicked) in steps {
+                bandit.show(products[product]);
+                if clicked {
+                    bandit.click(products[product]);
+                }
+                let ranked = bandit.ranked(products.into_iter());
+                prop_assert_eq!(ranked.first().copied(), bandit.choose(products.into_iter()));
+                let mut ids: Vec<_> = ranked.into_iter().map(|(id, _)| id).collect();
+                ids.sort_unstable();
+                prop_assert_eq!(ids, products);
+            }
+        }
 
         #[test]
         fn follows_the_real_formula(shown in 1..1_000_000_u32, share in 0..=100_u32, more in 0..1_000_000_u32) {

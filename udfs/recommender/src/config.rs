@@ -15,6 +15,8 @@ const CATALOGUE_MAX: usize = 1_000;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What the stage does.
+    pub role: Role,
     /// How many products are recommended, 1 to 20.
     pub top: usize,
     /// What a view, a product put in the cart, and a purchase say about interest.
@@ -39,6 +41,17 @@ pub struct Config {
     pub explore: Option<Explore>,
 }
 
+/// What a stage does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Recommends products to the customer, who is the key.
+    #[default]
+    Recommend,
+    /// Learns from all customers what to try out in a context, which is the key, and passes actions on with it.
+    Learn,
+}
+
 /// What is tried out on customers, besides what they are known to like.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +73,7 @@ pub struct Listed {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            role: Role::Recommend,
             top: 5,
             view: 1,
             cart: 3,
@@ -110,6 +124,10 @@ impl Config {
         ensure!(
             listed <= CATALOGUE_MAX,
             "`catalogue` has {listed} entries; it must have {CATALOGUE_MAX} or less"
+        );
+        ensure!(
+            self.role == Role::Recommend || self.explore.is_some(),
+            "`role: learn` needs `explore`: the products to try out"
         );
         ensure!(self.category_max != Some(0), "`category_max` is 0; it must be 1 or more");
         if let Some(Explore { slots, products }) = &self.explore {

@@ -14,7 +14,7 @@ pub const SESSION_MAX: usize = 4;
 /// Products kept as seen together with one product, and looked at when recommending.
 pub const TOGETHER_MAX: usize = 8;
 
-/// All states.
+/// All states. In the role `learn` the key is no customer but a context: it has `bandits` and `tried` alone.
 #[derive(States)]
 pub struct Customer {
     pub behaviour: Value<Behaviour>,
@@ -27,9 +27,15 @@ pub struct Customer {
     /// What is tried out, by the category at hand.
     #[state(ttl = "365d")]
     pub bandits: Map<String, Bandit>,
-    /// Products that are tried out, with the category at hand when they were shown last and were not clicked on since.
+    /// Products that are tried out, with the category at hand when they were shown last and were not clicked on since. In the
+    /// role `learn` products and customers, by [`shown_to`].
     #[state(ttl = "7d")]
     pub tried: Map<String, String>,
+}
+
+/// The entry of a product that was shown to a customer.
+pub fn shown_to(product: &str, customer: &str) -> String {
+    format!("{}:{product}{customer}", product.len())
 }
 
 /// Interests and the running session.

@@ -1,23 +1,26 @@
 //! Recommends products to a customer from live behaviour: interests that fade with event time, products
 //! seen together in a session, and a catalogue for favourite categories; never what the customer owns. Tries out products
-//! of its own accord, and learns from clicks.
+//! of its own accord, and learns from clicks: of the customer, or in a stage before, by context, of all customers.
 
 mod bandit;
 mod config;
 mod customer;
 mod interests;
+mod learn;
 mod rank;
 
 use millstream_udf::prelude::*;
 
-use crate::config::{Config, Explore, HOUR_MS};
+use crate::bandit::Arm;
+use crate::config::{Config, Explore, HOUR_MS, Role};
 use crate::customer::Customer;
+use crate::learn::{Candidate, Passed};
 use crate::rank::{Reason, Recommendation, rank};
 
 /// Bytes of a product's or category's name, at most: it keeps the state bounded.
 const NAME_BYTES_MAX: usize = 128;
 
-/// Something a customer did with a product. The key is the customer.
+/// Something a customer did with a product. The key is the customer; in the role `learn` the context.
 #[derive(Input)]
 struct Action<'a> {
     #[field(rename = "type")]
@@ -25,6 +28,11 @@ struct Action<'a> {
     product_id: &'a str,
     category: &'a str,
     ts: i64,
+    /// For the role `learn`.
+    customer_id: Option<&'a str>,
+    context: Option<&'a str>,
+    /// What a stage of that role found, the best to try out first.
+    candidates: Option<Json<Vec<Candidate>>>,
 }
 
 /// What to show the customer now.
@@ -42,6 +50,7 @@ struct Recommended<'a> {
 #[derive(Outputs)]
 struct Out {
     recommendation: Emit<Recommended<'static>>,
+    actions: Emit<Passed<'static>>,
 }
 
 /// The UDF.
@@ -49,7 +58,7 @@ struct Recommender {
     config: Config,
 }
 
-#[udf(name = "recommender", version = "1.0.0", state = Customer, outputs = Out)]
+#[udf(name = "recommender", version = "1.1.0", state = Customer, outputs = Out)]
 impl Recommender {
     fn new(config: Config) -> Result<Self> {
         Ok(Self { config: config.checked()? })
@@ -62,7 +71,10 @@ impl Recommender {
         out: &mut Out,
         ctx: &mut Context<'_>,
     ) -> Result<()> {
-        let Action { kind, product_id, category, ts } = action;
+        if self.config.role == Role::Learn {
+            return self.learn(&action, customer, out, ctx.key_text()?);
+        }
+        let Action { kind, product_id, category, ts, .. } = action;
         let config = &self.config;
         let points = match kind {
             "view" => config.view,
@@ -71,14 +83,9 @@ impl Recommender {
             "click" => config.click,
             other => bail!("`{other}` is no type of action"),
         };
-        for (field, name) in [("product_id", product_id), ("category", category)] {
-            ensure!(
-                (1..=NAME_BYTES_MAX).contains(&name.len()),
-                "`{field}` has {} bytes; it must have 1 to {NAME_BYTES_MAX}",
-                name.len()
-            );
-        }
-        if kind == "click" {
+        is_short("product_id", product_id)?;
+        is_short("category", category)?;
+        if kind == "click" && action.candidates.is_none() {
             customer.learn(product_id);
         }
         let product_half_life_ms = config.product_half_life_hours * HOUR_MS;
@@ -105,8 +112,15 @@ impl Recommender {
             rank(behaviour, &together, product_id, ts, config, config.top - kept, |product| {
                 customer.owned.contains(product)
             });
-        if let Some(explore) = &config.explore {
-            customer.explore(explore, config, category, product_id, &mut items);
+        match (&config.explore, action.candidates) {
+            (Some(_), Some(Json(candidates))) => {
+                let context = action.context.unwrap_or(category);
+                customer.try_out(candidates, config, context, product_id, &mut items);
+            }
+            (Some(explore), None) => {
+                customer.explore(explore, config, category, product_id, &mut items);
+            }
+            (None, _) => {}
         }
         if !items.is_empty() {
             out.recommendation.emit(Recommended {
@@ -147,17 +161,33 @@ impl Customer {
             }
             bandit.show(id);
             self.tried.insert(id, &category.to_owned());
-            items.push(Recommendation {
-                product_id: id.to_owned(),
-                reason: Reason::Explored {
-                    category: category.to_owned(),
-                    shown: arm.shown,
-                    clicked: arm.clicked,
-                },
-                score: 0.0,
-            });
+            items.push(explored(id, category, arm));
         }
         self.bandits.insert(category, &bandit);
+    }
+
+    /// The same with products that a stage of the role `learn` has put in order. That stage counts what was shown when it
+    /// is told so.
+    fn try_out(
+        &self,
+        candidates: Vec<Candidate>,
+        config: &Config,
+        context: &str,
+        at_hand: &str,
+        items: &mut Vec<Recommendation>,
+    ) {
+        for Candidate { product_id, shown, clicked } in candidates {
+            if items.len() >= config.top {
+                break;
+            }
+            let is_open = product_id != at_hand
+                && items.iter().all(|item| item.product_id != product_id)
+                && !self.owned.contains(&product_id)
+                && !is_crowded(config, items, &product_id);
+            if is_open {
+                items.push(explored(&product_id, context, Arm { shown, clicked }));
+            }
+        }
     }
 
     /// A click on a product that was tried out counts for the category that it was shown with, once.
@@ -169,6 +199,23 @@ impl Customer {
             self.bandits.insert(&category, &bandit);
         }
     }
+}
+
+/// A product that is tried out.
+fn explored(product: &str, category: &str, arm: Arm) -> Recommendation {
+    let Arm { shown, clicked } = arm;
+    let reason = Reason::Explored { category: category.to_owned(), shown, clicked };
+    Recommendation { product_id: product.to_owned(), reason, score: 0.0 }
+}
+
+/// Refuses a name that is empty or too long.
+fn is_short(field: &str, name: &str) -> Result<()> {
+    let bytes = name.len();
+    ensure!(
+        (1..=NAME_BYTES_MAX).contains(&bytes),
+        "`{field}` has {bytes} bytes; it must have 1 to {NAME_BYTES_MAX}"
+    );
+    Ok(())
 }
 
 /// Whether there are as many products of this one's category among the items as may be.

@@ -147,7 +147,7 @@ fn amounts_are_in_the_configured_currency() {
     for (amount, currency, why) in [
         ("50.5", "JPY", "not an amount in JPY"),
         ("50", "USD", "an amount in USD where JPY is needed"),
-        ("50", "XXX", "`XXX` is no currency of ISO 4217"),
+        ("50", "XAU", "`XAU` is no currency of ISO 4217"),
     ] {
         let event =
             event("repayment", 1, json!({"amount": amount, "due": 100, "currency": currency}));

@@ -1,6 +1,7 @@
 //! The rules through the harness.
 
 mod exploration;
+mod learning;
 
 use millstream_udf::testing::{Harness, Refusal};
 use proptest::prelude::*;
