@@ -77,6 +77,7 @@ fn the_examples_give_what_they_say_with_any_number_of_partitions() {
         ("portfolio", "BONDS"),
         ("recommender", "stare"),
         ("recommender-exploration", "stare"),
+        ("recommender-learning", "stare"),
         ("session-analytics", "jan"),
     ] {
         for partitions in ["1", "3", "8"] {
@@ -120,6 +121,7 @@ fn the_examples_with_two_sources_give_what_they_say_with_any_number_of_partition
     for (example, inputs) in [
         ("counterparty-exposure", ["trades=trades.ndjson", "rates=rates.ndjson"]),
         ("live-rules", ["payments=payments.ndjson", "rules=rules.ndjson"]),
+        ("market-risk-feeds", ["trades=trades.ndjson", "prices=prices.ndjson"]),
         ("payment-settlement", ["payments=payments.ndjson", "settlements=settlements.ndjson"]),
     ] {
         for partitions in ["1", "3", "8"] {
