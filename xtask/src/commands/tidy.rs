@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::checks::policy::Policy;
 use crate::checks::{
-    Finding, features, files, layers, length, licences, module_docs, purity, words,
+    Finding, catalogue, features, files, layers, length, licences, module_docs, purity, words,
 };
 use crate::modules::{self, GuestWorkspace};
 use crate::process::{answers, cargo, cargo_program, output, run as run_command, say};
@@ -40,7 +40,9 @@ fn guests(workspace: &Workspace) -> impl Iterator<Item = GuestWorkspace> {
 
 fn rules(workspace: &Workspace) -> Result<()> {
     let mut findings = Vec::new();
-    for file in files::read_all(&workspace.root)? {
+    let files = files::read_all(&workspace.root)?;
+    findings.extend(catalogue::check(&files));
+    for file in files {
         if file.is_crate_source() {
             findings.extend(module_docs::check(&file));
             findings.extend(length::check(&file));
