@@ -8,11 +8,13 @@
 //! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
+//! - `deploy`: the files for operators in `deploy`.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
 mod chains;
 mod dead_letters;
+mod deploy;
 mod dev;
 mod inside;
 mod local;
