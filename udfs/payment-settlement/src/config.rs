@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use finance::Currency;
 use millstream_udf::prelude::*;
 
 /// The longest time between a payment and its settlement that may be configured: a year.
 const WITHIN_MAX: Duration = Duration::from_hours(366 * 24);
 
-/// How far a payment and its settlement may lie apart.
+/// The currency, and how far a payment and its settlement may lie apart.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// ISO 4217 code of all amounts.
+    pub currency: Currency,
     /// From the payment to its settlement.
     #[serde(with = "millstream_udf::duration")]
     within: Duration,
@@ -21,7 +24,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { within: Duration::from_hours(2), before: Duration::ZERO }
+        Self { currency: Currency::EUR, within: Duration::from_hours(2), before: Duration::ZERO }
     }
 }
 

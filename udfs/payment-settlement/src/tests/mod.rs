@@ -32,8 +32,8 @@ fn a_payment_is_settled_once_and_in_time() {
     assert_eq!(
         bank.take_lines("settled"),
         [
-            r#"{"amount":20.00,"debtor":"acme","difference":-0.50,"payment_id":"p2","payment_ts":1000,"settlement_id":"s2","settlement_ts":1740000,"type":"settled"}"#,
-            r#"{"amount":10.50,"debtor":"acme","payment_id":"p1","payment_ts":0,"settlement_id":"s1","settlement_ts":1800000,"type":"settled"}"#,
+            r#"{"amount":20.00,"currency":"EUR","debtor":"acme","difference":-0.50,"payment_id":"p2","payment_ts":1000,"reason":"other_amount","settlement_id":"s2","settlement_ts":1740000,"type":"settled"}"#,
+            r#"{"amount":10.50,"currency":"EUR","debtor":"acme","payment_id":"p1","payment_ts":0,"reason":"same_amount","settlement_id":"s1","settlement_ts":1800000,"type":"settled"}"#,
         ]
     );
     assert_eq!(bank.take_lines("overdue"), [""; 0]);
@@ -50,13 +50,13 @@ fn a_settlement_that_is_too_late_leaves_both_alone() {
     assert_eq!(
         bank.take_lines("overdue"),
         [
-            r#"{"amount":1.00,"debtor":"acme","due_ts":1800000,"payment_id":"p1","payment_ts":0,"type":"overdue"}"#
+            r#"{"amount":1.00,"currency":"EUR","debtor":"acme","due_ts":1800000,"payment_id":"p1","payment_ts":0,"reason":"no_settlement_in_time","type":"overdue"}"#
         ]
     );
     assert_eq!(
         bank.take_lines("unknown"),
         [
-            r#"{"amount":1.00,"payment_id":"p1","settlement_id":"s1","settlement_ts":1800001,"type":"unknown"}"#
+            r#"{"amount":1.00,"currency":"EUR","payment_id":"p1","reason":"no_payment","settlement_id":"s1","settlement_ts":1800001,"type":"unknown"}"#
         ]
     );
 }
@@ -82,10 +82,33 @@ fn late_records_are_told() {
     assert_eq!(
         bank.take_lines("late"),
         [
-            r#"{"amount":2.00,"payment_id":"p2","ts":90000,"type":"late"}"#,
-            r#"{"amount":3.00,"payment_id":"p3","settlement_id":"s2","ts":94999,"type":"late"}"#,
+            r#"{"amount":2.00,"currency":"EUR","payment_id":"p2","ts":90000,"type":"late"}"#,
+            r#"{"amount":3.00,"currency":"EUR","payment_id":"p3","settlement_id":"s2","ts":94999,"type":"late"}"#,
         ]
     );
+}
+
+#[test]
+fn amounts_are_in_the_configured_currency() {
+    let mut bank = harness(json!({"currency": "JPY"}));
+    let mut yen = payment("p1", 500.0, 0);
+    yen["currency"] = "JPY".into();
+    bank.send_to("payments", yen).unwrap();
+    let refused = |record: Value, bank: &mut Harness<PaymentSettlement>| {
+        bank.send_to("payments", record)
+            .map_err(|refusal| refusal.to_string())
+            .err()
+            .unwrap_or_default()
+    };
+    let sen = refused(payment("p2", 0.5, 0), &mut bank);
+    assert!(sen.contains("not an amount in JPY"), "{sen}");
+    let mut euro = payment("p3", 5.0, 0);
+    euro["currency"] = "EUR".into();
+    let euro = refused(euro, &mut bank);
+    assert!(euro.contains("an amount in EUR where JPY is needed"), "{euro}");
+    bank.end_of_input();
+    let overdue = bank.take("overdue");
+    assert_eq!((&overdue[0]["amount"], &overdue[0]["currency"]), (&json!(500), &json!("JPY")));
 }
 
 #[test]
