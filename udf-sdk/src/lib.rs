@@ -8,6 +8,8 @@
 extern crate self as millstream_udf;
 
 mod append;
+#[cfg(doctest)]
+mod book;
 mod call;
 mod context;
 mod decimal;

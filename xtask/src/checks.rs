@@ -3,12 +3,14 @@
 //! A rule is a pure function from facts (a file's text, a dependency graph) to findings, so that a unit test can
 //! show that it fails when it should. `files` and `policy` read files; nothing else here does I/O.
 
+pub mod book;
 pub mod catalogue;
 pub mod features;
 pub mod files;
 pub mod layers;
 pub mod length;
 pub mod licences;
+pub mod links;
 pub mod module_docs;
 pub mod policy;
 pub mod purity;

@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod bench;
+mod book;
 mod build;
 mod demo;
 mod setup;
@@ -23,6 +24,8 @@ pub enum Command {
     Test(test::Args),
     /// Check format, lints, the rules of the code and the dependencies.
     Tidy,
+    /// Build the book of the documentation.
+    Book(book::Args),
     /// Build everything, then show it at work on a real nats-server.
     Demo(demo::Args),
     /// Build everything, then run a benchmark by name.
@@ -38,6 +41,7 @@ impl Command {
             Self::Build(args) => build::run(&workspace, &args),
             Self::Test(args) => test::run(&workspace, &args),
             Self::Tidy => tidy::run(&workspace),
+            Self::Book(args) => book::run(&workspace, &args),
             Self::Demo(args) => demo::run(&workspace, &args),
             Self::Bench(args) => bench::run(&workspace, &args),
         }

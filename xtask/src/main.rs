@@ -3,12 +3,15 @@
 //! - `commands` holds one file per subcommand.
 //! - `tools` finds or fetches what the machine must have.
 //! - `checks` are the rules of `cargo xtask tidy`: pure functions from text to findings.
+//! - `markdown` reads pages, and `book` is how they are laid out as a book.
 //! - `modules` builds the WebAssembly modules, which live in cargo workspaces of their own.
 //!
 //! Data goes to stdout and talk to stderr; a command that failed exits with a status other than 0.
 
+mod book;
 mod checks;
 mod commands;
+mod markdown;
 mod modules;
 mod process;
 mod tools;

@@ -4,11 +4,13 @@
 //! - `native`: the C++ compiler and libclang that RocksDB is built with.
 //! - `nats`: a nats-server of the right version.
 //! - `debian`: takes one program out of a package of another Debian release, touching nothing of the system.
+//! - `mdbook`: what builds the book.
 //! - `runner`: cargo-nextest where it is installed, `cargo test` where it is not.
 //!
 //! Everything is looked for first; a machine that has it all is only read.
 
 mod debian;
+pub mod mdbook;
 pub mod native;
 pub mod nats;
 pub mod runner;

@@ -8,6 +8,7 @@
 //! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
 //! - `runtime` is what `run` and `dev` start, with `worker` (the engine as the control plane knows it), `http` and
 //!   `logging`; `streams` makes what `dev` needs.
+//! - `docs` tests the documentation, and writes the references of commands and manifests.
 //! - `doctor` is what `millstream doctor` looks at and how it judges.
 //!
 //! Architecture invariant: nothing here decides about data. What a manifest means, whether a change is allowed
@@ -18,6 +19,8 @@ mod cli;
 mod commands;
 mod compile;
 mod connection;
+#[cfg(test)]
+mod docs;
 mod doctor;
 mod exit;
 mod failure;

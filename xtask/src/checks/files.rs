@@ -24,6 +24,11 @@ impl TextFile {
     pub fn is_crate_source(&self) -> bool {
         self.path.ends_with(".rs") && self.path.split('/').any(|part| part == "src")
     }
+
+    /// Whether this is a page of Markdown.
+    pub fn is_page(&self) -> bool {
+        self.path.ends_with(".md")
+    }
 }
 
 /// Every file under the root that is UTF-8, in the order of paths.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::checks::policy::Policy;
 use crate::checks::{
-    Finding, catalogue, features, files, layers, length, licences, module_docs, purity, words,
+    Finding, book, catalogue, features, files, layers, length, licences, links, module_docs,
+    purity, words,
 };
 use crate::modules::{self, GuestWorkspace};
 use crate::process::{answers, cargo, cargo_program, output, run as run_command, say};
@@ -42,14 +43,20 @@ fn rules(workspace: &Workspace) -> Result<()> {
     let mut findings = Vec::new();
     let files = files::read_all(&workspace.root)?;
     findings.extend(catalogue::check(&files));
-    for file in files {
+    let exists = |path: &str| workspace.root.join(path).exists();
+    let targets = links::Targets::new(&files, &exists);
+    for file in &files {
         if file.is_crate_source() {
-            findings.extend(module_docs::check(&file));
-            findings.extend(length::check(&file));
+            findings.extend(module_docs::check(file));
+            findings.extend(length::check(file));
         }
-        findings.extend(purity::check(&file));
-        findings.extend(words::check(&file));
+        if file.is_page() {
+            findings.extend(links::check(file, &targets));
+        }
+        findings.extend(purity::check(file));
+        findings.extend(words::check(file));
     }
+    findings.extend(book::check(&files));
     match dependencies(workspace) {
         Ok(found) => findings.extend(found),
         Err(error) => findings.push(Finding::new("dependencies", format!("{error:#}"))),

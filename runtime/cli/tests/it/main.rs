@@ -4,7 +4,7 @@
 //! - `manifests`: `validate` and `schema`.
 //! - `unreachable`: what commands say when there is no server.
 //! - `new`: a project from the template.
-//! - `tutorial`: runs docs/tutorial.md.
+//! - `tutorial`: runs docs/tutorial.md; `fences` takes its blocks out, here and in the binary's own tests.
 //! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
@@ -16,6 +16,8 @@ mod chains;
 mod dead_letters;
 mod deploy;
 mod dev;
+#[path = "../../src/docs/fences.rs"]
+mod fences;
 mod inside;
 mod local;
 mod manifests;

@@ -1,9 +1,11 @@
-//! Runs the tutorial: every `sh` block in order, and compares what it prints with the `text` block below it.
+//! Runs the tutorial: every `sh` block in order, and compares what it prints with the `text` block below it, and its Rust with the
+//! project that it makes.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use crate::fences::{Fence, fences};
 use crate::millstream::root;
 
 /// A block of the page.
@@ -13,24 +15,20 @@ enum Block {
     Run { commands: String, shown: Vec<String> },
     /// A command that stays, until the end.
     Background { command: String },
+    /// Lines of the project's function, in this order; what is left out is `...`.
+    Excerpt { code: String },
 }
 
 /// Takes the blocks out of the page.
 fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else {
-            continue;
-        };
-        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        match info {
-            "sh" => blocks.push(Block::Run { commands: body.join("\n"), shown: Vec::new() }),
-            "sh background" => blocks.push(Block::Background { command: body.join("\n") }),
+    for Fence { info, body, .. } in fences(page) {
+        match info.as_str() {
+            "sh" => blocks.push(Block::Run { commands: body, shown: Vec::new() }),
+            "sh background" => blocks.push(Block::Background { command: body }),
+            "rust" => blocks.push(Block::Excerpt { code: body }),
             "text" => match blocks.last_mut() {
-                Some(Block::Run { shown, .. }) => {
-                    shown.extend(body.iter().map(|line| (*line).to_owned()))
-                }
+                Some(Block::Run { shown, .. }) => shown.extend(body.lines().map(str::to_owned)),
                 _ => panic!("a `text` block stands below no `sh` block: {body:?}"),
             },
             _ => {}
@@ -110,6 +108,10 @@ fn the_tutorial_does_what_it_says() {
                 background.push(Running(child));
                 wait_until_ready(stderr, &command);
             }
+            Block::Excerpt { code } => {
+                let source = fs::read_to_string(place.join("src/lib.rs")).expect("a project");
+                assert!(is_excerpt(&code, &source), "src/lib.rs has not:\n{code}");
+            }
             Block::Run { commands, shown } => {
                 let marker = "tutorial-now-in ";
                 let script = format!("{commands}\nprintf '\\n{marker}%s\\n' \"$PWD\"");
@@ -132,6 +134,13 @@ fn the_tutorial_does_what_it_says() {
         }
     }
     assert!(!background.is_empty(), "the tutorial starts no server");
+}
+
+/// Whether the lines are among those of the source, in their order. `...` stands for any.
+fn is_excerpt(code: &str, source: &str) -> bool {
+    let mut lines = source.lines().map(str::trim);
+    let mut shown = code.lines().map(str::trim).filter(|line| *line != "...");
+    shown.all(|line| lines.any(|of_source| of_source == line))
 }
 
 /// Reads on until the runtime says that it is ready; the rest is read away, so that it never waits for a reader.
@@ -159,7 +168,16 @@ fn blocks_are_taken_out_of_a_page() {
         blocks(page),
         [
             Block::Run { commands: "cd x\nls".to_owned(), shown: vec!["one".to_owned()] },
+            Block::Excerpt { code: "fn".to_owned() },
             Block::Background { command: "serve".to_owned() },
         ]
     );
+}
+
+#[test]
+fn an_excerpt_keeps_the_order_of_the_source() {
+    let source = "fn a() {\n    one();\n    two();\n}\n";
+    assert!(is_excerpt("fn a() {\n    ...\n    two();", source));
+    assert!(!is_excerpt("two();\none();", source));
+    assert!(!is_excerpt("three();", source));
 }

@@ -9,7 +9,7 @@ super::catalogue! {
         "Indent with two spaces, write `field: value`, and quote values that begin with one of `* & ! | > % @ { [` or a back-tick, as in `subject: \"*.orders\"`.";
     UNKNOWN_FIELD = 1003, "unknown field",
         "The manifest has a field that does not exist at this place. Fields that are not understood are refused, because a misspelt one would otherwise be ignored silently.",
-        "Use the field the message suggests. `millstream validate --schema` prints the JSON Schema of manifests, which editors can use for completion.";
+        "Use the field the message suggests. `millstream schema` prints the JSON Schema of manifests, which editors can use for completion.";
     MISSING_FIELD = 1004, "missing field",
         "A field that has no default is not there, or is empty.",
         "Add the field. The message shows an example.";

@@ -209,7 +209,7 @@ pub enum ModuleRef {
     },
 }
 
-/// All the ways of writing a [`ModuleRef`], for the schema.
+/// How a stage names its module.
 #[derive(JsonSchema)]
 #[serde(untagged, deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -236,7 +236,7 @@ enum ModuleForms {
     },
 }
 
-/// All the ways of writing where an output goes, for the schema.
+/// Where an output goes.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
