@@ -7,8 +7,8 @@ use millstream_udf::prelude::*;
 
 /// Bytes of an id or a name, at most: they bound the state.
 const NAME_BYTES_MAX: usize = 128;
-/// Books that follow an instrument, at most: a price makes so many items.
-const BOOKS_MAX: usize = 100;
+/// Books that follow an instrument, at most: a price makes so many items, and a host takes 100 for those of one time.
+const BOOKS_MAX: usize = 50;
 
 /// What a book does. The key is the instrument.
 #[derive(Input)]

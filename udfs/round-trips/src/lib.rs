@@ -16,6 +16,8 @@ const NAME_BYTES_MAX: usize = 128;
 const LEGS_MAX: usize = 16;
 /// Ways that are kept of an account, at most.
 const PATHS_MAX: u32 = 1_000;
+/// Items of an account at one time, at most: a host takes 100 on average.
+const ITEMS_MAX: u32 = 100;
 
 /// A way that ends at the account, which is the key. A transfer alone is the shortest one.
 #[derive(Input)]
@@ -80,7 +82,7 @@ struct Unfollowed<'a> {
     txn_id: &'a str,
     ts: i64,
     account: &'a str,
-    /// `late` or `too_many_paths`.
+    /// `late`, `too_many_paths` or `too_many_at_once`.
     reason: &'a str,
 }
 
@@ -96,6 +98,24 @@ struct Out {
 #[derive(States)]
 struct Account {
     followed: IntervalJoin<Path, Leg>,
+    #[state(ttl = "1d")]
+    told: Value<Told>,
+}
+
+/// How many items were emitted at a time.
+#[derive(Default, Serialize, Deserialize)]
+struct Told {
+    ts: i64,
+    items: u32,
+}
+
+impl Told {
+    /// The number that one more item has at this time, from 1.
+    fn next(&mut self, ts: i64) -> u32 {
+        let before = if self.ts == ts { self.items } else { 0 };
+        *self = Self { ts, items: before.saturating_add(1) };
+        self.items
+    }
 }
 
 /// The UDF.
@@ -170,19 +190,35 @@ impl RoundTrips {
     }
 
     #[join(followed = self.interval)]
-    fn followed(&self, joined: Joined<Path, Leg>, out: &mut Out) -> Result<()> {
+    fn followed(
+        &self,
+        joined: Joined<Path, Leg>,
+        account: &mut Account,
+        out: &mut Out,
+        ctx: &FiredContext<'_>,
+    ) -> Result<()> {
         // The join is an inner one.
         let Joined::Pair { left: path, right: leg, .. } = joined else { return Ok(()) };
         let (Some(began_ts), Some(sent_minor)) = (path.began_ms(), path.first_minor()) else {
             bail!("a way without transfers");
         };
-        let (ts, amount_minor) = (leg.ts, leg.amount_minor);
+        let (leg_id, ts, amount_minor) = (leg.txn_id.clone(), leg.ts, leg.amount_minor);
         let is_in_time = ts.saturating_sub(began_ts) <= self.config.window_ms();
         if !is_in_time || !self.config.is_near(amount_minor, sent_minor) {
             return Ok(());
         }
         let currency = self.config.currency.code();
-        match path.then(leg) {
+        let Some(next) = path.then(leg) else { return Ok(()) };
+        match account.told.get_or_default().next(ts) {
+            ..ITEMS_MAX => {}
+            ITEMS_MAX => {
+                let (txn_id, account) = (&leg_id[..], ctx.key_text()?);
+                out.unfollowed.emit(Unfollowed { txn_id, ts, account, reason: "too_many_at_once" });
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        match next {
             Next::Closed(path) => {
                 let reason = if path.legs.len() == 2 { "there_and_back" } else { "circle" };
                 out.circle.emit(Circle {
@@ -209,7 +245,6 @@ impl RoundTrips {
                     legs: Json(&path.legs),
                 });
             }
-            Next::Crossed => {}
         }
         Ok(())
     }

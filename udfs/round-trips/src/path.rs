@@ -27,8 +27,6 @@ pub enum Next {
     Closed(Path),
     /// It has gone on to an account that it had not touched.
     Longer(Path),
-    /// It is at an account that it had come by: a circle that does not begin where the way does, and is found from there.
-    Crossed,
 }
 
 impl Path {
@@ -48,14 +46,15 @@ impl Path {
         std::iter::once(self.debtor.as_str()).chain(touched)
     }
 
-    /// The way with one more transfer, from the account where it ends.
-    pub fn then(mut self, leg: Leg) -> Next {
+    /// The way with one more transfer, from the account where it ends. `None` if that goes to an account which the way had come
+    /// by: such a circle begins there, and is found from there.
+    pub fn then(mut self, leg: Leg) -> Option<Next> {
         let closes = leg.creditor == self.debtor;
         if !closes && self.legs.iter().any(|passed| passed.creditor == leg.creditor) {
-            return Next::Crossed;
+            return None;
         }
         self.legs.push(leg);
-        if closes { Next::Closed(self) } else { Next::Longer(self) }
+        Some(if closes { Next::Closed(self) } else { Next::Longer(self) })
     }
 }
 
@@ -70,10 +69,12 @@ mod tests {
     #[test]
     fn a_way_grows_closes_or_crosses_itself() {
         let path = Path { debtor: "a".into(), legs: vec![leg("b", 1), leg("c", 2)] };
-        assert_eq!(path.clone().then(leg("b", 3)), Next::Crossed);
-        let Next::Longer(longer) = path.clone().then(leg("d", 3)) else { panic!("it is longer") };
+        assert_eq!(path.clone().then(leg("b", 3)), None);
+        let Some(Next::Longer(longer)) = path.clone().then(leg("d", 3)) else {
+            panic!("it is longer")
+        };
         assert_eq!(longer.accounts().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
-        let Next::Closed(closed) = longer.then(leg("a", 4)) else { panic!("it is closed") };
+        let Some(Next::Closed(closed)) = longer.then(leg("a", 4)) else { panic!("it is closed") };
         assert_eq!(closed.accounts().collect::<Vec<_>>(), ["a", "b", "c", "d", "a"]);
         assert_eq!((closed.began_ms(), closed.first_minor()), (Some(1), Some(100)));
     }

@@ -166,6 +166,32 @@ fn what_is_not_followed_is_named() {
     }
 }
 
+/// A host takes 100 items per record: the rest is named once.
+#[test]
+fn of_many_ways_at_once_the_first_are_followed() {
+    let ways: Vec<_> =
+        (0..300).map(|i| transfer(&format!("p{i}"), i, &format!("a{i}"), "hub", 1_000)).collect();
+    let mut harness = Harness::<RoundTrips>::with_config(config(json!({}))).event_time_from("/ts");
+    harness.send_all_to("paths", ways.iter().map(|way| keyed(way, "creditor")));
+    for (id, ts) in [("t1", 400), ("t2", 401)] {
+        harness
+            .send_to("transfers", keyed(&transfer(id, ts, "hub", "z", 1_000), "debtor"))
+            .unwrap();
+    }
+    harness.end_of_input();
+    let paths = harness.take("path");
+    assert_eq!(paths.len(), 2 * 99);
+    assert_eq!((&paths[98]["debtor"], &paths[99]["debtor"]), (&json!("a98"), &json!("a0")));
+    let named = harness.take("unfollowed");
+    let brief: Vec<_> =
+        named.iter().map(|item| (&item["txn_id"], &item["account"], &item["reason"])).collect();
+    let reason = json!("too_many_at_once");
+    assert_eq!(
+        brief,
+        [(&json!("t1"), &json!("hub"), &reason), (&json!("t2"), &json!("hub"), &reason)]
+    );
+}
+
 #[test]
 fn records_that_make_no_sense_are_refused() {
     let mut harness = Harness::<RoundTrips>::with_config(config(json!({}))).event_time_from("/ts");
