@@ -203,8 +203,10 @@ impl AccountTakeover {
                         },
                     });
                 }
+                // A reset alone is nothing to report.
                 Found::Timeout(open) | Found::Dropped(open)
-                    if !missed.insert(open["reset"].event_id.clone()) => {}
+                    if open.get("device").is_none()
+                        || !missed.insert(open["reset"].event_id.clone()) => {}
                 Found::Timeout(open) => self.missed(account_id, &open, false, out),
                 Found::Dropped(open) => self.missed(account_id, &open, true, out),
             }
@@ -226,11 +228,8 @@ impl AccountTakeover {
         found.all("payee").iter().find(|event| holds(event))
     }
 
-    /// Reports a sequence that was not completed. A reset alone is nothing to report.
+    /// Reports a sequence that was not completed.
     fn missed(&self, account_id: &str, open: &Matched<Event>, dropped: bool, out: &mut Out) {
-        if open.get("device").is_none() {
-            return;
-        }
         let (reset, changed) = (&open["reset"], self.changed(open, |_| true));
         let (device, device_ts) = device(open);
         out.near_miss.emit(NearMiss {

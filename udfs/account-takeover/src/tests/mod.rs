@@ -1,5 +1,7 @@
 //! The rules one by one, and that neither batches nor the order of arrival show.
 
+mod model;
+
 use millstream_udf::testing::Harness;
 use proptest::prelude::*;
 use serde_json::{Value, json};
