@@ -15,10 +15,10 @@ const RUST_OF_PAGES: &str = "udf-sdk/src/book.rs";
 /// Its Rust is an excerpt of the project that `millstream new` writes; the test that runs the page compares it.
 const TUTORIAL: &str = "docs/tutorial.md";
 
-/// What a block may be, and what becomes of it: Rust is compiled and run, `sh` is run (the tutorial) or parsed by the
-/// real command line, YAML is read as a manifest, JSON is read. `text` is what a program prints or a sketch.
-const LANGUAGES: [&str; 8] =
-    ["rust", "sh", "sh background", "yaml", "json", "ndjson", "toml", "text"];
+/// What a block may be, and what becomes of it: Rust is compiled and run, `sh` and the lines behind `$` of `console` are
+/// parsed by the real command line, `sh` of the tutorial is run, YAML is read as a manifest, JSON is read. `text` is what a program prints or a sketch.
+const LANGUAGES: [&str; 9] =
+    ["rust", "sh", "sh background", "console", "yaml", "json", "ndjson", "toml", "text"];
 
 /// Checks the summary against the pages that are there.
 pub fn summary(files: &[TextFile]) -> Vec<Finding> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use millstream_control::manifest::Document;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,9 @@ use super::root;
 use crate::cli::Cli;
 
 const PROGRAM: &str = "millstream";
+
+/// What clap says of an option whose value is left out.
+const NO_VALUE: ContextValue = ContextValue::String(String::new());
 
 /// Fields of a manifest and of a stage; a snippet shows some of them.
 const OF_A_MANIFEST: [&str; 6] =
@@ -25,9 +28,8 @@ fn check(path: &str, page: &str) -> Vec<String> {
     for fence in fences(page) {
         let place = format!("{path}:{}", fence.line);
         let found = match fence.info.split(' ').next().unwrap_or_default() {
-            "sh" => {
-                calls(&fence.body).iter().filter_map(|call| parse_call(call, false).err()).collect()
-            }
+            "sh" => not_accepted(&fence.body),
+            "console" => not_accepted(&typed(&fence.body)),
             "yaml" => read_manifest(&place, &fence).err().into_iter().collect(),
             "json" => read_json(&fence.body).err().into_iter().collect(),
             "ndjson" => fence.body.lines().filter_map(|line| read_json(line).err()).collect(),
@@ -47,6 +49,16 @@ fn calls(script: &str) -> Vec<Vec<String>> {
     let mut calls = commands(script);
     calls.retain(|words| words.first().is_some_and(is_program));
     calls
+}
+
+/// What is wrong with the calls of a script.
+fn not_accepted(script: &str) -> Vec<String> {
+    calls(script).iter().filter_map(|call| parse_call(call, false).err()).collect()
+}
+
+/// What was typed in a session: the lines behind `$`.
+fn typed(session: &str) -> String {
+    session.lines().filter_map(|line| line.strip_prefix("$ ")).collect::<Vec<_>>().join("\n")
 }
 
 /// Splits a script into commands and words, as far as pages need it: quotes, comments, lines that go on, pipes, lists
@@ -72,7 +84,8 @@ fn commands(script: &str) -> Vec<Vec<String>> {
             continue;
         }
         let ends = c.is_whitespace() || "|&;()<>".contains(c);
-        if !ends && !(c == '#' && word.is_none()) {
+        let comment = c == '#' && word.is_none();
+        if !ends && !comment {
             word.get_or_insert_default().push(c);
             continue;
         }
@@ -120,6 +133,11 @@ fn parse_call(words: &[String], named: bool) -> Result<(), String> {
     match Cli::try_parse_from(words).map_err(|error| (error.kind(), error)) {
         Ok(_) | Err((DisplayHelp | DisplayVersion, _)) => Ok(()),
         Err((MissingRequiredArgument | DisplayHelpOnMissingArgumentOrSubcommand, _)) if named => {
+            Ok(())
+        }
+        Err((InvalidValue, error))
+            if named && error.get(ContextKind::InvalidValue) == Some(&NO_VALUE) =>
+        {
             Ok(())
         }
         Err((_, error)) => Err(format!("`{}`: {error}", words.join(" "))),
@@ -244,7 +262,12 @@ fn calls_that_do_not_parse_are_found() {
     }
     assert_eq!(check("a.md", "Say `millstream get`, or `millstream COMMAND --help`."), [""; 0]);
     // Named in passing, a call may leave out what it needs.
-    assert_eq!(check("a.md", "Say `millstream dlq drop`, or `millstream state`."), [""; 0]);
+    assert_eq!(
+        check("a.md", "`millstream dlq drop`, `millstream state`, `millstream new --template`"),
+        [""; 0]
+    );
+    let session = "```console\n$ millstream get\nmillstream is not typed\n$ millstream got\n```\n";
+    assert_eq!(check("a.md", session).len(), 1);
     assert_eq!(check("a.md", "Say\n`millstream got`.").len(), 1);
     assert_eq!(check("a.md", "Say `millstream apply --quickly`.").len(), 1);
 }
