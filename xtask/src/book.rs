@@ -2,7 +2,8 @@
 //!
 //! Pages keep their places in the checkout, so the same links lead from one to the other in the repository and in the
 //! book. The summary may list pages from outside `docs`. A `README.md` that it lists brings the pages below its folder
-//! with it, so that nobody has to list the page of every error code.
+//! with it, so that nobody has to list the page of every error code. The first page becomes the book's start as well, at the root:
+//! it must lie there.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
