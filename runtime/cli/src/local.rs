@@ -1,6 +1,6 @@
 //! A pipeline over files: no NATS, the same sandbox, state and operator.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,11 @@ use millstream_control::errors;
 use millstream_control::manifest::resolve;
 use millstream_core::ids::Incarnation;
 use millstream_engine::EngineError;
+use millstream_engine::executor::Totals;
 use millstream_engine::local::{LocalOptions, LocalStats, run};
-use millstream_engine::spec::PipelineSpec;
+use millstream_engine::spec::{PipelineSpec, StageSpec};
 use millstream_state::{Budgets, Shared};
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -54,6 +56,10 @@ pub struct LocalArgs {
     /// Where dead letters go, one JSON document per line; without it they are only counted
     #[arg(long, value_name = "FILE", requires = "local")]
     dead_letters: Option<PathBuf>,
+
+    /// Where the figures of the run go, as one JSON document: of each stage the records, timers, calls and fuel too
+    #[arg(long, value_name = "FILE", requires = "local")]
+    stats: Option<PathBuf>,
 
     /// Partitions of every stage, instead of the manifest's number
     #[arg(long, value_name = "N", requires = "local")]
@@ -97,7 +103,12 @@ impl LocalArgs {
         };
         let stats = run(&spec, readers, create(output)?, options);
         bar.finish_and_clear();
-        report(&stats.map_err(failed)?, self.dead_letters.is_some());
+        let stats = stats.map_err(failed)?;
+        report(&stats, self.dead_letters.is_some());
+        if let Some(path) = &self.stats {
+            let written = fs::write(path, figures(&spec, &stats).to_string() + "\n");
+            written.map_err(|error| Failure::file("write", path, &error))?;
+        }
         Ok(Exit::Ok)
     }
 }
@@ -223,6 +234,28 @@ fn report(stats: &LocalStats, kept: bool) {
     if !kept {
         say("  `--dead-letters FILE` keeps them");
     }
+}
+
+/// What `--stats` writes.
+fn figures(spec: &PipelineSpec, stats: &LocalStats) -> Value {
+    let stage = |(stage, totals): (&StageSpec, &Totals)| {
+        json!({
+            "name": stage.name,
+            "udf": stage.module.description().name,
+            "records": totals.records,
+            "timers": totals.timers,
+            "outputs": totals.outputs,
+            "dead_letters": totals.dead_letters,
+            "calls": totals.calls,
+            "fuel": totals.fuel,
+        })
+    };
+    json!({
+        "records": stats.records,
+        "outputs": stats.outputs,
+        "dead_letters": stats.dead_letters,
+        "stages": spec.stages.iter().zip(&stats.stages).map(stage).collect::<Vec<_>>(),
+    })
 }
 
 fn failed(error: EngineError) -> Failure {

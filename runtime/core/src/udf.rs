@@ -85,4 +85,8 @@ pub trait Udf {
     /// Fires timers; as `process`.
     fn on_timer(&mut self, batch: &TimerBatch, state: &mut dyn CallState)
     -> Result<Effects, Fault>;
+    /// Fuel (about one per instruction) that all calls have used, those that failed too. 0 where nothing is metered.
+    fn fuel_used(&self) -> u64 {
+        0
+    }
 }

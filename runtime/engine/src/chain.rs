@@ -289,6 +289,10 @@ impl Udf for Chain {
         }
         Ok(whole.effects())
     }
+
+    fn fuel_used(&self) -> u64 {
+        self.links.iter().map(|link| link.udf.fuel_used()).sum()
+    }
 }
 
 impl Link {

@@ -2,7 +2,7 @@
 //!
 //! | metric | labels | what |
 //! |---|---|---|
-//! | `millstream_records_total`, `_outputs_total`, `_dead_letters_total`, `_timers_total`, `_calls_total` | pipeline, stage, partition | since the partition was opened here |
+//! | `millstream_records_total`, `_outputs_total`, `_dead_letters_total`, `_timers_total`, `_calls_total`, `_fuel_total` | pipeline, stage, partition | since the partition was opened here |
 //! | `millstream_commit_number`, `millstream_watermark_ms`, `millstream_partition_running`, `millstream_checkpoint_bytes` | pipeline, stage, partition | as of the last commit |
 //! | `millstream_lag` | pipeline, stage, partition, source | sequences still to be scanned |
 //! | `millstream_state_cache_bytes`, `_state_memtable_bytes`, `_state_block_cache_bytes` | | memory of keyed state, of the process |
@@ -150,6 +150,7 @@ fn partitions(registry: &mut Registry, pipelines: &[(String, PipelineStatus)]) {
     let dead_letters = counter("dead_letters", "Records and timers that failed");
     let timers = counter("timers", "Timers fired");
     let calls = counter("calls", "Calls of the function");
+    let fuel = counter("fuel", "Fuel that calls used, about one per instruction");
     let mut gauge = |name: &str, help: &str| {
         let family = Gauges::default();
         registry.register(name, help, family.clone());
@@ -174,6 +175,7 @@ fn partitions(registry: &mut Registry, pipelines: &[(String, PipelineStatus)]) {
                 dead_letters.get_or_create(&labels).inc_by(p.dead_letters);
                 timers.get_or_create(&labels).inc_by(p.timers);
                 calls.get_or_create(&labels).inc_by(p.calls);
+                fuel.get_or_create(&labels).inc_by(p.fuel);
                 commit.get_or_create(&labels).set(gauged(p.commit));
                 if let Some(at) = p.watermark {
                     watermark.get_or_create(&labels).set(at);
@@ -221,6 +223,7 @@ mod tests {
             phase: Phase::Running,
             records: 7,
             calls: 2,
+            fuel: 90,
             watermark: Some(-5),
             positions: vec![position],
             ..PartitionStatus::default()
@@ -238,6 +241,7 @@ mod tests {
         for line in [
             format!("millstream_records_total{{{place},partition=\"3\"}} 7"),
             format!("millstream_calls_total{{{place},partition=\"3\"}} 2"),
+            format!("millstream_fuel_total{{{place},partition=\"3\"}} 90"),
             format!("millstream_watermark_ms{{{place},partition=\"3\"}} -5"),
             format!("millstream_partition_running{{{place},partition=\"3\"}} 1"),
             format!("millstream_lag{{{place},partition=\"3\",source=\"orders\"}} 4"),

@@ -80,6 +80,9 @@ pub struct PartitionStatus {
     /// Calls of the UDF since then.
     #[serde(default)]
     pub calls: u64,
+    /// Fuel that they used since then: about one per instruction.
+    #[serde(default)]
+    pub fuel: u64,
     /// Records per second, over the last seconds.
     pub records_per_second: f64,
     /// Outputs per second, over the last seconds.

@@ -62,11 +62,6 @@ impl Instance {
         &self.module
     }
 
-    /// Fuel that all calls of this instance have used, starts not counted.
-    pub fn fuel_used(&self) -> u64 {
-        self.fuel_used
-    }
-
     /// Starts the guest if it is not, so that the first call does not have to.
     ///
     /// # Errors
@@ -230,5 +225,10 @@ impl Udf for Instance {
             let on_timer = started.functions.on_timer;
             on_timer.call(&mut started.store, (lowered,))
         })
+    }
+
+    /// Starts are not counted.
+    fn fuel_used(&self) -> u64 {
+        self.fuel_used
     }
 }

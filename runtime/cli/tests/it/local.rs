@@ -157,3 +157,21 @@ fn a_missing_input_is_not_found() {
         .call(args.into_iter().chain([pipeline.into_os_string()]))
         .failed(4, &["nope.ndjson"]);
 }
+
+#[test]
+fn the_figures_of_a_run_name_what_each_stage_did() {
+    let folder = root().join("examples/card-fraud");
+    let millstream = Millstream::new();
+    let (pipeline, input) = (folder.join("pipeline.yaml"), folder.join("input.ndjson"));
+    let mut args: Vec<OsString> = ["run", "--local", "--output", "-"].map(Into::into).into();
+    args.extend(["--stats".into(), "stats.json".into(), "-f".into(), pipeline.into()]);
+    args.extend(["--input".into(), input.into_os_string()]);
+    millstream.call(args).ok();
+    let stats = std::fs::read(millstream.folder.path().join("stats.json")).expect("figures");
+    let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
+    assert_eq!([&stats["records"], &stats["outputs"], &stats["dead_letters"]], [7, 8, 1]);
+    let stage = &stats["stages"][0];
+    assert_eq!([&stage["name"], &stage["udf"]], ["fraud", "card-fraud"]);
+    assert_eq!([&stage["records"], &stage["timers"], &stage["outputs"]], [7, 1, 8]);
+    assert!(stage["calls"].as_u64() > Some(0) && stage["fuel"].as_u64() > Some(1_000), "{stage}");
+}

@@ -13,7 +13,7 @@ use millstream_core::udf::Fault;
 
 use super::batch::Facts;
 use super::view::CallView;
-use super::{CALL_RECORDS_MAX, Executor, Room};
+use super::{Executor, Room};
 use crate::dead_letter::{DeadLetter, kept_headers};
 use crate::input::{Chunk, Origin, watermark_of};
 use crate::spec::OnError;
@@ -121,7 +121,7 @@ impl Executor {
                     if let Some(shorter) = self.cut_by_timers(source, count, &effects.timer_changes)
                     {
                         self.rollback(slice, mark);
-                        self.call_limit = shorter;
+                        self.call_size.cut(shorter);
                         count = shorter;
                         continue;
                     }
@@ -137,13 +137,13 @@ impl Executor {
                             return self.bury_record(slice, room, source, &failed);
                         }
                         count /= 2;
-                        self.call_limit = count;
+                        self.call_size.cut(count);
                         continue;
                     }
                     self.apply_effects(&effects, CallKind::Process);
                     self.state.keep_call();
                     slice.calls.push(Call { kind: CallKind::Process, count: count as u32 });
-                    self.call_limit = (self.call_limit * 2).min(CALL_RECORDS_MAX);
+                    self.call_size.went_well();
                     return Ok(count);
                 }
                 Err(fault) => {
@@ -170,12 +170,10 @@ impl Executor {
                 Ok(Retry::Shorter((index as usize).min(count - 1).max(1)))
             }
             Fault::Trapped { message } if count == 1 => {
+                self.call_size.blamed();
                 Ok(Retry::Bury(Failed { cause: FailureCause::Trapped, message }))
             }
-            Fault::Trapped { .. } => {
-                self.call_limit = count / 2;
-                Ok(Retry::Shorter(count / 2))
-            }
+            Fault::Trapped { .. } => Ok(Retry::Shorter(self.call_size.trapped(count))),
             Fault::Host { message } => Err(Halt::Fault(message)),
         }
     }
@@ -214,7 +212,7 @@ impl Executor {
         reached: i64,
     ) -> Result<(), Halt> {
         loop {
-            let limit = self.call_limit.max(1);
+            let limit = self.call_size.records();
             let queue = if domain == TimeDomain::EventTime {
                 &self.event_timers
             } else {
@@ -286,7 +284,7 @@ impl Executor {
                     self.state.keep_call();
                     slice.calls.push(Call { kind: CallKind::OnTimer, count: count as u32 });
                     self.totals.timers += count as u64;
-                    self.call_limit = (self.call_limit * 2).min(CALL_RECORDS_MAX);
+                    self.call_size.went_well();
                     return Ok(count);
                 }
                 Err(fault) => {

@@ -12,9 +12,11 @@ mod call;
 mod effects;
 mod exchange;
 mod inspect;
+mod size;
 mod view;
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use millstream_core::delta::DeltaOp;
@@ -30,11 +32,10 @@ use millstream_state::{KeyedState, StateError};
 
 pub(crate) use self::batch::mix;
 use self::batch::{BatchBuffers, ValueState};
+use self::size::CallSize;
 use crate::input::{Chunk, watermark_of};
 use crate::spec::OnError;
 
-/// Records of one call at most; the contract allows 4,096, more than this gains nothing.
-const CALL_RECORDS_MAX: usize = 512;
 /// Records of one turn at most: some milliseconds.
 const TURN_RECORDS_MAX: usize = 2_048;
 
@@ -111,6 +112,19 @@ pub struct Totals {
     pub dead_letters: u64,
     /// Calls of the UDF.
     pub calls: u64,
+    /// Fuel that they used.
+    pub fuel: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.timers += other.timers;
+        self.outputs += other.outputs;
+        self.dead_letters += other.dead_letters;
+        self.calls += other.calls;
+        self.fuel += other.fuel;
+    }
 }
 
 /// The operator of one partition.
@@ -134,8 +148,7 @@ pub struct Executor {
     queue: VecDeque<Chunk>,
     /// Next own record, undecodable record and advance of the first chunk.
     at: At,
-    /// Records the next call may take: halved by trouble, doubled by success.
-    call_limit: usize,
+    call_size: CallSize,
     /// Set when a call did not fit what is left of the slice.
     full: bool,
     buffers: BatchBuffers,
@@ -177,7 +190,7 @@ impl Executor {
             broadcast_epoch: 0,
             queue: VecDeque::new(),
             at: At::default(),
-            call_limit: CALL_RECORDS_MAX,
+            call_size: CallSize::new(),
             full: false,
             buffers: BatchBuffers::default(),
             totals: Totals::default(),
@@ -195,12 +208,13 @@ impl Executor {
         if swap.description.inputs != self.options.description.inputs {
             self.clear_queue();
         }
+        self.totals.fuel += self.options.udf.fuel_used();
         self.options.udf = swap.udf;
         self.options.description = swap.description;
         self.options.module = swap.module;
         self.options.wanted = swap.wanted;
         self.options.on_error = swap.on_error;
-        self.call_limit = CALL_RECORDS_MAX;
+        self.call_size = CallSize::new();
         self.broadcast_epoch += 1;
         self.load_timers()
     }
@@ -298,7 +312,7 @@ impl Executor {
 
     /// Totals since the partition was opened.
     pub fn totals(&self) -> Totals {
-        self.totals
+        Totals { fuel: self.totals.fuel + self.options.udf.fuel_used(), ..self.totals }
     }
 
     /// The keyed state.
@@ -434,7 +448,7 @@ impl Executor {
         let until = due.map_or(u64::MAX, |advance| chunk.scan.advances[advance].0).min(next_bad);
         let take = chunk.origins[self.at.record..]
             .iter()
-            .take(self.call_limit.min(room.records))
+            .take(self.call_size.records().min(room.records))
             .take_while(|o| o.sequence <= until)
             .count();
         let taken = self.process(slice, room, take)?;

@@ -20,6 +20,7 @@ use self::lines::Lines;
 use self::link::Link;
 use self::writers::Writers;
 use crate::error::EngineError;
+use crate::executor::Totals;
 use crate::input::Chunk;
 use crate::spec::PipelineSpec;
 
@@ -49,6 +50,8 @@ pub struct LocalStats {
     pub dead_letters: u64,
     /// Cause of the first of them.
     pub first_dead_letter: Option<String>,
+    /// What each stage did, all its partitions together, in the order of the pipeline.
+    pub stages: Vec<Totals>,
 }
 
 /// Runs `spec` from `inputs`, one per source, to `output` until they end.
@@ -96,16 +99,27 @@ pub fn run(
         let read =
             feed(&mut feeds, |lane, chunk| senders[lane % threads].send((lane, chunk)).is_ok());
         drop(senders);
-        let mut stats = LocalStats::default();
+        let stages = vec![Totals::default(); spec.stages.len()];
+        let mut stats = LocalStats { stages, ..LocalStats::default() };
         for worker in workers {
-            let own = worker.join().expect("a worker does not panic")?;
-            stats.outputs += own.outputs;
-            stats.dead_letters += own.dead_letters;
+            for lane in worker.join().expect("a worker does not panic")? {
+                stats.outputs += lane.lines;
+                stats.dead_letters += lane.totals.dead_letters;
+                stats.stages[lane.stage] += lane.totals;
+            }
         }
         stats.records = read?;
         Ok(stats)
     })
     .and_then(|stats| Ok(LocalStats { first_dead_letter: writers.finish()?, ..stats }))
+}
+
+/// What a lane did.
+struct Served {
+    stage: usize,
+    /// Lines written.
+    lines: u64,
+    totals: Totals,
 }
 
 /// Lanes that one thread serves.
@@ -117,13 +131,13 @@ struct Group {
 }
 
 impl Group {
-    /// Serves chunks until no more come; what its lanes wrote.
+    /// Serves chunks until no more come; what its lanes did.
     fn work(
         &mut self,
         chunks: &Receiver<(usize, Chunk)>,
         writers: &Writers,
         first_lanes: &[usize],
-    ) -> Result<LocalStats, EngineError> {
+    ) -> Result<Vec<Served>, EngineError> {
         let mut lines = Vec::new();
         while let Ok((lane, chunk)) = chunks.recv() {
             self.serve(lane, chunk, writers, &mut lines)?;
@@ -134,11 +148,12 @@ impl Group {
                 }
             }
         }
-        Ok(LocalStats {
-            outputs: self.lanes.iter().map(|lane| lane.lines).sum(),
-            dead_letters: self.lanes.iter().map(|lane| lane.executor.totals().dead_letters).sum(),
-            ..LocalStats::default()
-        })
+        let served = |lane: &Lane| Served {
+            stage: lane.stage_index,
+            lines: lane.lines,
+            totals: lane.executor.totals(),
+        };
+        Ok(self.lanes.iter().map(served).collect())
     }
 
     fn serve(

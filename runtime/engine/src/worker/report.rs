@@ -162,6 +162,7 @@ impl Board {
             status.dead_letters = totals.dead_letters;
             status.timers = totals.timers;
             status.calls = totals.calls;
+            status.fuel = totals.fuel;
             status.positions = positions
                 .iter()
                 .zip(&self.sources)
