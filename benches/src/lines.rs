@@ -14,7 +14,7 @@ const READ_BYTES: usize = 1 << 20;
 const SEEDS: [u64; 2] = [0x6d69_6c6c, 0x7374_7265];
 
 /// A multiset of lines: how many, and sums of the hashes of each.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
     /// Lines that are not empty.
     pub count: u64,

@@ -19,6 +19,7 @@ mod recovery;
 mod report;
 mod swap;
 mod transactions;
+mod udfs;
 mod worker;
 
 use anyhow::Result;
@@ -46,6 +47,8 @@ enum Benchmark {
     Keys(keys::Args),
     /// Nexmark queries from file to file, checked against and beside a reference in plain Rust
     Nexmark(nexmark::Args),
+    /// What each shipped UDF costs on its example's records, beside a stage that passes them on
+    Udfs(udfs::Args),
     /// The baseline of `local`, in a process of its own
     #[command(hide = true)]
     NativeFraud(local::native::Args),
@@ -72,6 +75,7 @@ fn main() -> Result<()> {
         Benchmark::Swap(args) => swap::run(&args),
         Benchmark::Keys(args) => keys::run(&args),
         Benchmark::Nexmark(args) => nexmark::run(&args),
+        Benchmark::Udfs(args) => udfs::run(&args),
         Benchmark::NexmarkReference(args) => nexmark::reference::run(&args),
         Benchmark::Files(args) => files::run(&args),
         Benchmark::NativeFraud(args) => local::native::run(&args),

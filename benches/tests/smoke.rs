@@ -121,3 +121,14 @@ fn nexmark() {
     let sizes = ["--records", "20000", "--rate", "500", "--seed", "7", "--partitions", "4,1,7"];
     gives(&[&["nexmark"], &sizes[..]].concat(), &names);
 }
+
+#[test]
+fn udfs() {
+    let udfs = ["card-fraud", "dedup", "live-rules", "trade-valuation"];
+    let names = udfs
+        .iter()
+        .flat_map(|udf| ["throughput", "cpu", "fuel"].map(|what| format!("udfs/{udf}/{what}")));
+    let names: Vec<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    gives(&["udfs", "--records", "500", "--udf", &udfs.join(",")], &names);
+}
