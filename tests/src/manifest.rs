@@ -9,7 +9,7 @@ use millstream_control::client::read_module_files;
 use millstream_control::manifest::{Document, resolve};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
-use millstream_sandbox::{Limits, Sandbox};
+use millstream_sandbox::{Limits, MODULE_BYTES_MAX, Sandbox};
 
 /// The pipeline of a manifest, with this number of partitions per stage instead of the manifest's if one is given. Its
 /// streams are `NAME_STREAM` on the subjects `in.NAME.SUBJECT`, its sinks `out.NAME.SUBJECT`. Panics if the manifest is
@@ -47,8 +47,10 @@ pub fn pipeline(sandbox: &Sandbox, path: &Path, partitions: Option<u16>) -> Pipe
 /// How long a module may be compiled: on a machine that is busy with other tests, too.
 const COMPILE_TIME: Duration = Duration::from_secs(300);
 
-/// A sandbox that keeps compiled modules in a folder, so that the processes of a test compile each once.
+/// A sandbox that keeps compiled modules in a folder, so that the processes of a test compile each once. It takes the
+/// largest modules that an operator may allow.
 pub fn sandbox(compiled: &Path) -> Sandbox {
-    let limits = Limits { compile_time: COMPILE_TIME, ..Limits::default() };
+    let limits =
+        Limits { compile_time: COMPILE_TIME, module_bytes: MODULE_BYTES_MAX, ..Limits::default() };
     Sandbox::new(limits, Some(compiled)).expect("the sandbox starts")
 }

@@ -4,7 +4,7 @@
 //! - `tools` finds or fetches what the machine must have.
 //! - `checks` are the rules of `cargo xtask tidy`: pure functions from text to findings.
 //! - `markdown` reads pages, and `book` is how they are laid out as a book.
-//! - `modules` builds the WebAssembly modules, which live in cargo workspaces of their own.
+//! - `modules` builds the WebAssembly modules, which live in cargo workspaces of their own; `python` the one in Python.
 //!
 //! Data goes to stdout and talk to stderr; a command that failed exits with a status other than 0.
 
@@ -14,6 +14,7 @@ mod commands;
 mod markdown;
 mod modules;
 mod process;
+mod python;
 mod tools;
 mod workspace;
 

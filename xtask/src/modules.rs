@@ -129,7 +129,7 @@ fn remove_others(dist: &Path, keep: &[Module]) -> Result<()> {
 }
 
 /// Replaces the file in one step, and not at all when it is equal: a pipeline may be reading it.
-fn copy_if_different(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_if_different(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
     if fs::read(to).is_ok_and(|present| present == bytes) {
         return Ok(());

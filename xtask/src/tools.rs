@@ -5,6 +5,7 @@
 //! - `nats`: a nats-server of the right version.
 //! - `debian`: takes one program out of a package of another Debian release, touching nothing of the system.
 //! - `mdbook`: what builds the book.
+//! - `python`: a virtual environment for the guest in Python; what does without is left out and said.
 //! - `runner`: cargo-nextest where it is installed, `cargo test` where it is not.
 //!
 //! Everything is looked for first; a machine that has it all is only read.
@@ -13,6 +14,7 @@ mod debian;
 pub mod mdbook;
 pub mod native;
 pub mod nats;
+pub mod python;
 pub mod runner;
 pub mod rust;
 

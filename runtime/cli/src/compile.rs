@@ -25,8 +25,8 @@ pub const COMMAND: &str = "compile-module";
 pub const MEMORY_BYTES: u64 = 2 << 30;
 /// Processor time that it may take, seconds, over all threads.
 const CPU_SECONDS: u64 = 120;
-/// What the child may take in all; its own limit of time is shorter.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What the child may take beyond its own limit of time.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code of a module that was refused; why is on stdout.
 const REFUSED: i32 = 3;
 /// Compilers at one time: each may take [`MEMORY_BYTES`].
@@ -38,15 +38,17 @@ pub struct ChildCompiler {
     program: PathBuf,
     /// Where compiled code is kept.
     folder: PathBuf,
+    /// The largest module that is taken.
+    module_bytes: usize,
     turns: Semaphore,
 }
 
 impl ChildCompiler {
-    /// A compiler into the folder that the sandbox of this process loads from. None if this process does not know its
-    /// own program.
-    pub fn new(folder: &Path) -> Option<Self> {
-        let program = std::env::current_exe().ok()?;
-        Some(Self { program, folder: folder.to_owned(), turns: Semaphore::new(AT_ONCE) })
+    /// A compiler of modules up to so many bytes, into the folder that the sandbox of this process loads from. None if
+    /// this process does not know its own program.
+    pub fn new(folder: &Path, module_bytes: usize) -> Option<Self> {
+        let (program, turns) = (std::env::current_exe().ok()?, Semaphore::new(AT_ONCE));
+        Some(Self { program, folder: folder.to_owned(), module_bytes, turns })
     }
 
     async fn run(&self, wasm: &[u8]) -> Result<(), Problem> {
@@ -55,7 +57,8 @@ impl ChildCompiler {
         };
         let _turn = self.turns.acquire().await.map_err(|error| failed("started", &error))?;
         let mut child = Command::new(&self.program)
-            .args([COMMAND, "--memory", &MEMORY_BYTES.to_string(), "--folder"])
+            .args([COMMAND, "--memory", &MEMORY_BYTES.to_string()])
+            .args(["--module-bytes", &self.module_bytes.to_string(), "--folder"])
             .arg(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -68,10 +71,11 @@ impl ChildCompiler {
             let _ = stdin.write_all(wasm).await;
         }
         // Dropping the child kills it.
-        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let patience = Limits::for_modules_of(self.module_bytes).compile_time + PATIENCE;
+        let ended = tokio::time::timeout(patience, child.wait_with_output()).await;
         let output = match ended {
             Ok(output) => output.map_err(|error| failed("waited for", &error))?,
-            Err(_) => return Err(exceeded(&format!("more than {} s", PATIENCE.as_secs()))),
+            Err(_) => return Err(exceeded(&format!("more than {} s", patience.as_secs()))),
         };
         judge(output.status, &String::from_utf8_lossy(&output.stdout))
     }
@@ -107,14 +111,13 @@ fn exceeded(what: &str) -> Problem {
 }
 
 /// The child: compiles what comes on stdin into the folder, within the memory. Returns the exit code.
-pub fn child(folder: &Path, memory_bytes: u64) -> i32 {
+pub fn child(folder: &Path, memory_bytes: u64, module_bytes: usize) -> i32 {
     let refuse = |why: &dyn std::fmt::Display| {
         // The parent is the reader; if it is gone, so is the question.
         println!("{why}");
         REFUSED
     };
-    let limits = Limits::default();
-    let sandbox = match Sandbox::new(limits.clone(), Some(folder)) {
+    let sandbox = match Sandbox::new(Limits::for_modules_of(module_bytes), Some(folder)) {
         Ok(sandbox) => sandbox,
         Err(error) => return refuse(&error),
     };
@@ -128,7 +131,7 @@ pub fn child(folder: &Path, memory_bytes: u64) -> i32 {
     }
     let mut wasm = Vec::new();
     // One byte more than allowed, so that the sandbox can say that it is too large.
-    let most = limits.module_bytes as u64 + 1;
+    let most = module_bytes as u64 + 1;
     if let Err(error) = std::io::stdin().lock().take(most).read_to_end(&mut wasm) {
         return refuse(&error);
     }

@@ -13,7 +13,7 @@ use millstream_control::client::read_module_files;
 use millstream_control::errors;
 use millstream_control::manifest::{Document, MANIFEST_SIZE_MAX, Manifest, ModuleRef};
 use millstream_control::problem::{Problem, Problems};
-use millstream_sandbox::{Limits, Module, ModuleError, Sandbox};
+use millstream_sandbox::{Limits, MODULE_BYTES_MAX, Module, ModuleError, Sandbox};
 
 use crate::actor::actor;
 use crate::connection::Remote;
@@ -127,8 +127,9 @@ pub fn code_folder() -> Option<PathBuf> {
     cache.filter(|folder| fs::create_dir_all(folder).is_ok())
 }
 
-/// The sandbox of this process, with its folder of compiled code.
+/// The sandbox of this process, with its folder of compiled code. It takes the largest modules that a node may: who calls it
+/// runs their own.
 pub fn sandbox() -> Result<Sandbox, Failure> {
-    Sandbox::new(Limits::default(), code_folder().as_deref())
+    Sandbox::new(Limits::for_modules_of(MODULE_BYTES_MAX), code_folder().as_deref())
         .map_err(|error| Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error))
 }

@@ -15,7 +15,7 @@ use millstream_control::lease::LeaseOptions;
 use millstream_control::node::{Node, NodeOptions};
 use millstream_control::readiness::Readiness;
 use millstream_log::connect::Connection;
-use millstream_sandbox::{Limits, Sandbox};
+use millstream_sandbox::{Limits, MODULE_BYTES, MODULE_BYTES_MAX, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,16 @@ pub struct RuntimeArgs {
     /// Replicas of the streams, buckets and stores that the runtime makes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u8>::new().range(1..=5))]
     replicas: u8,
+
+    /// Largest module that is taken, in MiB: guests that bring an interpreter need more than the default
+    #[arg(
+        long,
+        value_name = "N",
+        env = "MILLSTREAM_MODULE_MIB",
+        default_value_t = (MODULE_BYTES >> 20) as u8,
+        value_parser = RangedU64ValueParser::<u8>::new().range(1..=(MODULE_BYTES_MAX as u64 >> 20))
+    )]
+    module_mib: u8,
 }
 
 /// A runtime that is ready to be run.
@@ -79,10 +89,13 @@ impl Runtime {
             DataFolder::claim(data).map_err(|problem| Failure::problems(problem.into(), None))?;
         let endpoint = Endpoint::bind(args.http).await?;
         let code = code_folder().unwrap_or_else(|| data.join("compiled"));
-        let sandbox = Sandbox::new(Limits::default(), Some(&code)).map_err(|error| {
-            Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error)
-        })?;
-        let compiler = ChildCompiler::new(&code).map(|compiler| Arc::new(compiler) as Arc<_>);
+        let module_bytes = usize::from(args.module_mib) << 20;
+        let sandbox =
+            Sandbox::new(Limits::for_modules_of(module_bytes), Some(&code)).map_err(|error| {
+                Failure::coded(errors::SYSTEM, "the sandbox cannot start").because(&error)
+            })?;
+        let compiler =
+            ChildCompiler::new(&code, module_bytes).map(|compiler| Arc::new(compiler) as Arc<_>);
         let worker = Arc::new(
             EngineWorker::start(connection.clone(), data, usize::from(args.replicas)).await?,
         );
@@ -93,6 +106,7 @@ impl Runtime {
             lease,
             identity: folder.identity(),
             compiler,
+            module_size_max: module_bytes as u64,
             ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
         };
         let node = Node::open(options, connection.clone(), Arc::new(sandbox), Arc::clone(&worker))

@@ -36,7 +36,7 @@ mod wire;
 
 pub use error::{ModuleError, SandboxError};
 pub use instance::Instance;
-pub use limits::Limits;
+pub use limits::{Limits, MODULE_BYTES, MODULE_BYTES_MAX};
 pub use module::Module;
 pub use observer::{GuestObserver, LogLevel, Unobserved};
 pub use sandbox::Sandbox;

@@ -42,7 +42,7 @@ pub const METRIC_NAME_BYTES: usize = 64;
 pub const MODULE_BYTES: usize = 10 << 20;
 /// What `module_bytes` may be raised to: Python and JavaScript guests bring their interpreter.
 pub const MODULE_BYTES_MAX: usize = 24 << 20;
-/// Compiling one module.
+/// Compiling one module of [`MODULE_BYTES`]; who allows larger ones allows as much more time.
 pub const COMPILE_TIME: Duration = Duration::from_secs(30);
 /// Instances of a process at one time.
 pub const INSTANCES: u32 = 1_000;
@@ -65,6 +65,14 @@ pub struct Limits {
     pub compile_time: Duration,
     /// Instances of the process at one time. Each reserves 4 GiB of addresses, not of memory.
     pub instances: u32,
+}
+
+impl Limits {
+    /// The usual ones, but for modules of up to so many bytes.
+    pub fn for_modules_of(module_bytes: usize) -> Self {
+        let times = module_bytes.div_ceil(MODULE_BYTES) as u32;
+        Self { module_bytes, compile_time: COMPILE_TIME * times, ..Self::default() }
+    }
 }
 
 impl Default for Limits {

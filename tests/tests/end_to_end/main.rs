@@ -11,6 +11,7 @@ mod kills;
 mod owner;
 mod patterns;
 mod pipelines;
+mod python;
 mod stages;
 mod states;
 mod under_load;

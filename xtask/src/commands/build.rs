@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::modules;
 use crate::process::{cargo, run as run_command, say};
+use crate::python;
 use crate::tools::ensure_build_tools;
 use crate::workspace::Workspace;
 
@@ -21,6 +22,10 @@ pub struct Args {
     /// Also build the modules that only tests load, into `tests/guests/dist`.
     #[arg(long)]
     test_modules: bool,
+
+    /// Also build the module of examples/python, which takes python3 with venv and the package index
+    #[arg(long)]
+    python: bool,
 }
 
 /// The subcommand.
@@ -28,6 +33,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     ensure_build_tools()?;
     if args.test_modules {
         modules::FOR_TESTS.build(workspace)?;
+    }
+    if args.python {
+        python::Guest::new(workspace)?.build()?;
     }
     build(workspace, &[])?;
     say(&format!("built {}", workspace.binary(BINARY).display()));

@@ -9,6 +9,7 @@ use super::build::{BINARY, BINARY_VARIABLE};
 use super::{setup, tidy};
 use crate::modules;
 use crate::process::{cargo, run as run_command, say};
+use crate::python::Guest;
 use crate::tools::nats;
 use crate::tools::runner::Runner;
 use crate::workspace::Workspace;
@@ -47,7 +48,25 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
     say("test everything else");
     failed.note("the tests", run_tests(workspace, &server, &args.rest));
+    // Who asks for certain tests asks for no others.
+    if args.rest.is_empty() {
+        match Guest::new(workspace) {
+            Ok(guest) => {
+                failed.note("the guest in Python", test_python(workspace, &server, &guest))
+            }
+            Err(error) => failed.left_out("the guest in Python", &error),
+        }
+    }
     failed.judge()
+}
+
+/// The tests that need the component of `examples/python`: runs that do not build it ignore them.
+fn test_python(workspace: &Workspace, server: &Path, guest: &Guest<'_>) -> Result<()> {
+    guest.check_vectors()?;
+    guest.build()?;
+    let args: Vec<OsString> =
+        Runner::find().ignored_of("python").into_iter().map(OsString::from).collect();
+    run_tests(workspace, server, &args)
 }
 
 fn run_tests(workspace: &Workspace, server: &Path, args: &[OsString]) -> Result<()> {
@@ -61,22 +80,32 @@ fn run_tests(workspace: &Workspace, server: &Path, args: &[OsString]) -> Result<
     )
 }
 
-/// The steps that failed.
+/// The steps that failed, and those that could not be run here.
 #[derive(Default)]
-struct Failed(Vec<&'static str>);
+struct Failed {
+    failed: Vec<&'static str>,
+    left_out: Vec<String>,
+}
 
 impl Failed {
     /// Notes the outcome of a step, and says at once what went wrong.
     fn note(&mut self, step: &'static str, outcome: Result<()>) {
         if let Err(error) = outcome {
             say(&format!("FAILED: {step}: {error:#}"));
-            self.0.push(step);
+            self.failed.push(step);
         }
     }
 
+    /// Notes a step that needs what this machine has not.
+    fn left_out(&mut self, step: &str, why: &anyhow::Error) {
+        self.left_out.push(format!("NOT RUN: {step}: {why:#}"));
+    }
+
+    /// What was left out is said last, where it is read.
     fn judge(self) -> Result<()> {
-        if !self.0.is_empty() {
-            bail!("failed: {}", self.0.join(", "));
+        self.left_out.iter().for_each(|what| say(what));
+        if !self.failed.is_empty() {
+            bail!("failed: {}", self.failed.join(", "));
         }
         Ok(())
     }

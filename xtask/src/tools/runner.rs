@@ -38,4 +38,14 @@ impl Runner {
             ],
         }
     }
+
+    /// Further arguments that run the ignored tests of a module of the end-to-end tests, and no others.
+    pub fn ignored_of(self, module: &str) -> Vec<String> {
+        match self {
+            Self::Nextest => {
+                vec!["--run-ignored=only".into(), "-E".into(), format!("test(/^{module}::/)")]
+            }
+            Self::CargoTest => vec!["--".into(), "--ignored".into(), format!("{module}::")],
+        }
+    }
 }

@@ -16,11 +16,15 @@ pub struct CompileModule {
     /// Memory that it may take, bytes
     #[arg(long)]
     memory: u64,
+
+    /// Bytes of the largest module that is taken
+    #[arg(long)]
+    module_bytes: usize,
 }
 
 impl CompileModule {
     /// Compiles. Ends the process: a thread that still compiles is not waited for.
     pub fn run(self) -> ! {
-        std::process::exit(compile::child(&self.folder, self.memory))
+        std::process::exit(compile::child(&self.folder, self.memory, self.module_bytes))
     }
 }

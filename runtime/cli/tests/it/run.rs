@@ -125,14 +125,17 @@ async fn metrics_are_scraped() {
 fn modules_are_compiled_in_a_process_that_may_be_ended() {
     let millstream = Millstream::new();
     let guest = root().join("tests/guests/dist/misbehave.wasm");
-    let compile = |memory: u64| {
-        let args = ["compile-module", "--folder", "code", "--memory", &memory.to_string()];
+    let compile = |memory: u64, module_bytes: u64| {
+        let (memory, module_bytes) = (memory.to_string(), module_bytes.to_string());
+        let limits = ["--memory", &memory, "--module-bytes", &module_bytes];
+        let args = [&["compile-module", "--folder", "code"], &limits[..]].concat();
         let wasm = std::fs::File::open(&guest).expect("run `cargo xtask build` first");
         millstream.command(args).stdin(wasm).output().expect("the binary starts").status
     };
     let compiled = || std::fs::read_dir(millstream.folder.path().join("code")).map(Iterator::count);
-    assert!(!compile(4 << 20).success(), "it takes more than 4 MiB");
+    assert!(!compile(4 << 20, 10 << 20).success(), "it takes more than 4 MiB");
+    assert_eq!(compile(2 << 30, 1_000).code(), Some(3), "it is larger than 1,000 bytes");
     assert_eq!(compiled().expect("the folder was made"), 0);
-    assert!(compile(2 << 30).success());
+    assert!(compile(2 << 30, 10 << 20).success());
     assert_eq!(compiled().expect("the folder was made"), 1);
 }

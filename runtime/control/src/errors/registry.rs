@@ -15,7 +15,7 @@ super::catalogue! {
         "Push the file again with `millstream module push`.";
     MODULE_TOO_LARGE = 1305, "the module is too large",
         "The module has more bytes than a node accepts.",
-        "Build with `--release`, `opt-level = \"s\"` and `strip = true`, and remove dependencies that are not needed.";
+        "Build with `--release`, `opt-level = \"s\"` and `strip = true`, and remove dependencies that are not needed. A guest that brings an interpreter needs nodes that run with a higher `--module-mib`.";
     MODULE_AMBIGUOUS = 1306, "several versions are meant",
         "The reference is a name of which the registry holds several versions.",
         "Add the version: `card-fraud@1.0.0`.";

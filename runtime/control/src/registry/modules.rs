@@ -205,15 +205,7 @@ impl Modules {
         let blobs = self.bytes.list().await.map_err(|error| blob_storage(&error))?;
         match blobs.iter().find(|blob| blob.digest == *key) {
             None => Err(not_stored(key)),
-            Some(blob) if blob.bytes > self.size_max => {
-                let message = format!(
-                    "the module has {} bytes, at most {} are allowed",
-                    blob.bytes, self.size_max
-                );
-                Err(Problem::new(errors::MODULE_TOO_LARGE, message)
-                    .help("build with `--release`, `opt-level = \"s\"` and `strip = true`"))
-            }
-            Some(_) => Ok(()),
+            Some(blob) => check_module_size(blob.bytes, self.size_max),
         }
     }
 
@@ -405,7 +397,7 @@ pub fn check_module_size(size: u64, size_max: u64) -> Result<(), Problem> {
         errors::MODULE_TOO_LARGE,
         format!("the module has {size} bytes, at most {size_max} are allowed"),
     )
-    .help("build with `--release`, `opt-level = \"s\"` and `strip = true`"))
+    .help("build with `--release`, `opt-level = \"s\"` and `strip = true`; nodes take more with `--module-mib`"))
 }
 
 fn not_stored(key: &Digest) -> Problem {
