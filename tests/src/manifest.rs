@@ -17,7 +17,7 @@ use millstream_sandbox::{Limits, MODULE_BYTES_MAX, Sandbox};
 pub fn pipeline(sandbox: &Sandbox, path: &Path, partitions: Option<u16>) -> PipelineSpec {
     let document = Document::load(path).unwrap_or_else(|problems| panic!("{problems}"));
     let folder = path.parent().expect("a file is in a folder");
-    let files = read_module_files(&document, folder)
+    let files = read_module_files(&document, |file| folder.join(file))
         .unwrap_or_else(|problems| panic!("{problems}; run `cargo xtask build` first"));
     let modules: BTreeMap<_, _> = files
         .iter()

@@ -175,12 +175,19 @@ fn exit_of(code: Code) -> Exit {
         | errors::CONTEXT_UNKNOWN
         | errors::NO_STREAM
         | errors::CODE_UNKNOWN
-        | errors::NO_SDK => Exit::NotFound,
+        | errors::NO_SDK
+        | errors::NO_TOOLCHAIN
+        | errors::NO_CASE => Exit::NotFound,
         errors::NO_NODE | errors::NO_NATS => Exit::Unreachable,
         errors::NO_ANSWER | errors::NOT_IN_TIME => Exit::TimedOut,
         errors::USAGE => Exit::Usage,
         errors::NOT_PERMITTED => Exit::NotPermitted,
-        errors::MODULE_TOO_LARGE | errors::SETTINGS | errors::NOT_LOCAL => Exit::Invalid,
+        errors::MODULE_TOO_LARGE
+        | errors::SETTINGS
+        | errors::NOT_LOCAL
+        | errors::NOT_BUILT
+        | errors::CASE_FILES => Exit::Invalid,
+        errors::CASES_FAILED => Exit::Differs,
         errors::FOLDER_IN_USE
         | errors::SERVER_TOO_OLD
         | errors::ADDRESS

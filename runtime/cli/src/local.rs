@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::manifest;
+use crate::manifest::{self, Loaded};
 use crate::output::format::say;
 use crate::output::{progress, units};
 
@@ -79,7 +79,7 @@ impl LocalArgs {
             |name: &str| Failure::coded(errors::USAGE, format!("`--local` needs `{name}`"));
         let manifest = self.manifest.as_deref().ok_or_else(|| missing("--file"))?;
         let output = self.output.as_deref().ok_or_else(|| missing("--output"))?;
-        let spec = spec(manifest, self.partitions)?;
+        let spec = spec(&manifest::load(manifest)?, self.partitions)?;
         let inputs = inputs(&spec, &self.input)?;
         let stdin = Path::new("-");
         if inputs.iter().chain([&manifest]).filter(|path| **path == stdin).count() > 1 {
@@ -88,22 +88,19 @@ impl LocalArgs {
                 "only one of the manifest and the inputs can be standard input",
             ));
         }
-        let folder = StateFolder::make(data)?;
         let threads = self.threads.map_or_else(processors, NonZeroUsize::get);
         let bar = progress::over_bytes(inputs.iter().map(|path| size(path)).sum(), "processing");
         let readers: Vec<Box<dyn Read + Send>> = inputs
             .iter()
             .map(|path| Ok(Box::new(bar.wrap_read(open(path)?)) as Box<dyn Read + Send>))
             .collect::<Result<_, Failure>>()?;
-        let options = LocalOptions {
-            data: folder.path.clone(),
-            shared: Shared::new(Budgets::default()),
-            threads,
+        let written = Written {
+            outputs: create(output)?,
             dead_letters: self.dead_letters.as_deref().map(create).transpose()?,
         };
-        let stats = run(&spec, readers, create(output)?, options);
+        let stats = over(&spec, readers, written, threads, data);
         bar.finish_and_clear();
-        let stats = stats.map_err(failed)?;
+        let stats = stats?;
         report(&stats, self.dead_letters.is_some());
         if let Some(path) = &self.stats {
             let written = fs::write(path, figures(&spec, &stats).to_string() + "\n");
@@ -113,9 +110,35 @@ impl LocalArgs {
     }
 }
 
+/// Where a run writes.
+pub struct Written {
+    /// Outputs of all sinks, one per line.
+    pub outputs: Box<dyn Write + Send>,
+    /// Dead letters, one JSON document per line; without it they are only counted.
+    pub dead_letters: Option<Box<dyn Write + Send>>,
+}
+
+/// Runs a pipeline over inputs, one per source in the order of the manifest, until they end. `data` is as in
+/// [`LocalArgs::run`].
+pub fn over(
+    spec: &PipelineSpec,
+    inputs: Vec<Box<dyn Read + Send>>,
+    written: Written,
+    threads: usize,
+    data: Option<&Path>,
+) -> Result<LocalStats, Failure> {
+    let folder = StateFolder::make(data)?;
+    let options = LocalOptions {
+        data: folder.path.clone(),
+        shared: Shared::new(Budgets::default()),
+        threads,
+        dead_letters: written.dead_letters,
+    };
+    run(spec, inputs, written.outputs, options).map_err(failed)
+}
+
 /// The pipeline, resolved against the module files it names.
-fn spec(path: &Path, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Failure> {
-    let loaded = manifest::load(path)?;
+pub fn spec(loaded: &Loaded, partitions: Option<NonZeroU16>) -> Result<PipelineSpec, Failure> {
     if let [stage, ..] = loaded.registry_stages()[..] {
         return Err(Failure::coded(
             errors::NOT_LOCAL,

@@ -6,8 +6,9 @@
 //! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
 //! - `compile` compiles modules in child processes, and is what such a child runs.
 //! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
+//! - `project` builds a project's modules; `cases` are its test cases.
 //! - `runtime` is what `run` and `dev` start, with `worker` (the engine as the control plane knows it), `http` and
-//!   `logging`; `streams` makes what `dev` needs.
+//!   `logging`; `streams` makes what `dev` needs, `sinks` reads what pipelines write.
 //! - `docs` tests the documentation, and writes the references of commands and manifests.
 //! - `doctor` is what `millstream doctor` looks at and how it judges.
 //!
@@ -15,6 +16,7 @@
 //! and what a pipeline does live in the crates below; this one parses, asks and prints.
 
 mod actor;
+mod cases;
 mod cli;
 mod commands;
 mod compile;
@@ -29,7 +31,9 @@ mod local;
 mod logging;
 mod manifest;
 mod output;
+mod project;
 mod runtime;
+mod sinks;
 mod streams;
 mod worker;
 

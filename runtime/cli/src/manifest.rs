@@ -7,12 +7,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millstream_control::api::Operation;
 use millstream_control::api::pipelines::{Described, ManifestText};
 use millstream_control::client::read_module_files;
 use millstream_control::errors;
-use millstream_control::manifest::{Document, MANIFEST_SIZE_MAX, Manifest, ModuleRef};
+use millstream_control::manifest::{Document, MANIFEST_SIZE_MAX, Manifest, ModuleRef, resolve};
 use millstream_control::problem::{Problem, Problems};
+use millstream_core::ids::Incarnation;
 use millstream_sandbox::{Limits, MODULE_BYTES_MAX, Module, ModuleError, Sandbox};
 
 use crate::actor::actor;
@@ -24,7 +26,9 @@ pub struct Loaded {
     /// What it says and where.
     pub document: Document,
     /// Folder that paths in it are relative to.
-    folder: PathBuf,
+    pub folder: PathBuf,
+    /// Module files to take instead of those of the same file name that the manifest names.
+    instead: Vec<PathBuf>,
 }
 
 /// Reads a manifest; `-` is standard input.
@@ -45,11 +49,16 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
     })?;
     let document = Document::parse(&path.display().to_string(), &text)
         .map_err(|problems| Failure::problems(problems, Some(&text)))?;
-    let folder = match is_stdin {
-        true => PathBuf::from("."),
-        false => path.parent().unwrap_or(Path::new(".")).to_owned(),
-    };
-    Ok(Loaded { document, folder })
+    let folder = if is_stdin { PathBuf::from(".") } else { folder(path) };
+    Ok(Loaded { document, folder, instead: Vec::new() })
+}
+
+/// The folder of a manifest. That of a plain name is `.`: the empty path is no folder to start a program in.
+pub fn folder(manifest: &Path) -> PathBuf {
+    match manifest.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// A manifest as the runtime keeps it.
@@ -60,6 +69,34 @@ pub fn stored(described: &Described) -> Result<Manifest, Failure> {
 }
 
 impl Loaded {
+    /// The same, but with these module files instead of those of the same file name that it names.
+    pub fn with_modules(self, files: Vec<PathBuf>) -> Self {
+        Loaded { instead: files, ..self }
+    }
+
+    /// Where a module file that the manifest names is.
+    fn locate(&self, file: &Path) -> PathBuf {
+        let instead = self.instead.iter().find(|built| built.file_name() == file.file_name());
+        instead.cloned().unwrap_or_else(|| self.folder.join(file))
+    }
+
+    /// The bytes of the module files, by stage.
+    fn read_modules(&self) -> Result<BTreeMap<String, Bytes>, Failure> {
+        read_module_files(&self.document, |file| self.locate(file))
+            .map_err(|problems| self.refuse(problems))
+    }
+
+    /// Stages whose module is a file, and where that is.
+    pub fn module_files(&self) -> Vec<(&str, PathBuf)> {
+        let stages = self.document.manifest.stages.iter();
+        stages
+            .filter_map(|(name, stage)| match &stage.module {
+                ModuleRef::File { file } => Some((name.as_str(), self.locate(Path::new(file)))),
+                ModuleRef::Named { .. } | ModuleRef::Digest { .. } => None,
+            })
+            .collect()
+    }
+
     /// Problems of this manifest as a failure that shows the lines.
     pub fn refuse(&self, problems: Problems) -> Failure {
         Failure::problems(problems, Some(&self.document.text))
@@ -76,8 +113,7 @@ impl Loaded {
 
     /// Reads and compiles the module files, by stage. All that are missing or wrong are reported at once.
     pub fn compile(&self, sandbox: &Sandbox) -> Result<BTreeMap<String, Arc<Module>>, Failure> {
-        let files = read_module_files(&self.document, &self.folder)
-            .map_err(|problems| self.refuse(problems))?;
+        let files = self.read_modules()?;
         let mut modules = BTreeMap::new();
         let mut problems = Vec::new();
         for (stage, bytes) in files {
@@ -95,9 +131,21 @@ impl Loaded {
         Ok(modules)
     }
 
+    /// Checks the manifest against the modules that it names by file, as far as that can be done without a server: not if some are in
+    /// the registry. The modules, by stage.
+    pub fn check(&self) -> Result<BTreeMap<String, Arc<Module>>, Failure> {
+        let modules = self.compile(&sandbox()?)?;
+        if self.registry_stages().is_empty() {
+            resolve(&self.document, &modules, Incarnation::default())
+                .map_err(|problems| self.refuse(problems))?;
+        }
+        Ok(modules)
+    }
+
     /// The manifest as the runtime takes it: the files it names are pushed first.
     pub async fn upload(&self, remote: &Remote) -> Result<ManifestText, Failure> {
-        let uploaded = remote.client().upload(&self.document, &self.folder, &actor()).await;
+        let modules = self.read_modules()?;
+        let uploaded = remote.client().upload(&self.document, modules, &actor()).await;
         uploaded.map_err(|problems| self.refuse(problems))
     }
 

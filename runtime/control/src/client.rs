@@ -1,7 +1,7 @@
 //! Asks the control API.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
@@ -112,18 +112,18 @@ impl Client {
         self.call(&Push { digest: digest.to_string(), by: by.to_owned(), unnamed }).await
     }
 
-    /// A manifest as the node takes it: the modules that it names by file, relative to `folder`, are pushed first.
+    /// A manifest as the node takes it: the `modules` that it names by file ([`read_module_files`]) are pushed first.
     ///
     /// # Errors
-    /// MS1111 for files that cannot be read, at their places; otherwise as [`Client::push`].
+    /// As [`Client::push`], at the places of the modules.
     pub async fn upload(
         &self,
         document: &Document,
-        folder: &Path,
+        modules: BTreeMap<String, Bytes>,
         by: &str,
     ) -> Result<ManifestText, Problems> {
         let mut files = BTreeMap::new();
-        for (stage, bytes) in read_module_files(document, folder)? {
+        for (stage, bytes) in modules {
             let pushed = self.push(bytes, by, true).await.map_err(|problems| {
                 let place = document.at(&format!("stages.{stage}.module"));
                 // Nobody finds out about a node or a store by looking at a line.
@@ -139,18 +139,18 @@ impl Client {
     }
 }
 
-/// The bytes of the modules that a manifest names by file, per stage.
+/// The bytes of the modules that a manifest names by file, per stage. `locate` says where a file of the manifest is.
 ///
 /// # Errors
 /// MS1111 for all files that cannot be read, at their places.
 pub fn read_module_files(
     document: &Document,
-    folder: &Path,
+    locate: impl Fn(&Path) -> PathBuf,
 ) -> Result<BTreeMap<String, Bytes>, Problems> {
     let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
     for (stage, wanted) in &document.manifest.stages {
         let ModuleRef::File { file } = &wanted.module else { continue };
-        let path = folder.join(file);
+        let path = locate(Path::new(file));
         match std::fs::read(&path) {
             Ok(bytes) => {
                 files.insert(stage.clone(), Bytes::from(bytes));

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use clap::Args;
 use millstream_control::api::node::Info;
-use millstream_control::api::pipelines::Apply;
-use millstream_control::api::status::Phase;
+use millstream_control::api::pipelines::{Applied, Apply, Get, Outcome};
 use millstream_control::errors;
 use millstream_control::lease::LeaseOptions;
-use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerError, ServerOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::wait_for_phase;
+use super::lifecycle::wait_until_taken;
+use super::watch::Watch;
 use crate::actor::actor;
+use crate::cli::App;
 use crate::connection::{Remote, unconnected};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -44,6 +44,11 @@ pub struct Dev {
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
 
+    /// Build and apply the project again with each change of its files, and show what comes out. The project is that of the
+    /// manifest: `pipeline.yaml`, unless `-f` names another one
+    #[arg(long)]
+    watch: bool,
+
     /// Port of the NATS server on 127.0.0.1; 0 takes a free one
     #[arg(long, env = "MILLSTREAM_PORT", default_value_t = 4222)]
     port: u16,
@@ -57,11 +62,15 @@ pub struct Dev {
 
 impl Dev {
     /// Runs until ctrl-c.
-    pub fn run(self) -> Result<Exit, Failure> {
+    pub fn run(self, app: &App) -> Result<Exit, Failure> {
         self.log.start("warn")?;
+        let watched = self.watched()?;
         // Mistakes in manifests come out before anything is started.
-        let loaded: Vec<_> =
-            self.files.iter().map(|file| manifest::load(file)).collect::<Result<_, _>>()?;
+        let loaded: Vec<_> = match &watched {
+            Some(manifest) => manifest::load(manifest).map(|_| Vec::new())?,
+            None => self.files.iter().map(|file| manifest::load(file)).collect::<Result<_, _>>()?,
+        };
+        let watch = watched.map(Watch::of).transpose()?;
         let temporary = match &self.data {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("millstream-dev-").tempdir().map_err(
@@ -73,32 +82,67 @@ impl Dev {
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => std::env::temp_dir(),
         };
-        block_on_all(self.serve(&folder, &loaded))?;
+        block_on_all(self.serve(&folder, &loaded, watch, app))?;
         Ok(Exit::Ok)
     }
 
-    async fn serve(&self, folder: &Path, loaded: &[Loaded]) -> Result<(), Failure> {
+    /// The manifest whose project is watched.
+    fn watched(&self) -> Result<Option<&Path>, Failure> {
+        match (self.watch, &self.files[..]) {
+            (false, _) => Ok(None),
+            (true, []) => Ok(Some(Path::new("pipeline.yaml"))),
+            (true, [file]) => Ok(Some(file)),
+            (true, _) => {
+                Err(Failure::coded(errors::USAGE, "`--watch` takes one manifest, not several"))
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        folder: &Path,
+        loaded: &[Loaded],
+        mut watch: Option<Watch>,
+        app: &App,
+    ) -> Result<(), Failure> {
         let stop = CancellationToken::new();
         stop_at_signals(stop.clone())?;
         let mut server = self.start_server(&folder.join("nats")).await?;
         let connection = server.connect().await.map_err(|error| unconnected(&error))?;
+        let remote = Remote::on(connection.clone(), START_TIMEOUT);
         let state = folder.join("state");
-        let runtime = Runtime::open(&self.runtime, LEASE, connection.clone(), &state).await?;
+        let runtime = Runtime::open(&self.runtime, LEASE, connection, &state).await?;
         let http = runtime.http();
-        let running = tokio::spawn(runtime.run(stop.clone()));
-        let set_up = tokio::select! {
-            set_up = set_up(connection, loaded) => set_up,
+        // The end of the runtime is the end of this, whatever ended it.
+        let ends = stop.clone().drop_guard();
+        let running = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let _ends = ends;
+                runtime.run(stop).await;
+            }
+        });
+        let serving = async {
+            set_up(&remote, loaded).await?;
+            if let Some(watch) = &mut watch {
+                watch.turn(&remote).await;
+            }
+            self.greet(&server.url(), http, folder);
+            match watch {
+                Some(watch) => watch.follow(&remote, &app.out).await,
+                None => std::future::pending().await,
+            }
+        };
+        let served = tokio::select! {
+            served = serving => served,
             () = stop.cancelled() => Ok(()),
         };
-        if set_up.is_ok() && !stop.is_cancelled() {
-            self.greet(&server.url(), http, folder);
-        }
-        if set_up.is_err() {
-            stop.cancel();
-        }
+        stop.cancel();
         let ran = running.await;
+        // A connection that outlived its server would complain.
+        drop(remote);
         server.stop().await;
-        set_up?;
+        served?;
         ran.map_err(|error| {
             Failure::coded(errors::SYSTEM, "the runtime ended unexpectedly").because(&error)
         })
@@ -141,26 +185,34 @@ impl Dev {
     }
 }
 
-/// Waits for the runtime, makes missing streams, applies the manifests and waits until they run.
-async fn set_up(connection: Connection, loaded: &[Loaded]) -> Result<(), Failure> {
-    let remote = Remote::on(connection, START_TIMEOUT);
+/// Waits for the runtime, and starts the pipelines of the manifests.
+async fn set_up(remote: &Remote, loaded: &[Loaded]) -> Result<(), Failure> {
     remote
         .wait("the runtime does not answer", async || Ok(remote.ask(&Info {}).await.ok()))
         .await?;
     for one in loaded {
-        let manifest = &one.document.manifest;
-        for made in streams::make_missing(remote.connection().jetstream(), manifest).await? {
-            say(&format!("made stream {} for {}", made.stream, made.subjects.join(", ")));
-        }
-        let request = Apply {
-            manifest: one.upload(&remote).await?,
-            dry_run: false,
-            if_revision: None,
-            by: actor(),
-        };
-        let applied = one.ask(&remote, &request).await?;
-        wait_for_phase(&remote, &applied.pipeline, Phase::Running).await?;
+        let applied = start(remote, one).await?;
         say(&format!("pipeline {} runs", applied.pipeline));
     }
     Ok(())
+}
+
+/// Makes the streams that a manifest lacks, applies it, and waits until it runs, with the modules that are new.
+pub(super) async fn start(remote: &Remote, loaded: &Loaded) -> Result<Applied, Failure> {
+    let manifest = &loaded.document.manifest;
+    for made in streams::make_missing(remote.connection().jetstream(), manifest).await? {
+        say(&format!("made stream {} for {}", made.stream, made.subjects.join(", ")));
+    }
+    let before = remote.ask(&Get { pipeline: manifest.name.clone() }).await.ok();
+    let request = Apply {
+        manifest: loaded.upload(remote).await?,
+        dry_run: false,
+        if_revision: None,
+        by: actor(),
+    };
+    let applied = loaded.ask(remote, &request).await?;
+    if applied.outcome != Outcome::Unchanged {
+        wait_until_taken(remote, &applied.pipeline, before.as_ref()).await?;
+    }
+    Ok(applied)
 }

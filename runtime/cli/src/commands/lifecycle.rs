@@ -25,18 +25,51 @@ pub async fn wait_for_phase(
             return Ok(None);
         };
         if status.phase == Phase::Failed && phase != Phase::Failed {
-            let reason = status.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-            return Err(Failure::coded(
-                errors::PIPELINE_FAILED,
-                format!("pipeline {name} failed: {reason}"),
-            )
-            .help(format!("`millstream describe {name}` shows each partition")));
+            return Err(failed(name, status.reason.clone()));
         }
         Ok((status.phase == phase).then_some(info))
     });
     let reached = reached.await;
     bar.finish_and_clear();
     reached
+}
+
+/// Waits until a pipeline that was changed runs with the modules that are new. `before` is what it was.
+pub async fn wait_until_taken(
+    remote: &Remote,
+    name: &str,
+    before: Option<&PipelineInfo>,
+) -> Result<(), Failure> {
+    let get = async || remote.call(&Get { pipeline: name.to_owned() }).await;
+    let what = format!("pipeline {name} does not run");
+    let taken = remote.wait(&what, async || {
+        let info = get().await?;
+        let Some(status) = info.status.filter(|status| status.phase == Phase::Running) else {
+            return Ok(None);
+        };
+        // Partitions tell the module that they call; it changes at a commit boundary.
+        let is_taken = status.stages.iter().all(|stage| {
+            let old = before.and_then(|before| before.modules.get(&stage.name));
+            old == info.modules.get(&stage.name)
+                || stage.partitions.iter().all(|partition| Some(&partition.module) != old)
+        });
+        Ok(is_taken.then_some(()))
+    });
+    // A pipeline that failed before the change says so until it is started again, so only the end of patience tells.
+    match taken.await {
+        Ok(()) => Ok(()),
+        Err(late) => match get().await?.status {
+            Some(status) if status.phase == Phase::Failed => Err(failed(name, status.reason)),
+            _ => Err(late),
+        },
+    }
+}
+
+/// What is said of a pipeline that failed.
+fn failed(name: &str, reason: Option<String>) -> Failure {
+    let reason = reason.unwrap_or_else(|| "no reason given".to_owned());
+    Failure::coded(errors::PIPELINE_FAILED, format!("pipeline {name} failed: {reason}"))
+        .help(format!("`millstream describe {name}` shows each partition"))
 }
 
 /// Waits until the pipeline is no longer listed.

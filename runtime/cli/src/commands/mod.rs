@@ -1,7 +1,9 @@
 //! The commands, one file each. A command takes its own options as a clap struct, has the global ones in
-//! [`App`], and returns how it ended. `lifecycle` is what several of them share: waiting for a change.
+//! [`App`], and returns how it ended. `lifecycle` is what several of them share: waiting for a change; `watch` is
+//! the larger part of `dev --watch`.
 
 mod apply;
+mod build;
 mod checkpoint;
 mod compile_module;
 mod completion;
@@ -27,7 +29,9 @@ mod schema;
 mod state;
 mod stop;
 mod tail;
+mod test;
 mod validate;
+mod watch;
 
 use clap::Subcommand;
 
@@ -41,6 +45,8 @@ pub enum Command {
     Dev(dev::Dev),
     Run(run::Run),
     New(new::New),
+    Build(build::Build),
+    Test(test::Test),
     Validate(validate::Validate),
     Schema(schema::Schema),
     Apply(apply::Apply),
@@ -71,9 +77,11 @@ impl Command {
     /// Runs it.
     pub fn run(self, app: &App) -> Result<Exit, Failure> {
         match self {
-            Command::Dev(command) => command.run(),
+            Command::Dev(command) => command.run(app),
             Command::Run(command) => command.run(app),
             Command::New(command) => command.run(app),
+            Command::Build(command) => command.run(app),
+            Command::Test(command) => command.run(app),
             Command::Validate(command) => command.run(app),
             Command::Schema(command) => command.run(app),
             Command::Apply(command) => command.run(app),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use millstream_control::api::modules::{ModuleInfo, PortInfo, Remove, Show};
+use millstream_control::api::modules::{DescriptionInfo, ModuleInfo, PortInfo, Remove, Show};
 
 use super::get::list_modules;
 use crate::actor::actor;
@@ -91,16 +91,25 @@ fn print(app: &App, module: &ModuleInfo) -> Result<(), Failure> {
 }
 
 fn pairs(module: &ModuleInfo) -> Vec<(String, Cell)> {
-    let described = &module.description;
-    let none_or =
-        |items: Vec<String>| if items.is_empty() { "-".to_owned() } else { items.join("\n") };
+    let mut pairs = vec![
+        ("module".to_owned(), Cell::text(module.name())),
+        ("digest".to_owned(), Cell::text(format!("sha256:{}", module.digest))),
+        ("size".to_owned(), Cell::text(units::bytes(module.size))),
+        (
+            "pushed".to_owned(),
+            Cell::text(format!("{} by {}", units::time(module.pushed_at_ms), module.by)),
+        ),
+    ];
+    pairs.extend(described(&module.description));
+    pairs.push(("used by".to_owned(), Cell::text(lines(module.used_by.clone()))));
+    pairs
+}
+
+/// What a module says of itself.
+pub(super) fn described(described: &DescriptionInfo) -> Vec<(String, Cell)> {
     let ports = |ports: &[PortInfo]| {
-        none_or(
-            ports
-                .iter()
-                .map(|port| format!("{} ({})", port.name, port.fields.join(", ")))
-                .collect(),
-        )
+        let ports = ports.iter();
+        lines(ports.map(|port| format!("{} ({})", port.name, port.fields.join(", "))).collect())
     };
     let states = described.states.iter().map(|state| {
         let ttl = state.ttl_ms.map(|ms| {
@@ -116,18 +125,15 @@ fn pairs(module: &ModuleInfo) -> Vec<(String, Cell)> {
     });
     let timers = described.timers.iter().map(|timer| format!("{} ({})", timer.name, timer.domain));
     vec![
-        ("module".to_owned(), Cell::text(module.name())),
-        ("digest".to_owned(), Cell::text(format!("sha256:{}", module.digest))),
-        ("size".to_owned(), Cell::text(units::bytes(module.size))),
-        (
-            "pushed".to_owned(),
-            Cell::text(format!("{} by {}", units::time(module.pushed_at_ms), module.by)),
-        ),
         ("inputs".to_owned(), Cell::text(ports(&described.inputs))),
         ("outputs".to_owned(), Cell::text(ports(&described.outputs))),
-        ("states".to_owned(), Cell::text(none_or(states.collect()))),
-        ("timers".to_owned(), Cell::text(none_or(timers.collect()))),
-        ("capabilities".to_owned(), Cell::text(none_or(described.capabilities.clone()))),
-        ("used by".to_owned(), Cell::text(none_or(module.used_by.clone()))),
+        ("states".to_owned(), Cell::text(lines(states.collect()))),
+        ("timers".to_owned(), Cell::text(lines(timers.collect()))),
+        ("capabilities".to_owned(), Cell::text(lines(described.capabilities.clone()))),
     ]
+}
+
+/// One below the other, or a dash for none.
+fn lines(items: Vec<String>) -> String {
+    if items.is_empty() { "-".to_owned() } else { items.join("\n") }
 }

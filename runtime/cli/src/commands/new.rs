@@ -14,15 +14,20 @@ use crate::output::format::say;
 /// Where the SDK lay when this binary was built. It is not published, so projects name it by path.
 const SDK_AT_BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../udf-sdk");
 
-/// Name and content of each file of the template `keyed`. `{{...}}` is filled in.
-const KEYED: &[(&str, &str)] = &[
-    ("Cargo.toml", include_str!("../../templates/keyed/Cargo.toml")),
-    ("src/lib.rs", include_str!("../../templates/keyed/src/lib.rs")),
-    ("src/tests.rs", include_str!("../../templates/keyed/src/tests.rs")),
-    ("pipeline.yaml", include_str!("../../templates/keyed/pipeline.yaml")),
-    ("sample.ndjson", include_str!("../../templates/keyed/sample.ndjson")),
-    ("README.md", include_str!("../../templates/keyed/README.md")),
-    (".gitignore", include_str!("../../templates/keyed/gitignore")),
+/// Name and content of a file. `{{...}}` is filled in.
+type File = (&'static str, &'static str);
+
+/// The files of a template that lie in its folder of `templates`.
+macro_rules! files {
+    ($template:literal: $($file:literal),* $(,)?) => {
+        &[$(($file, include_str!(concat!("../../templates/", $template, "/", $file)))),*]
+    };
+}
+
+/// What all templates share.
+const COMMON: &[File] = &[
+    ("Cargo.toml", include_str!("../../templates/common/Cargo.toml")),
+    (".gitignore", include_str!("../../templates/common/gitignore")),
 ];
 
 /// Longest name: it becomes the pipeline's, and parts of subjects.
@@ -47,8 +52,48 @@ pub struct New {
 /// What a new project starts from.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Template {
+    /// Rust: maps and filters; nothing is kept
+    Stateless,
     /// Rust: state per key, configuration, two outputs
     Keyed,
+    /// Rust: counts and sums per window of event time, with late records
+    Windowed,
+    /// Rust: a sequence of records of a key within a time
+    Pattern,
+    /// Rust: two inputs, brought together in event time
+    Join,
+}
+
+impl Template {
+    /// Its files, without those that all share.
+    fn files(self) -> &'static [File] {
+        match self {
+            Template::Stateless => files!(
+                "stateless": "src/lib.rs", "src/tests.rs", "pipeline.yaml", "README.md",
+                "tests/sample/input.ndjson", "tests/sample/expected.ndjson",
+                "tests/sample/dead-letters.ndjson",
+            ),
+            Template::Keyed => files!(
+                "keyed": "src/lib.rs", "src/tests.rs", "pipeline.yaml", "README.md",
+                "tests/sample/input.ndjson", "tests/sample/expected.ndjson",
+                "tests/sample/dead-letters.ndjson",
+            ),
+            Template::Windowed => files!(
+                "windowed": "src/lib.rs", "src/tests.rs", "pipeline.yaml", "README.md",
+                "tests/sample/input.ndjson", "tests/sample/expected.ndjson",
+                "tests/sample/dead-letters.ndjson",
+            ),
+            Template::Pattern => files!(
+                "pattern": "src/lib.rs", "src/tests.rs", "pipeline.yaml", "README.md",
+                "tests/sample/input.ndjson", "tests/sample/expected.ndjson",
+            ),
+            Template::Join => files!(
+                "join": "src/lib.rs", "src/tests.rs", "pipeline.yaml", "README.md",
+                "tests/sample/orders.ndjson", "tests/sample/payments.ndjson",
+                "tests/sample/expected.ndjson",
+            ),
+        }
+    }
 }
 
 impl New {
@@ -57,9 +102,7 @@ impl New {
         check_name(&self.name)?;
         let sdk = sdk(self.sdk.as_deref())?;
         let folder = Path::new(&self.name);
-        let files = match self.template {
-            Template::Keyed => KEYED,
-        };
+        let files = COMMON.iter().chain(self.template.files());
         fs::create_dir(folder).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Failure::coded(
                 errors::FOLDER_EXISTS,
@@ -79,8 +122,8 @@ impl New {
         }
         match app.out.is_for_people() {
             true => say(&format!(
-                "created {name}/; next:\n  cd {name}\n  cargo test\n  cargo build --release --target wasm32-wasip2\n  \
-                 millstream run --local -f pipeline.yaml --input sample.ndjson --output -",
+                "created {name}/; next:\n  cd {name}\n  cargo test\n  millstream test\n  \
+                 millstream dev --watch",
                 name = self.name
             )),
             false => app.out.line(&self.name)?,
@@ -156,9 +199,11 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        for (name, text) in KEYED {
-            let text = fill(text, "my-udf", "/sdk");
-            assert!(!text.contains("{{"), "{name}: {text}");
+        for template in Template::value_variants() {
+            for (name, text) in COMMON.iter().chain(template.files()) {
+                let text = fill(text, "my-udf", "/sdk");
+                assert!(!text.contains("{{"), "{template:?}, {name}: {text}");
+            }
         }
     }
 }

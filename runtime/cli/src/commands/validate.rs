@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use millstream_control::api::pipelines::Validate as Request;
-use millstream_control::manifest::resolve;
-use millstream_core::ids::Incarnation;
 
 use crate::cli::App;
 use crate::connection::{Remote, block_on};
@@ -51,12 +49,9 @@ impl Validate {
 }
 
 fn offline(loaded: &Loaded) -> Result<(), Failure> {
-    let modules = loaded.compile(&manifest::sandbox()?)?;
+    loaded.check()?;
     let unseen = loaded.registry_stages();
-    if unseen.is_empty() {
-        resolve(&loaded.document, &modules, Incarnation::default())
-            .map_err(|problems| loaded.refuse(problems))?;
-    } else {
+    if !unseen.is_empty() {
         say(&format!(
             "{}: modules of the registry are not looked at without --online (stages: {})",
             loaded.document.file,

@@ -3,7 +3,7 @@
 //! - `usage`: help texts, exit codes of wrong command lines, completions, codes.
 //! - `manifests`: `validate` and `schema`.
 //! - `unreachable`: what commands say when there is no server.
-//! - `new`: a project from the template.
+//! - `new`: a project from a template; `projects`: those of all templates, from `new` to a changed expectation.
 //! - `tutorial`: runs docs/tutorial.md; `fences` takes its blocks out, here and in the binary's own tests.
 //! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
@@ -24,6 +24,7 @@ mod manifests;
 mod millstream;
 mod new;
 mod no_code;
+mod projects;
 mod run;
 mod served;
 mod tutorial;

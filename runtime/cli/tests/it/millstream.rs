@@ -55,15 +55,31 @@ impl Millstream {
 
     /// Calls it.
     pub fn call<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Called {
-        let Output { status, stdout, stderr } =
-            self.command(args).output().expect("the binary starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        let code = status.code().expect("it exits by itself");
-        Called { code, stdout: text(stdout), stderr: text(stderr) }
+        Called::of(self.command(args))
+    }
+}
+
+/// Takes from a command's environment what cargo and CI have put into that of the tests: a user's cargo does not know of the one
+/// that runs them.
+pub fn as_a_user(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let is_cargos = name.starts_with("CARGO_") && name != "CARGO_HOME";
+        if is_cargos || name == "NATS_CONTEXT" || name == "RUSTFLAGS" {
+            command.env_remove(name.as_ref());
+        }
     }
 }
 
 impl Called {
+    /// Calls a command and waits for its end.
+    pub fn of(mut command: Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let code = status.code().expect("it exits by itself");
+        Called { code, stdout: text(stdout), stderr: text(stderr) }
+    }
+
     /// The call again, if it succeeded.
     #[track_caller]
     pub fn ok(self) -> Self {

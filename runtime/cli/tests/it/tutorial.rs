@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::fences::{Fence, fences};
-use crate::millstream::root;
+use crate::millstream::{as_a_user, root};
 
 /// A block of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,15 +83,7 @@ fn the_tutorial_does_what_it_says() {
             .env("XDG_CONFIG_HOME", folder.path())
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("CARGO_") || name == "NATS_CONTEXT" || name == "RUSTFLAGS" {
-                // A reader's cargo does not know of the one that runs this test.
-                if name != "CARGO_HOME" {
-                    command.env_remove(name.as_ref());
-                }
-            }
-        }
+        as_a_user(&mut command);
         command
     };
 

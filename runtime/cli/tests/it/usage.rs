@@ -2,10 +2,12 @@
 
 use crate::millstream::Millstream;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "dev",
     "run",
     "new",
+    "build",
+    "test",
     "module",
     "validate",
     "schema",

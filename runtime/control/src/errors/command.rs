@@ -35,7 +35,7 @@ super::catalogue! {
         "`millstream dev` starts a nats-server of its own. The program is missing, or it ended; its last words are in the message.",
         "If the port is taken, choose another one with `--port`; `cargo xtask setup` fetches a server.";
     NOT_LOCAL = 1512, "the pipeline cannot run locally",
-        "A local run has no registry and one input. The manifest takes a module from the registry, reads several sources, or its module does not start.",
+        "A local run has no registry. The manifest takes a module from the registry, or its module does not start.",
         "Name modules by file, and see what the message says.";
     STOPPED_AT_RECORD = 1513, "the run stopped at a record",
         "A record failed, and its stage says `on-error: stop`.",
@@ -58,4 +58,21 @@ super::catalogue! {
     SYSTEM = 1519, "the operating system refused",
         "Something that a process normally gets was refused: a thread, a signal handler, memory.",
         "The message has the system's reason; look at the limits of the user (`ulimit -a`).";
+    NOT_BUILT = 1520, "the module does not build",
+        "`cargo build` failed in the manifest's folder: the code has a mistake, or a dependency cannot be had. What cargo and the compiler said \
+         stands above the message.",
+        "Correct what the compiler names. `cargo test` finds most mistakes sooner.";
+    NO_TOOLCHAIN = 1521, "Rust or its target is missing",
+        "Modules are WebAssembly components: cargo builds them for the target `wasm32-wasip2`, which is installed once per toolchain.",
+        "Install Rust from https://rustup.rs, and then `rustup target add wasm32-wasip2`.";
+    NO_CASE = 1522, "no test case",
+        "A test case is a folder below `tests` beside the manifest that holds the input. There is none, or none has the name that was given.",
+        "Make one: `tests/NAME/input.ndjson`; then `millstream test --update` writes what is expected.";
+    CASE_FILES = 1523, "a test case has the wrong files",
+        "A case holds the input of each source, `SOURCE.ndjson` (`input.ndjson` if there is only one), beside `expected.ndjson` and \
+         `dead-letters.ndjson`. One is missing, or there is another one that nothing reads.",
+        "Add or rename the file that the message names. A source without records has an empty file.";
+    CASES_FAILED = 1524, "test cases failed",
+        "What came of the input is not what `expected.ndjson` and `dead-letters.ndjson` say, or the run failed.",
+        "The differences are shown above: `-` is expected, `+` came. If what came is right, `millstream test --update` takes it over.";
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millstream_control::api::Operation;
 use millstream_control::api::modules::Pushed;
 use millstream_control::api::pipelines::{Applied, Apply, ManifestText, PipelineInfo};
-use millstream_control::client::Client;
+use millstream_control::client::{Client, read_module_files};
 use millstream_control::lease::LeaseOptions;
 use millstream_control::manifest::Document;
 use millstream_control::node::{Node, NodeOptions};
@@ -197,5 +197,7 @@ sinks:
 /// The manifest text of a document, with the files it names uploaded.
 pub async fn uploaded(client: &Client, text: &str, folder: &Path) -> ManifestText {
     let document = Document::parse("p.yaml", text).expect("a manifest");
-    client.upload(&document, folder, "me@here").await.expect("the files are uploaded")
+    let modules =
+        read_module_files(&document, |file| folder.join(file)).expect("the files are there");
+    client.upload(&document, modules, "me@here").await.expect("the files are uploaded")
 }
