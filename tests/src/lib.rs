@@ -1,5 +1,6 @@
 //! What the end-to-end tests and the demo share.
 
+pub mod bank;
 pub mod broker;
 pub mod examples;
 pub mod files;

@@ -11,15 +11,21 @@ const BEGIN_MS: i64 = 1_700_000_000_000;
 
 /// Lines of a source, in the order of their arrival.
 #[derive(Default)]
-struct Lines(Vec<(i64, String)>);
+pub(crate) struct Lines(Vec<(i64, String)>);
 
 impl Lines {
     /// A record, which arrives up to `delay_ms_max` after its event time.
-    fn push(&mut self, random: &mut StdRng, ts: i64, delay_ms_max: i64, record: &Value) {
-        self.0.push((ts + random.random_range(0..=delay_ms_max), record.to_string()));
+    pub(crate) fn push(&mut self, random: &mut StdRng, ts: i64, delay_ms_max: i64, record: &Value) {
+        self.line(ts + random.random_range(0..=delay_ms_max), record.to_string());
     }
 
-    fn bytes(mut self) -> Vec<u8> {
+    /// A line, whatever it holds, which arrives at `arrival_ms`.
+    pub(crate) fn line(&mut self, arrival_ms: i64, line: String) {
+        self.0.push((arrival_ms, line));
+    }
+
+    /// The lines in the order of their arrival.
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
         self.0.sort();
         let lines: Vec<String> = self.0.into_iter().map(|(_, line)| line).collect();
         lines.join("\n").into_bytes()
@@ -28,7 +34,11 @@ impl Lines {
 
 /// An amount with two digits, up to `cents_max`.
 fn amount(random: &mut StdRng, cents_max: i64) -> Value {
-    let cents = random.random_range(1..=cents_max);
+    decimal(random.random_range(1..=cents_max))
+}
+
+/// A count of cents, not negative, as a number with two digits.
+pub(crate) fn decimal(cents: i64) -> Value {
     let text = format!("{}.{:02}", cents / 100, cents % 100);
     serde_json::from_str(&text).expect("a number")
 }

@@ -1,4 +1,4 @@
-//! Pipelines as their manifests have them, on streams of their own: several can run on one server.
+//! Pipelines as their manifests have them; also on streams of their own, so that several can run on one server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,10 +11,8 @@ use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_sandbox::{Limits, MODULE_BYTES_MAX, Sandbox};
 
-/// The pipeline of a manifest, with this number of partitions per stage instead of the manifest's if one is given. Its
-/// streams are `NAME_STREAM` on the subjects `in.NAME.SUBJECT`, its sinks `out.NAME.SUBJECT`. Panics if the manifest is
-/// wrong, or a module was not built.
-pub fn pipeline(sandbox: &Sandbox, path: &Path, partitions: Option<u16>) -> PipelineSpec {
+/// The pipeline of a manifest, as it is written there. Panics if it is wrong, or a module was not built.
+pub fn as_written(sandbox: &Sandbox, path: &Path) -> PipelineSpec {
     let document = Document::load(path).unwrap_or_else(|problems| panic!("{problems}"));
     let folder = path.parent().expect("a file is in a folder");
     let files = read_module_files(&document, |file| folder.join(file))
@@ -27,8 +25,13 @@ pub fn pipeline(sandbox: &Sandbox, path: &Path, partitions: Option<u16>) -> Pipe
             (stage.clone(), Arc::new(module))
         })
         .collect();
-    let mut spec = resolve(&document, &modules, Incarnation(1))
-        .unwrap_or_else(|problems| panic!("{problems}"));
+    resolve(&document, &modules, Incarnation(1)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// As [`as_written`], with this number of partitions per stage instead of the manifest's if one is given. Its
+/// streams are `NAME_STREAM` on the subjects `in.NAME.SUBJECT`, its sinks `out.NAME.SUBJECT`.
+pub fn pipeline(sandbox: &Sandbox, path: &Path, partitions: Option<u16>) -> PipelineSpec {
+    let mut spec = as_written(sandbox, path);
     let name = &spec.name;
     for source in &mut spec.sources {
         source.subject =

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millstream_engine::spec::PipelineSpec;
+use millstream_engine::status::PositionStatus;
 use millstream_engine::worker::Worker;
 use millstream_log::connect::Connection;
 use millstream_state::{Budgets, Shared};
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::broker::Broker;
-use crate::progress::{CHECKPOINTS, Progress, STARTED, positions};
+use crate::progress::{CHECKPOINTS, PATIENCE, Progress, STARTED, positions};
 
 /// How often pipelines are asked how far they are.
 const ASK_EVERY: Duration = Duration::from_millis(5);
@@ -140,6 +141,36 @@ impl Node {
     /// Stores a checkpoint of every partition that has changed.
     pub async fn checkpoint(&self) {
         self.each(|worker, name| async move { worker.checkpoint(&name).await }).await;
+    }
+
+    /// Waits until all `readers`, the partitions of a pipeline that read a source, have committed its records up to a
+    /// sequence.
+    pub async fn until_read(&self, pipeline: &str, source: &str, readers: usize, sequence: u64) {
+        let have_read = async || {
+            let status = self.worker.status(pipeline).await.expect("the pipeline runs");
+            let partitions = status.stages.iter().flat_map(|stage| &stage.partitions);
+            let positions = partitions.flat_map(|partition| &partition.positions);
+            let has_read = |position: &&PositionStatus| {
+                position.source == source && position.position >= sequence
+            };
+            positions.filter(has_read).count()
+        };
+        let read = async {
+            while have_read().await < readers {
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        read.unwrap_or_else(|_| panic!("{pipeline} does not read {source} up to {sequence}"));
+    }
+
+    /// Processes what the sources of a pipeline hold, and stops it.
+    pub async fn finish(&self, pipeline: &str) {
+        let (worker, name) = (Arc::clone(&self.worker), pipeline.to_owned());
+        let runtime = self.runtime.as_ref().expect("taken when dropped");
+        let stopped = runtime.spawn(async move { worker.stop(&name, true).await });
+        let stopped = stopped.await.expect("no panic");
+        stopped.unwrap_or_else(|why| panic!("{pipeline}: {why}"));
     }
 
     /// Processes what the sources hold, stops, and removes the folder.

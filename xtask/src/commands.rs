@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod bank;
 mod bench;
 mod book;
 mod build;
@@ -28,6 +29,8 @@ pub enum Command {
     Book(book::Args),
     /// Build everything, then show it at work on a real nats-server.
     Demo(demo::Args),
+    /// Build everything, then run all pipelines of a made-up bank and judge what they found.
+    Bank(bank::Args),
     /// Build everything, then run a benchmark by name.
     Bench(bench::Args),
 }
@@ -43,6 +46,7 @@ impl Command {
             Self::Tidy => tidy::run(&workspace),
             Self::Book(args) => book::run(&workspace, &args),
             Self::Demo(args) => demo::run(&workspace, &args),
+            Self::Bank(args) => bank::run(&workspace, &args),
             Self::Bench(args) => bench::run(&workspace, &args),
         }
     }

@@ -1,6 +1,7 @@
 //! The whole of Millstream, from the outside: goldens of Apache Flink, and pipelines
 //! on a real nats-server that is killed, paused and purged.
 
+mod bank;
 mod crash_points;
 mod examples;
 mod faults;
