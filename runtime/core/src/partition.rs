@@ -334,6 +334,8 @@ struct Frontier {
     upstream: Vec<UpstreamPosition>,
     /// What the next record repeats of it, if other stages read this one.
     exchange: Option<Exchange>,
+    /// From where on its cursors need the log; none without sinks.
+    sinks_need: Option<Sequence>,
 }
 
 #[derive(Debug)]
@@ -342,6 +344,8 @@ struct InFlight {
     number: CommitNumber,
     message: Bytes,
     slice: Slice,
+    /// From where on its cursors need the log.
+    sinks_need: Option<Sequence>,
     first_sent_at_ms: i64,
     retries: u32,
     /// The last record is being read because the append was refused.
@@ -367,6 +371,7 @@ impl<O: Operator> Partition<O> {
             positions: Vec::new(),
             upstream: Vec::new(),
             exchange: None,
+            sinks_need: None,
         };
         Self {
             config,
@@ -477,6 +482,12 @@ impl<O: Operator> Partition<O> {
     /// The places in upstream stages of the last record known to be in the log.
     pub fn upstream(&self) -> &[UpstreamPosition] {
         &self.last.upstream
+    }
+
+    /// From where on the log must be kept for the sinks, as the last record known to be in it says: what they have got since
+    /// is forgotten in a crash. `None` without sinks.
+    pub fn sinks_need(&self) -> Option<Sequence> {
+        self.last.sinks_need
     }
 
     /// How far the sinks are.

@@ -127,8 +127,8 @@ impl<O: Operator> Partition<O> {
             module: self.config.module,
         };
         let message = &mut self.encoded;
-        let hash =
-            encode(&header, &slice, &self.cursors.current(), self.config.compression, message);
+        let cursors = self.cursors.current();
+        let hash = encode(&header, &slice, &cursors, self.config.compression, message);
         if message.len() > self.config.commit_bytes_max {
             let (bytes, limit) = (message.len(), self.config.commit_bytes_max);
             return Err(Stopped::Incident(Incident::CommitTooLarge { bytes, limit }));
@@ -142,6 +142,7 @@ impl<O: Operator> Partition<O> {
             number: header.number,
             message,
             slice,
+            sinks_need: cursors.iter().map(|cursor| cursor.read_from).min(),
             first_sent_at_ms: now_ms,
             retries: 0,
             refused: false,
@@ -181,7 +182,7 @@ impl<O: Operator> Partition<O> {
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
         let Some(in_flight) = self.in_flight.take() else { return Ok(()) };
-        let InFlight { attempt, number, mut slice, first_sent_at_ms, .. } = in_flight;
+        let InFlight { attempt, number, mut slice, sinks_need, first_sent_at_ms, .. } = in_flight;
         let point = LogPoint { number, hash: attempt.hash, sequence };
         self.confirmed_at_ms = self.confirmed_at_ms.max(first_sent_at_ms);
         self.last.point = point;
@@ -190,6 +191,7 @@ impl<O: Operator> Partition<O> {
         self.last.positions.clone_from(&slice.positions);
         self.last.upstream.clone_from(&slice.upstream);
         self.last.exchange = slice.exchange.as_ref().map(Exchange::repeated);
+        self.last.sinks_need = sinks_need;
         if attempt.kind == CommitKind::Takeover {
             return self.taken_over(out);
         }

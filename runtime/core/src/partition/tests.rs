@@ -306,6 +306,20 @@ fn empty_commits_carry_a_cursor_renew_an_anchor_and_confirm_the_owner() {
 }
 
 #[test]
+fn the_log_is_kept_for_the_cursors_that_are_in_it() {
+    let mut bench = running();
+    bench.feed(0, &[1]);
+    bench.published(1, 7, 1);
+    bench.feed(2, &[2]);
+    // The record that lands was made before the sink got anything.
+    bench.land(3);
+    assert_eq!(bench.partition.sinks_need(), Some(Sequence(0)));
+    assert_eq!(bench.partition.cursors()[0].read_from, Sequence(8));
+    bench.land(4);
+    assert_eq!(bench.partition.sinks_need(), Some(Sequence(8)));
+}
+
+#[test]
 fn a_sink_that_is_behind_stops_computing() {
     let mut bench = running();
     bench.partition.config.backlog_bytes_max = 10;

@@ -388,13 +388,12 @@ impl Running {
         let machine = &self.task.machine;
         let executor = &machine.operator().executor;
         let (totals, watermark) = (executor.totals(), executor.watermark());
-        let needs = machine.cursors().iter().map(|c| c.read_from).min();
         self.task.board.committed(
             point,
             (machine.positions(), machine.upstream()),
             watermark,
             totals,
-            needs,
+            machine.sinks_need(),
         );
     }
 
