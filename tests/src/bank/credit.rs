@@ -22,6 +22,8 @@ const DEFAULTED: usize = 12;
 const FORGOT: usize = 20;
 /// Days between two reports of a customer.
 const REPORTED_DAYS: i64 = 7;
+/// Days on which those who stop paying are reported, and how many days late they are.
+const MISSED: [(i64, i64); 3] = [(33, 20), (44, 45), (55, 75)];
 /// The score that everybody begins with; `pipelines/credit-score.yaml` says the same.
 const BASE: i128 = 640;
 /// Events arrive up to so much later, less than the watermarks allow for.
@@ -29,21 +31,38 @@ const DELAY_MS: i64 = 30_000;
 /// Lines that are no record.
 const GARBLED: usize = 4;
 
+/// What is known of a customer with a loan when the streams end.
+#[derive(Clone)]
+pub(super) struct Borrower {
+    pub id: String,
+    /// Minor units a month.
+    pub income: i64,
+    /// What is used of the limit, in percent.
+    pub used: i64,
+    pub enquiries: i64,
+    pub missed: i64,
+}
+
 pub(super) fn plant(world: &mut World) {
     world.garble(CREDIT, GARBLED);
     let people = world.people.clone();
     let defaulted: BTreeSet<String> = (0..DEFAULTED).map(|_| world.actor().id).collect();
     let forgot: BTreeSet<String> = (0..FORGOT).map(|_| world.actor().id).collect();
     for customer in &people {
-        repay(world, customer, defaulted.contains(&customer.id));
+        let mut borrower = repay(world, customer, defaulted.contains(&customer.id));
         if forgot.contains(&customer.id) {
             let day = world.day(30, 2);
             let late = world.random.random_range(3..20);
             event(world, &customer.id, day, "missed_payment", &json!({ "days_late": late }));
+            borrower.missed = 1;
         }
+        if defaulted.contains(&customer.id) {
+            borrower.missed = MISSED.len() as i64;
+        }
+        world.borrowers.push(borrower);
     }
     for customer in defaulted {
-        for (day, late) in [(33, 20), (44, 45), (55, 75)] {
+        for (day, late) in MISSED {
             event(world, &customer, day, "missed_payment", &json!({ "days_late": late }));
         }
         world.truth.plant(PIPELINE, customer);
@@ -55,8 +74,9 @@ pub(super) fn plant(world: &mut World) {
 }
 
 /// Weekly reports, with a repayment in every fourth week. Who stops paying uses what is left of the limit.
-fn repay(world: &mut World, customer: &Customer, stops: bool) {
+fn repay(world: &mut World, customer: &Customer, stops: bool) -> Borrower {
     let limit = customer.income * 2;
+    let mut enquiries = 0;
     let mut used = world.random.random_range(2..35);
     for (week, day) in (world.random.random_range(0..REPORTED_DAYS)..DAYS)
         .step_by(REPORTED_DAYS as usize)
@@ -75,8 +95,11 @@ fn repay(world: &mut World, customer: &Customer, stops: bool) {
         }
         if world.random.random_bool(0.03) {
             event(world, &customer.id, day, "enquiry", &json!({}));
+            enquiries += 1;
         }
     }
+    let (id, income) = (customer.id.clone(), customer.income);
+    Borrower { id, income, used, enquiries, missed: 0 }
 }
 
 fn event(world: &mut World, customer: &str, day: i64, kind: &str, more: &Value) {

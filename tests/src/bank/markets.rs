@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::outcome::{Outcome, text};
+use super::outcome::{Outcome, text, units};
 use super::truth::Truth;
 use super::verdict::Verdict;
 use super::world::{BEGIN_MS, CLOSING, CLOSING_MS, DAY_MS, DAYS, HOUR_MS, World};
@@ -40,6 +40,7 @@ pub(super) fn plant(world: &mut World) {
                 if (instrument, day) == ("LONG", FELL.0) {
                     price -= price * FELL.1 / 100;
                 }
+                world.closes.insert((instrument, day), price);
                 send(world, book, instrument, day, "price", price, None);
                 if instrument == "ALPHA" && day == BOUGHT.0 {
                     send(world, book, instrument, day, "trade", price, Some(pieces * 4));
@@ -96,10 +97,9 @@ pub(super) fn judge(truth: &Truth, outcome: &Outcome, verdict: &mut Verdict) {
     for report in outcome.of(PIPELINE, "risk").filter(|report| report["book"] != CLOSING) {
         *reports.entry(text(&report["book"])).or_insert(0) += 1;
         for tail in report["tails"].as_array().into_iter().flatten() {
-            let cents = |value: &Value| (value.as_f64().unwrap_or(f64::NAN) * 100.0).round() as i64;
             let reasons = tail["reasons"].as_array().into_iter().flatten();
-            let sum: i64 = reasons.map(|reason| cents(&reason["loss"])).sum();
-            off += i32::from(sum != cents(&tail["value_at_risk"]));
+            let sum: i128 = reasons.map(|reason| units(&reason["loss"], 2)).sum();
+            off += i32::from(sum != units(&tail["value_at_risk"], 2));
         }
     }
     let days = (0..DAYS).filter(|day| day % 7 < 5).count();

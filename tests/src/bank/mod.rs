@@ -5,16 +5,20 @@
 //! customers, and hand money on to each other: a transfer in the app is booked in the ledger.
 
 mod app;
+mod applications;
 mod cards;
 mod claims;
 mod credit;
 mod delivery;
+mod fx;
 mod ledger;
 mod markets;
 mod operations;
 mod orders;
 mod outcome;
 mod people;
+mod portfolio;
+mod pricing;
 mod run;
 mod shop;
 mod truth;
@@ -53,6 +57,10 @@ impl Bank {
         operations::plant(&mut world);
         markets::plant(&mut world);
         orders::plant(&mut world);
+        fx::plant(&mut world);
+        pricing::plant(&mut world);
+        portfolio::plant(&mut world);
+        applications::plant(&mut world);
         let (feeds, truth) = world.end();
         Self { seed, feeds, truth }
     }
@@ -71,6 +79,10 @@ impl Bank {
             operations::judge,
             markets::judge,
             orders::judge,
+            fx::judge,
+            pricing::judge,
+            portfolio::judge,
+            applications::judge,
         ] {
             judge(&self.truth, outcome, &mut verdict);
         }

@@ -39,6 +39,15 @@ const DELAY_MS: i64 = 3_000;
 /// Lines that are no record, in each stream.
 const GARBLED: usize = 3;
 
+/// A payment in another currency than the euro.
+#[derive(Clone)]
+pub(super) struct Foreign {
+    pub id: String,
+    pub ts: i64,
+    pub currency: &'static str,
+    pub cents: i64,
+}
+
 /// What is not usual of a payment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Oddity {
@@ -115,6 +124,7 @@ fn pay(world: &mut World, day: i64, oddity: Oddity) {
         world.truth.plant(UNROUTABLE, &id);
     }
     if currency != CLEARED {
+        world.foreign.push(Foreign { id, ts, currency, cents });
         return;
     }
     world.truth.add("PAYMENTS cleared", 1);

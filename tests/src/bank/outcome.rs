@@ -70,3 +70,8 @@ pub(super) fn text(value: &Value) -> String {
 pub(super) fn integer(value: &Value) -> i128 {
     value.as_i64().map_or(0, i128::from)
 }
+
+/// A decimal field in units of its last digit, such as cents with 2; 0 if it is none.
+pub(super) fn units(value: &Value, digits: i32) -> i128 {
+    value.as_f64().map_or(0, |value| (value * 10_f64.powi(digits)).round() as i128)
+}

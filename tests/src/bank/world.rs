@@ -6,7 +6,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use super::credit::Borrower;
 use super::ledger::Booking;
+use super::orders::Foreign;
 use super::people::{Customer, customers};
 use super::truth::Truth;
 use crate::load::Lines;
@@ -31,6 +33,14 @@ pub(super) struct World {
     pub random: StdRng,
     pub people: Vec<Customer>,
     pub bookings: Vec<Booking>,
+    /// Payments in other currencies than the euro.
+    pub foreign: Vec<Foreign>,
+    /// What is known of those who have loans.
+    pub borrowers: Vec<Borrower>,
+    /// Prices at the end of a day, in cents, by instrument and day.
+    pub closes: BTreeMap<(&'static str, i64), i64>,
+    /// What a euro costs, in hundred thousandths, by currency and event time.
+    pub rates: BTreeMap<(&'static str, i64), i64>,
     pub truth: Truth,
     feeds: BTreeMap<&'static str, Lines>,
     /// Customers below this have a part in something that was planted.
@@ -45,6 +55,10 @@ impl World {
             people: customers(&mut random),
             random,
             bookings: Vec::new(),
+            foreign: Vec::new(),
+            borrowers: Vec::new(),
+            closes: BTreeMap::new(),
+            rates: BTreeMap::new(),
             truth: Truth::default(),
             feeds: BTreeMap::new(),
             actors: 0,
