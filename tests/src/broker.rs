@@ -1,7 +1,6 @@
 //! A private nats-server, or three that keep copies of each other's streams, with what a test needs of them.
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, StreamExt};
 use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerOptions};
 
@@ -79,21 +78,14 @@ impl Broker {
 
     /// Publishes each line, in order.
     pub async fn publish_lines(&self, subject: &str, lines: &[u8]) {
-        let mut waiting = FuturesUnordered::new();
-        for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-            let ack = self
-                .jetstream
-                .publish(subject.to_owned(), line.to_vec().into())
-                .await
-                .expect("it is sent");
-            waiting.push(ack.into_future());
-            if waiting.len() == IN_FLIGHT {
-                waiting.next().await.expect("one waits").expect("it is stored");
-            }
-        }
-        while let Some(ack) = waiting.next().await {
-            ack.expect("it is stored");
-        }
+        let lines = lines.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let sent = stream::iter(lines).then(|line| async {
+            let sent = self.jetstream.publish(subject.to_owned(), line.to_vec().into()).await;
+            sent.expect("it is sent").into_future()
+        });
+        // Acknowledgements are taken while a message waits to be sent: the client bounds those of all callers together.
+        let stored = sent.buffer_unordered(IN_FLIGHT).map(|ack| ack.expect("it is stored"));
+        stored.for_each(|_| std::future::ready(())).await;
     }
 
     /// Reads the payloads of a stream from its beginning, one a line, until there are `count`.
