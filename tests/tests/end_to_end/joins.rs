@@ -1,7 +1,6 @@
 //! Joins over files: the examples with two sources, one of them with a broadcast input, at several numbers of partitions.
 
 use std::io::{Cursor, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use millstream_core::ids::Incarnation;
@@ -14,12 +13,11 @@ use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
 use millstream_state::{Budgets, Shared};
 use millstream_tests::files::Written;
-use millstream_tests::{shipped_module, sorted_lines};
+use millstream_tests::{shipped_module, sorted_lines, workspace};
 
 /// A file of an example.
 fn example(name: &str, file: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-    std::fs::read(folder.join(file)).unwrap()
+    std::fs::read(workspace().join("examples").join(name).join(file)).unwrap()
 }
 
 /// A pipeline of one stage with two sources, as the example's manifest has it.

@@ -80,6 +80,7 @@ fn the_tutorial_does_what_it_says() {
             .env("NATS_URL", format!("nats://127.0.0.1:{port}"))
             .env("MILLSTREAM_PORT", port.to_string())
             .env("MILLSTREAM_HTTP", "127.0.0.1:0")
+            .env("MILLSTREAM_SDK", root().join("udf-sdk"))
             .env("XDG_CONFIG_HOME", folder.path())
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());

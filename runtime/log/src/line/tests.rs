@@ -162,7 +162,10 @@ async fn answers_the_server_although_nobody_listens() {
 /// Both sides show certificates; with and without the server's greeting before that.
 #[tokio::test]
 async fn secures_itself_like_the_client_library() {
-    let file = |name: &str| format!("{}/src/line/data/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+    // That of the run: the build may come from another checkout.
+    let package =
+        std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").into());
+    let file = |name: &str| format!("{package}/src/line/data/{name}.pem");
     let (authority, certificate, key) = (file("authority"), file("certificate"), file("key"));
     for first in [false, true] {
         let extra = format!(
