@@ -172,6 +172,7 @@ fn exit_of(code: Code) -> Exit {
         | errors::PARTITION_UNKNOWN
         | errors::SINK_UNKNOWN
         | errors::DEAD_LETTER_UNKNOWN
+        | errors::NODE_UNKNOWN
         | errors::CONTEXT_UNKNOWN
         | errors::NO_STREAM
         | errors::CODE_UNKNOWN

@@ -46,6 +46,10 @@ pub struct RuntimeArgs {
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_NODE")]
     node: Option<String>,
 
+    /// Its share of the partitions, relative to the other nodes'
+    #[arg(long, value_name = "N", env = "MILLSTREAM_WEIGHT", default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..=1000))]
+    weight: u32,
+
     /// Replicas of the streams, buckets and stores that the runtime makes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u8>::new().range(1..=5))]
     replicas: u8,
@@ -102,6 +106,7 @@ impl Runtime {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let options = NodeOptions {
+            weight: args.weight,
             replicas: usize::from(args.replicas),
             lease,
             identity: folder.identity(),

@@ -12,7 +12,7 @@ use millstream_log::connect::Connection;
 use crate::api::modules::{Push, Pushed};
 use crate::api::node::Info;
 use crate::api::pipelines::ManifestText;
-use crate::api::{Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
+use crate::api::{NODE_SUBJECT_PREFIX, Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
 use crate::errors::{self, Code};
 use crate::manifest::{Document, ModuleRef};
 use crate::problem::{Problem, Problems};
@@ -23,12 +23,18 @@ use crate::registry::{Stores, check_module_size};
 pub struct Client {
     connection: Connection,
     timeout: Duration,
+    prefix: String,
 }
 
 impl Client {
     /// On a connection; every call takes at most `timeout`.
     pub fn new(connection: Connection, timeout: Duration) -> Self {
-        Client { connection, timeout }
+        Client { connection, timeout, prefix: SUBJECT_PREFIX.to_owned() }
+    }
+
+    /// Asks one node what it alone knows ([`crate::api::local`]).
+    pub fn of_node(connection: Connection, timeout: Duration, identity: &str) -> Self {
+        Client { connection, timeout, prefix: format!("{NODE_SUBJECT_PREFIX}.{identity}") }
     }
 
     /// Asks, and waits for the answer.
@@ -42,7 +48,7 @@ impl Client {
                 format!("the request {} cannot be written: {error}", O::NAME),
             )
         })?;
-        let subject = format!("{SUBJECT_PREFIX}.{}", O::NAME);
+        let subject = format!("{}.{}", self.prefix, O::NAME);
         let message =
             async_nats::Request::new().payload(payload.into()).timeout(Some(self.timeout));
         let answer = self.connection.client().send_request(subject, message).await;

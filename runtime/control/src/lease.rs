@@ -1,4 +1,4 @@
-//! Which node runs the pipelines of an account: one lease in a key-value bucket.
+//! Which node coordinates the cluster of an account: one lease in a key-value bucket.
 //!
 //! The lease decides who *tries*. Who *may* write is decided by the commit log alone, so that a node that was
 //! stopped and wakes up cannot do harm, whatever this module believes.
@@ -145,7 +145,7 @@ impl Lease {
                     held = self.contend().await;
                     if held.is_some() {
                         refreshed = Instant::now();
-                        tracing::info!(node = %self.me.node, "this node owns the pipelines");
+                        tracing::info!(node = %self.me.node, "this node coordinates the cluster");
                         self.set(Ownership::Holding);
                     }
                 }
@@ -160,7 +160,7 @@ impl Lease {
                     }
                     Refreshed::Unknown => {}
                     Refreshed::Lost(holder) => {
-                        tracing::warn!(node = %self.me.node, ?holder, "another node has taken the pipelines");
+                        tracing::warn!(node = %self.me.node, ?holder, "another node coordinates the cluster now");
                         held = None;
                         self.seen = None;
                         self.set(Ownership::Contending(holder));

@@ -5,10 +5,11 @@
 //! | [`manifest`] | pipeline manifests: reading, checking, comparing, resolving |
 //! | [`api`] | requests and responses, one subject per operation |
 //! | [`client`] | asks the API |
-//! | [`node`] | a runtime's control part: holds the lease, answers, reconciles |
+//! | [`node`] | a runtime's control part: joins the cluster, reconciles; with the lease it coordinates and answers |
 //! | [`service`] | answers the API |
 //! | [`reconcile`] | makes what runs equal to what is recorded |
-//! | [`lease`] | which node runs the pipelines |
+//! | [`lease`] | which node coordinates and answers |
+//! | [`cluster`] | which nodes there are, and which partition runs on which |
 //! | [`folder`] | a node's data folder: its identity, and its lock |
 //! | [`readiness`] | whether a node does what it is there for |
 //! | [`registry`] | modules and pipelines on record |
@@ -26,6 +27,7 @@
 pub mod api;
 pub mod client;
 mod clock;
+pub mod cluster;
 pub mod compiler;
 pub mod dead_letters;
 pub mod errors;

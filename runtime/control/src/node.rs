@@ -1,4 +1,5 @@
-//! A node: contends for the lease, and while it holds it runs the pipelines and answers the API.
+//! A node: joins the cluster and runs the partitions that are assigned to it. While it holds the owner lease, it also
+//! assigns partitions and answers the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,18 +7,25 @@ use std::time::Duration;
 use millstream_core::ids::Incarnation;
 use millstream_log::connect::Connection;
 use millstream_sandbox::Sandbox;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
+use crate::cluster::assignments::Assignments;
+use crate::cluster::coordinator::Coordinator;
+use crate::cluster::membership::{self, Member, Standing};
+use crate::cluster::peers::Peers;
+use crate::cluster::view;
 use crate::compiler::Compiler;
 use crate::dead_letters::DeadLetters;
 use crate::lease::{Contender, Lease, LeaseHandle, LeaseOptions, Ownership};
 use crate::problem::Problem;
 use crate::readiness::Readiness;
-use crate::reconcile::{Backoff, Reconciler};
+use crate::reconcile::{Backoff, Reconciled, Reconciler};
 use crate::registry::{Modules, Pipelines, Stores};
+use crate::service::local::Local;
 use crate::service::{NodeFacts, Service};
 use crate::worker::Worker;
 
@@ -27,28 +35,31 @@ const SERVICE_RETRY: Duration = Duration::from_secs(1);
 /// How a node behaves.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// Name of the node, for people; need not be unique.
+    /// Name of the node, for people; need not be unique, but commands then need the identity.
     pub name: String,
     /// Number of the node's data folder ([`crate::folder`]): a node that is started again is known by it.
     pub identity: Incarnation,
+    /// Its share of the partitions, relative to the other nodes'.
+    pub weight: u32,
     /// Replicas of the buckets and streams the node makes.
     pub replicas: usize,
     /// Largest module, bytes.
     pub module_size_max: u64,
     /// Compiles modules outside this process; none: inside.
     pub compiler: Option<Arc<dyn Compiler>>,
-    /// How the lease is kept.
+    /// How the leases are kept.
     pub lease: LeaseOptions,
     /// Pauses between attempts to start a pipeline.
     pub backoff: Backoff,
 }
 
 impl NodeOptions {
-    /// Defaults under a name, as a node that never ran before: one replica, modules up to 10 MiB.
+    /// Defaults under a name, as a node that never ran before: weight 1, one replica, modules up to 10 MiB.
     pub fn named(name: &str) -> Self {
         NodeOptions {
             name: name.to_owned(),
             identity: clock::random_incarnation(),
+            weight: 1,
             replicas: 1,
             module_size_max: 10 << 20,
             compiler: None,
@@ -64,6 +75,7 @@ pub struct Node<W> {
     connection: Connection,
     modules: Arc<Modules>,
     pipelines: Pipelines,
+    assignments: Assignments,
     dead_letters: DeadLetters,
     worker: Arc<W>,
     readiness: Readiness<W>,
@@ -97,6 +109,7 @@ impl<W: Worker> Node<W> {
             connection,
             modules: Arc::new(modules),
             pipelines,
+            assignments: Assignments::new(Arc::clone(&stores.assignments)),
             dead_letters,
             readiness: Readiness::new(Arc::clone(&worker)),
             worker,
@@ -109,85 +122,153 @@ impl<W: Worker> Node<W> {
         self.readiness.clone()
     }
 
-    /// Contends for the lease and serves while it is held, until `stop`. Then stops all pipelines where they are (their
-    /// last commits are acknowledged) and gives the lease back.
+    /// Joins the cluster and runs what is assigned to it until `stop`. Then stops all partitions where they are (their
+    /// last commits are acknowledged) and gives its leases back.
     pub async fn run(self, stop: CancellationToken) {
         let incarnation = clock::random_incarnation();
+        let identity = format!("{:032x}", self.options.identity.0);
         let facts = NodeFacts {
             node: self.options.name.clone(),
             incarnation: format!("{:032x}", incarnation.0),
             started: Instant::now(),
         };
-        // The lease outlives what it protects.
+        let me = Member {
+            node: self.options.name.clone(),
+            identity: identity.clone(),
+            incarnation: facts.incarnation.clone(),
+            weight: self.options.weight,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            refreshes: 0,
+        };
+        // The leases outlive what they protect.
+        let leave = CancellationToken::new();
+        let (bucket, options) = (&self.stores.leases, self.options.lease);
+        let (standing, joined) = membership::start(Arc::clone(bucket), me, options, leave.clone());
+        let (view, _viewing) = view::start(Arc::clone(bucket), identity.clone(), options);
+        let contender =
+            Contender { node: facts.node.clone(), identity: self.options.identity, incarnation };
         let release = CancellationToken::new();
-        let (mut lease, kept) = Lease::start(
-            Arc::clone(&self.stores.leases),
-            &Contender {
-                node: self.options.name.clone(),
-                identity: self.options.identity,
-                incarnation,
-            },
-            self.options.lease,
-            release.clone(),
-        );
-        self.readiness.contends(lease.clone());
+        let (lease, kept) = Lease::start(Arc::clone(bucket), &contender, options, release.clone());
+        self.readiness.joins(standing.clone());
+        let local = Arc::new(Local {
+            worker: Arc::clone(&self.worker),
+            reconciled: Reconciled::default(),
+            connection: self.connection.clone(),
+        });
+        let peers = Peers {
+            local: Arc::clone(&local),
+            me: identity.clone(),
+            view,
+            connection: self.connection.clone(),
+        };
+        let ended = CancellationToken::new();
+        let answering =
+            AbortOnDropHandle::new(tokio::spawn(answer_peers(local, identity, ended.clone())));
+        let reconciler = self.reconciler(peers.clone(), standing, lease.clone());
+        let serving = stop.child_token();
+        let reconciling = AbortOnDropHandle::new(tokio::spawn(reconciler.run(stop)));
+        let reconciled = async {
+            let handled = reconciling.await;
+            serving.cancel();
+            handled
+        };
+        let coordinating = self.coordinate_while_held(lease, &peers, &facts, &serving);
+        let (handled, ()) = tokio::join!(reconciled, coordinating);
+        match handled {
+            Ok(names) => self.stop_all(names).await,
+            Err(error) => tracing::error!(%error, "the reconciler's task failed"),
+        }
+        ended.cancel();
+        // Nobody takes its partitions before it is gone, and nobody coordinates before that is known.
+        for (told, task) in [(leave, joined), (release, kept)] {
+            told.cancel();
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a lease's task failed");
+            }
+        }
+        if let Err(error) = answering.await {
+            tracing::error!(%error, "the service's task failed");
+        }
+    }
+
+    fn reconciler(
+        &self,
+        peers: Peers<W>,
+        standing: watch::Receiver<Standing>,
+        lease: LeaseHandle,
+    ) -> Reconciler<W> {
+        Reconciler {
+            pipelines: self.pipelines.clone(),
+            assignments: self.assignments.clone(),
+            modules: Arc::clone(&self.modules),
+            worker: Arc::clone(&self.worker),
+            reconciled: peers.local.reconciled.clone(),
+            peers,
+            standing,
+            lease,
+            expected: self.readiness.expected(),
+            backoff: self.options.backoff,
+        }
+    }
+
+    /// Assigns partitions and answers the API whenever the lease is held, until `stop`.
+    async fn coordinate_while_held(
+        &self,
+        mut lease: LeaseHandle,
+        peers: &Peers<W>,
+        facts: &NodeFacts,
+        stop: &CancellationToken,
+    ) {
         while !stop.is_cancelled() {
             tokio::select! {
                 held = lease.until(|ownership| *ownership == Ownership::Holding) => {
                     if held.is_none() {
                         break;
                     }
-                    self.serve(&lease, facts.clone(), &stop).await;
+                    self.coordinate(&mut lease, peers, facts, stop).await;
                 }
                 () = stop.cancelled() => {}
             }
         }
-        release.cancel();
-        if let Err(error) = kept.await {
-            tracing::error!(%error, "the lease's task failed");
-        }
     }
 
-    /// Runs the pipelines and the API until the lease is lost or `stop`.
-    async fn serve(&self, lease: &LeaseHandle, facts: NodeFacts, stop: &CancellationToken) {
-        let serving = stop.child_token();
-        let reconciler = Reconciler::new(
-            self.pipelines.clone(),
-            Arc::clone(&self.modules),
-            Arc::clone(&self.worker),
-            self.readiness.assigned(),
-            lease.clone(),
-            self.options.backoff,
-        );
+    /// Assigns partitions and answers the API until the lease is lost or `stop`.
+    async fn coordinate(
+        &self,
+        lease: &mut LeaseHandle,
+        peers: &Peers<W>,
+        facts: &NodeFacts,
+        stop: &CancellationToken,
+    ) {
+        let coordinating = stop.child_token();
+        let coordinator = Coordinator {
+            node: facts.node.clone(),
+            pipelines: self.pipelines.clone(),
+            assignments: self.assignments.clone(),
+            view: peers.view.clone(),
+        };
         let service = Arc::new(Service {
             modules: Arc::clone(&self.modules),
             pipelines: self.pipelines.clone(),
-            worker: Arc::clone(&self.worker),
-            failures: reconciler.failures(),
+            peers: peers.clone(),
+            assignments: self.assignments.clone(),
+            leases: Arc::clone(&self.stores.leases),
             dead_letters: self.dead_letters.clone(),
-            facts,
+            facts: facts.clone(),
             changes: tokio::sync::Mutex::new(()),
             connection: self.connection.clone(),
         });
-        let answering = AbortOnDropHandle::new(tokio::spawn(answer(service, serving.clone())));
-        let mut reconciling = AbortOnDropHandle::new(tokio::spawn(reconciler.run(serving.clone())));
-        let mut lost = lease.clone();
-        let handled = tokio::select! {
-            _ = lost.until(|ownership| matches!(ownership, Ownership::Contending(_))) => None,
-            () = stop.cancelled() => None,
-            handled = &mut reconciling => Some(handled),
-        };
-        serving.cancel();
-        let handled = match handled {
-            Some(handled) => handled,
-            None => reconciling.await,
-        };
-        match handled {
-            Ok(names) => self.stop_all(names).await,
-            Err(error) => tracing::error!(%error, "the reconciler's task failed"),
+        let answering = AbortOnDropHandle::new(tokio::spawn(answer(service, coordinating.clone())));
+        let assigning = AbortOnDropHandle::new(tokio::spawn(coordinator.run(coordinating.clone())));
+        tokio::select! {
+            _ = lease.until(|ownership| matches!(ownership, Ownership::Contending(_))) => {}
+            () = stop.cancelled() => {}
         }
-        if let Err(error) = answering.await {
-            tracing::error!(%error, "the service's task failed");
+        coordinating.cancel();
+        for task in [answering, assigning] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the coordinator failed");
+            }
         }
     }
 
@@ -204,6 +285,16 @@ impl<W: Worker> Node<W> {
 
 async fn answer<W: Worker>(service: Arc<Service<W>>, stop: CancellationToken) {
     while let Err(error) = Arc::clone(&service).run(stop.clone()).await {
+        tracing::warn!(%error, "trying again");
+        tokio::select! {
+            () = tokio::time::sleep(SERVICE_RETRY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn answer_peers<W: Worker>(local: Arc<Local<W>>, identity: String, stop: CancellationToken) {
+    while let Err(error) = Arc::clone(&local).run(&identity, stop.clone()).await {
         tracing::warn!(%error, "trying again");
         tokio::select! {
             () = tokio::time::sleep(SERVICE_RETRY) => {}

@@ -1,9 +1,11 @@
 //! What the control plane asks of the engine. The engine's worker implements it; tests use a double.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
+pub use millstream_engine::worker::Assigned;
 
 use crate::api::checkpoints::CheckpointInfo;
 use crate::api::logs::LogLine;
@@ -26,11 +28,28 @@ pub enum WorkerError {
 /// All calls are idempotent: the reconciler repeats what it is not sure of, and drops the future of a call when
 /// the user wants something else meanwhile. A call for one pipeline must not wait for another pipeline.
 pub trait Worker: Send + Sync + 'static {
-    /// Starts the pipeline, or changes the running one (same name and incarnation) to `spec` at a commit boundary.
-    /// A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is accepted: what
-    /// can be known at once, such as a stream that does not exist, is an error here and is tried again with growing
-    /// pauses. How the partitions get on afterwards is in [`Worker::status`].
-    fn apply(&self, spec: PipelineSpec) -> impl Future<Output = Result<(), WorkerError>> + Send;
+    /// Runs these partitions of the pipeline here and no others, or changes the running one (same name and incarnation) to `spec`
+    /// at a commit boundary. A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is
+    /// accepted: what can be known at once, such as a stream that does not exist, is an error here and is tried again with
+    /// growing pauses. How the partitions get on afterwards is in [`Worker::status`].
+    fn apply(
+        &self,
+        spec: PipelineSpec,
+        assigned: &Assigned,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Stops the partitions of the pipeline that are not assigned, each after its last commit.
+    fn release(
+        &self,
+        pipeline: &str,
+        assigned: &Assigned,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Which partitions of the pipeline are here, stopped or not; of stages that have none of them nothing.
+    fn held(&self, pipeline: &str) -> Assigned;
+
+    /// The same of all pipelines that run here.
+    fn held_all(&self) -> BTreeMap<String, Assigned>;
 
     /// Stops reading; keeps partitions, state and ownership.
     fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;
@@ -44,6 +63,13 @@ pub trait Worker: Send + Sync + 'static {
         &self,
         pipeline: &str,
         drain: bool,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Stops the pipeline if it runs, and removes what this node keeps of this life's state.
+    fn discard(
+        &self,
+        pipeline: &str,
+        incarnation: Incarnation,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the pipeline if it runs, and removes this life's log, state and checkpoints, whether or not it ran here.

@@ -7,6 +7,7 @@
 //! code that runs in production.
 
 pub mod append;
+pub mod assignment;
 pub mod columns;
 pub mod commit;
 pub mod delta;

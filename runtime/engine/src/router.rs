@@ -20,6 +20,8 @@ pub struct Router {
     position: SourcePosition,
     scan: Scan,
     parts: Vec<Part>,
+    /// Per partition whether it is here: nothing is kept for the others.
+    here: Vec<bool>,
     merged: Option<MergedRouter>,
 }
 
@@ -84,7 +86,13 @@ impl Router {
     pub fn new(input: u32, decoder: Decoder, partitions: u16, position: SourcePosition) -> Self {
         let parts = (0..partitions).map(|_| Part::new(&decoder)).collect();
         let scan = Scan { event_time_before: position.max_event_time, ..Scan::default() };
-        Self { input, decoder, position, scan, parts, merged: None }
+        let here = vec![true; usize::from(partitions)];
+        Self { input, decoder, position, scan, parts, here, merged: None }
+    }
+
+    /// The partition is elsewhere: its chunks are empty from now on.
+    pub fn leave_out(&mut self, partition: u16) {
+        self.here[usize::from(partition)] = false;
     }
 
     /// A router of another stage's merged outputs that goes on behind `from`. `done` is, per partition and upstream
@@ -162,7 +170,9 @@ impl Router {
         let every = self.decoder.goes_to_every_partition();
         let is_done = |partition: usize| {
             let merged = self.merged.as_ref().zip(place);
-            merged.is_some_and(|(m, (from, place))| place < m.done[partition][usize::from(from)])
+            !self.here[partition]
+                || merged
+                    .is_some_and(|(m, (from, place))| place < m.done[partition][usize::from(from)])
         };
         let behind = place.map(|(from, at)| (from, Place { outputs: at.outputs + 1, ..at }));
         let source = Headers(headers.as_deref());

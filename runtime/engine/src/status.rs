@@ -10,6 +10,9 @@ pub struct PipelineStatus {
     /// Why it failed or does not start, for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// It failed only because other nodes have taken over what ran here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fenced: bool,
     /// Its stages, in the manifest's order.
     pub stages: Vec<StageStatus>,
 }

@@ -9,6 +9,7 @@ mod goldens;
 mod jetstream;
 mod joins;
 mod kills;
+mod moves;
 mod owner;
 mod patterns;
 mod pipelines;

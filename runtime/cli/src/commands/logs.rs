@@ -1,5 +1,7 @@
 //! `millstream logs`: what the functions of a pipeline say while they run.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use futures::StreamExt;
@@ -68,7 +70,7 @@ impl Logs {
         let request =
             Last { pipeline: self.name.clone(), stage: self.stage.clone(), limit: self.tail };
         let past = remote.call(&request).await?.lines;
-        let known = past.last().map_or(0, |line| line.number);
+        let known: HashSet<u64> = past.iter().map(|line| line.number).collect();
         for line in past.into_iter().take(left) {
             print(app, &line)?;
             left = left.saturating_sub(1);
@@ -83,7 +85,7 @@ impl Logs {
             let Ok(line) = serde_json::from_slice::<LogLine>(&message.payload) else {
                 continue;
             };
-            let is_known = line.number <= known && line.number > 0;
+            let is_known = line.number > 0 && known.contains(&line.number);
             if is_known || self.stage.as_ref().is_some_and(|stage| *stage != line.stage) {
                 continue;
             }

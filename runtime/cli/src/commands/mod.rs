@@ -21,6 +21,7 @@ mod lifecycle;
 mod logs;
 mod module;
 mod new;
+mod node;
 mod pause;
 mod publish;
 mod resume;
@@ -65,6 +66,7 @@ pub enum Command {
     Dlq(dlq::Dlq),
     Checkpoint(checkpoint::Checkpoint),
     Module(module::Module),
+    Node(node::Node),
     Info(info::Info),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
@@ -100,6 +102,7 @@ impl Command {
             Command::Dlq(command) => command.run(app),
             Command::Checkpoint(command) => command.run(app),
             Command::Module(command) => command.run(app),
+            Command::Node(command) => command.run(app),
             Command::Info(command) => command.run(app),
             Command::Doctor(command) => command.run(app),
             Command::Explain(command) => command.run(app),

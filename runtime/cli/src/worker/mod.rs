@@ -3,6 +3,7 @@
 
 mod translate;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use millstream_control::api::Data;
@@ -11,7 +12,7 @@ use millstream_control::api::logs::LogLine;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
 use millstream_control::errors;
-use millstream_control::worker::{Worker, WorkerError};
+use millstream_control::worker::{Assigned, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
@@ -66,8 +67,24 @@ impl EngineWorker {
 }
 
 impl Worker for EngineWorker {
-    async fn apply(&self, spec: PipelineSpec) -> Result<(), WorkerError> {
-        self.engine.apply(spec).await.map(drop).map_err(WorkerError::Failed)
+    async fn apply(&self, spec: PipelineSpec, assigned: &Assigned) -> Result<(), WorkerError> {
+        self.engine.apply_part(spec, assigned).await.map(drop).map_err(WorkerError::Failed)
+    }
+
+    async fn release(&self, pipeline: &str, assigned: &Assigned) -> Result<(), WorkerError> {
+        self.engine.release(pipeline, assigned).await.map_err(WorkerError::Failed)
+    }
+
+    fn held(&self, pipeline: &str) -> Assigned {
+        self.engine.held(pipeline)
+    }
+
+    fn held_all(&self) -> BTreeMap<String, Assigned> {
+        self.engine.held_all()
+    }
+
+    async fn discard(&self, pipeline: &str, incarnation: Incarnation) -> Result<(), WorkerError> {
+        self.engine.discard(pipeline, incarnation).await.map_err(WorkerError::Failed)
     }
 
     async fn pause(&self, pipeline: &str) -> Result<(), WorkerError> {

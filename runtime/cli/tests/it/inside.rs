@@ -147,10 +147,12 @@ async fn a_deletion_leaves_nothing_whether_or_not_the_pipeline_runs() {
     for bucket in ["KV_millstream-pipelines", "KV_millstream-modules"] {
         let is_clean = async || {
             let stream = served.connection.jetstream().get_stream(bucket).await.expect("a bucket");
-            stream.cached_info().state.consumer_count <= 1
+            stream.cached_info().state.consumer_count <= 2
         };
         let waiting = async { while !is_clean().await {} };
         let patience = std::time::Duration::from_secs(20);
-        tokio::time::timeout(patience, waiting).await.expect("only the watch is left");
+        tokio::time::timeout(patience, waiting)
+            .await
+            .expect("only the watches of reconciler and coordinator are left");
     }
 }

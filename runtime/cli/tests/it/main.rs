@@ -9,10 +9,12 @@
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
 //! - `deploy`: the files for operators in `deploy`.
+//! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
 mod chains;
+mod cluster;
 mod dead_letters;
 mod deploy;
 mod dev;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::Config;
 use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerOptions};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::millstream::{Called, Millstream, root};
 
@@ -104,8 +105,14 @@ sinks:
 
     /// The same, without waiting until it serves.
     pub fn launch(&self) -> Run {
+        self.launch_node("state")
+    }
+
+    /// Starts a node of this name on the folder of this name, without waiting until it serves.
+    pub fn launch_node(&self, name: &str) -> Run {
         let url = self.server.url();
-        let args = ["run", "--http", "127.0.0.1:0", "--data", "state", "--server", &url];
+        let args =
+            ["run", "--http", "127.0.0.1:0", "--node", name, "--data", name, "--server", &url];
         let mut command = self.millstream.command(args);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
@@ -159,6 +166,20 @@ impl Run {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.expect("a status"), body.to_owned())
+    }
+
+    /// SIGTERM. Returns when the process has ended, which must be its own doing.
+    pub fn end(mut self) {
+        self.signal(Signal::TERM);
+        // What it says meanwhile must not fill the pipe.
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).expect("UTF-8");
+        assert!(self.child.wait().expect("it ends").success(), "{said}");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// SIGKILL. Returns when the process is gone, with what it logged.

@@ -11,6 +11,7 @@
 pub mod checkpoints;
 pub mod data;
 pub mod dead_letters;
+pub mod local;
 pub mod logs;
 pub mod modules;
 pub mod node;
@@ -28,6 +29,12 @@ pub const SERVICE_NAME: &str = "millstream";
 
 /// Common part of all request subjects.
 pub const SUBJECT_PREFIX: &str = "millstream.api.v1";
+
+/// Name of the NATS service that every node offers to the others.
+pub const NODE_SERVICE_NAME: &str = "millstream-node";
+
+/// Common part of the subjects of requests to one node ([`local`]); its identity follows.
+pub const NODE_SUBJECT_PREFIX: &str = "millstream.node.v1";
 
 /// Header that carries the problems of a refusal.
 pub const PROBLEMS_HEADER: &str = "Millstream-Problems";

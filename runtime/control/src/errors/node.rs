@@ -31,4 +31,7 @@ super::catalogue! {
     FOLDER_UNUSABLE = 1410, "the data folder cannot be used",
         "The folder for keyed state cannot be made, read or written.",
         "Name a folder that this user may write with `--data`.";
+    NODE_UNKNOWN = 1411, "there is no such node",
+        "No node of this name or identity is in the cluster now, or several nodes have the name.",
+        "List them with `millstream node ls`; use the identity where names are not unique.";
 }

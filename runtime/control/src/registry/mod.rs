@@ -5,7 +5,10 @@
 //! | `millstream-modules` | `digest.<sha256>` | [`ModuleRecord`] | until `module rm` |
 //! | `millstream-modules` | `name.<name>.<version>` | the digest, as text | until `module rm`; never changed |
 //! | `millstream-pipelines` | `<pipeline>` | [`PipelineRecord`] | until the deletion is complete |
-//! | `millstream-leases` | `owner` | [`crate::lease::Holder`] | until another node takes it |
+//! | `millstream-leases` | `owner` | [`crate::lease::Holder`]: the coordinator | until another node takes it |
+//! | `millstream-leases` | `node.<identity>` | [`crate::cluster::membership::Member`] | until the node leaves; one that died stays |
+//! | `millstream-leases` | `drain.<identity>` | nothing | until `node resume` |
+//! | `millstream-assignments` | `<pipeline>` | [`crate::cluster::assignments::Assignment`] | until the pipeline is deleted |
 //!
 //! The bytes of a module are a blob of the object store `millstream-modules`, named by their SHA-256.
 //! All values are JSON. Readers ignore fields they do not know. Every change compares and swaps.
@@ -32,8 +35,10 @@ pub const MODULES_BUCKET: &str = "millstream-modules";
 pub const PIPELINES_BUCKET: &str = "millstream-pipelines";
 /// Bucket of leases.
 pub const LEASES_BUCKET: &str = "millstream-leases";
+/// Bucket of assignments.
+pub const ASSIGNMENTS_BUCKET: &str = "millstream-assignments";
 
-fn storage(error: &KvError) -> Problem {
+pub(crate) fn storage(error: &KvError) -> Problem {
     Problem::new(errors::STORAGE, error.to_string()).help("`millstream doctor` checks JetStream")
 }
 
@@ -41,7 +46,7 @@ fn blob_storage(error: &BlobError) -> Problem {
     Problem::new(errors::STORAGE, error.to_string()).help("`millstream doctor` checks JetStream")
 }
 
-fn damaged(bucket: &str, key: &str, error: &serde_json::Error) -> Problem {
+pub(crate) fn damaged(bucket: &str, key: &str, error: &serde_json::Error) -> Problem {
     Problem::new(
         errors::DAMAGED_RECORD,
         format!("the entry {key} of bucket {bucket} cannot be read: {error}"),

@@ -95,6 +95,11 @@ impl Pipelines {
             .help(help))
     }
 
+    /// Names of all records, also of those that cannot be read.
+    pub async fn names(&self) -> Result<Vec<String>, Problem> {
+        self.records.keys("").await.map_err(|error| storage(&error))
+    }
+
     /// All records by name. One that cannot be read is skipped and logged: it must not hide the others.
     pub async fn list(&self) -> Result<Vec<Recorded>, Problem> {
         let mut list = Vec::new();

@@ -7,7 +7,9 @@ use millstream_log::blobs::{Blobs, JetStreamBlobs};
 use millstream_log::connect::Connection;
 use millstream_log::kv::{BucketOptions, JetStreamKv, Kv};
 
-use super::{LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, blob_storage, storage};
+use super::{
+    ASSIGNMENTS_BUCKET, LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, blob_storage, storage,
+};
 use crate::errors;
 use crate::problem::Problem;
 
@@ -22,6 +24,8 @@ pub struct Stores {
     pub pipelines: Arc<dyn Kv>,
     /// Bucket of leases.
     pub leases: Arc<dyn Kv>,
+    /// Bucket of assignments.
+    pub assignments: Arc<dyn Kv>,
 }
 
 impl Stores {
@@ -35,6 +39,7 @@ impl Stores {
             module_bytes: Self::module_bytes(connection, replicas).await?,
             pipelines: bucket(connection, PIPELINES_BUCKET, replicas).await?,
             leases: bucket(connection, LEASES_BUCKET, replicas).await?,
+            assignments: bucket(connection, ASSIGNMENTS_BUCKET, replicas).await?,
         })
     }
 

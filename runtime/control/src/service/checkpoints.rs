@@ -1,6 +1,5 @@
 //! `checkpoint.*`.
 
-use super::state::worker_problem;
 use super::{Answer, Service};
 use crate::api::checkpoints::{CheckpointInfo, Checkpoints, List, Now, Show};
 use crate::errors;
@@ -10,10 +9,7 @@ use crate::worker::Worker;
 impl<W: Worker> Answer<Now> for Service<W> {
     async fn answer(&self, request: Now) -> Result<Checkpoints, Problems> {
         self.pipelines.require(&request.pipeline).await?;
-        let checkpoints = self.worker.checkpoint(&request.pipeline).await;
-        let checkpoints = checkpoints.map_err(|error| {
-            worker_problem(&request.pipeline, errors::CHECKPOINT_FAILED, &error)
-        })?;
+        let checkpoints = self.peers.checkpoint(&request.pipeline).await?;
         Ok(Checkpoints { checkpoints: without_files(checkpoints) })
     }
 }
@@ -21,14 +17,16 @@ impl<W: Worker> Answer<Now> for Service<W> {
 impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, request: List) -> Result<Checkpoints, Problems> {
         self.pipelines.require(&request.pipeline).await?;
-        Ok(Checkpoints { checkpoints: without_files(self.checkpoints(&request.pipeline).await?) })
+        Ok(Checkpoints {
+            checkpoints: without_files(self.peers.checkpoints(&request.pipeline).await?),
+        })
     }
 }
 
 impl<W: Worker> Answer<Show> for Service<W> {
     async fn answer(&self, request: Show) -> Result<Checkpoints, Problems> {
         let stage = self.stage(&request.pipeline, request.stage).await?;
-        let mut checkpoints = self.checkpoints(&request.pipeline).await?;
+        let mut checkpoints = self.peers.checkpoints(&request.pipeline).await?;
         checkpoints.retain(|checkpoint| {
             checkpoint.stage == stage && checkpoint.partition == request.partition
         });
@@ -44,13 +42,6 @@ impl<W: Worker> Answer<Show> for Service<W> {
                 .into());
         }
         Ok(Checkpoints { checkpoints })
-    }
-}
-
-impl<W: Worker> Service<W> {
-    async fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, Problem> {
-        let checkpoints = self.worker.checkpoints(pipeline).await;
-        checkpoints.map_err(|error| worker_problem(pipeline, errors::CHECKPOINT_FAILED, &error))
     }
 }
 

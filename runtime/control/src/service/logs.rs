@@ -14,15 +14,14 @@ impl<W: Worker> Answer<Last> for Service<W> {
                 None
             }
         };
-        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let lines = self.worker.logs(&request.pipeline, stage.as_deref(), limit);
+        let lines = self.peers.logs(&request.pipeline, stage.as_deref(), request.limit).await;
         let room = self.connection.payload_bytes_max() / 2;
         Ok(Lines { lines: newest_within(lines, room) })
     }
 }
 
 /// The newest lines whose JSON has at most so many bytes.
-fn newest_within(mut lines: Vec<LogLine>, bytes_max: usize) -> Vec<LogLine> {
+pub(super) fn newest_within(mut lines: Vec<LogLine>, bytes_max: usize) -> Vec<LogLine> {
     let mut bytes = 0;
     let fit = lines.iter().rev().take_while(|line| {
         bytes += serde_json::to_string(line).map_or(usize::MAX, |json| json.len() + 1);

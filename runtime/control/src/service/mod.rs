@@ -1,4 +1,5 @@
-//! The control API as a NATS service. Only the node that holds the lease answers.
+//! The control API as a NATS service. Only the node that holds the lease answers, and asks the others ([`local`]) what it
+//! does not know.
 //!
 //! Every operation has an endpoint; every request runs as a task of its own, so that a slow one (a checkpoint, a
 //! compilation) holds up no other. Changes of the registry are made one after another; between nodes the
@@ -6,8 +7,10 @@
 
 mod checkpoints;
 mod dead_letters;
+pub mod local;
 mod logs;
 mod modules;
+mod nodes;
 mod pipelines;
 mod state;
 
@@ -19,16 +22,18 @@ use async_nats::service::{Request, Service as NatsService, ServiceExt};
 use bytes::Bytes;
 use futures::StreamExt;
 use millstream_log::connect::Connection;
+use millstream_log::kv::Kv;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Operation, PROBLEMS_HEADER, SERVICE_NAME, SUBJECT_PREFIX};
+use crate::cluster::assignments::Assignments;
+use crate::cluster::peers::Peers;
 use crate::dead_letters::DeadLetters;
 use crate::errors;
 use crate::problem::{Problem, Problems};
-use crate::reconcile::Failures;
 use crate::registry::{Modules, Pipelines};
 use crate::worker::Worker;
 
@@ -54,10 +59,12 @@ pub struct Service<W> {
     pub modules: Arc<Modules>,
     /// Desired state.
     pub pipelines: Pipelines,
-    /// What runs.
-    pub worker: Arc<W>,
-    /// Why pipelines do not run.
-    pub failures: Failures,
+    /// What runs, on all nodes.
+    pub peers: Peers<W>,
+    /// Where it is to run.
+    pub assignments: Assignments,
+    /// Bucket of leases: nodes that drain are noted there.
+    pub leases: Arc<dyn Kv>,
     /// Dead letters.
     pub dead_letters: DeadLetters,
     /// Who answers.
@@ -84,22 +91,20 @@ impl<W: Worker> Service<W> {
     /// # Errors
     /// If the subjects cannot be subscribed to.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), ServiceError> {
-        let nats = self
-            .connection
-            .client()
-            .service_builder()
-            .description("Millstream control API")
-            .start(SERVICE_NAME, env!("CARGO_PKG_VERSION"))
-            .await
-            .map_err(|error| ServiceError(error.to_string()))?;
-        let mut offer = Offer {
-            service: Arc::clone(&self),
-            nats,
-            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-            endpoints: JoinSet::new(),
+        let connection = self.connection.clone();
+        let mut offer = Offer::start(
+            self,
+            &connection,
+            (SERVICE_NAME, "Millstream control API"),
+            SUBJECT_PREFIX.to_owned(),
             stop,
-        };
+        )
+        .await?;
         offer.endpoint::<api::node::Info>().await?;
+        offer.endpoint::<api::node::List>().await?;
+        offer.endpoint::<api::node::Describe>().await?;
+        offer.endpoint::<api::node::Drain>().await?;
+        offer.endpoint::<api::node::Resume>().await?;
         offer.endpoint::<api::modules::Push>().await?;
         offer.endpoint::<api::modules::List>().await?;
         offer.endpoint::<api::modules::Show>().await?;
@@ -124,33 +129,58 @@ impl<W: Worker> Service<W> {
         offer.endpoint::<api::dead_letters::Show>().await?;
         offer.endpoint::<api::dead_letters::Redrive>().await?;
         offer.endpoint::<api::dead_letters::Drop>().await?;
-        while offer.endpoints.join_next().await.is_some() {}
-        if let Err(error) = offer.nats.stop().await {
-            tracing::debug!(%error, "the service was not taken back");
-        }
+        offer.end().await;
         Ok(())
     }
 }
 
 /// The service while its endpoints are made.
-struct Offer<W> {
-    service: Arc<Service<W>>,
+struct Offer<S> {
+    service: Arc<S>,
+    /// Common part of the subjects.
+    prefix: String,
     nats: NatsService,
     requests: Arc<Semaphore>,
     endpoints: JoinSet<()>,
     stop: CancellationToken,
 }
 
-impl<W: Worker> Offer<W> {
+impl<S: Send + Sync + 'static> Offer<S> {
+    async fn start(
+        service: Arc<S>,
+        connection: &Connection,
+        (name, description): (&str, &str),
+        prefix: String,
+        stop: CancellationToken,
+    ) -> Result<Self, ServiceError> {
+        let nats = connection
+            .client()
+            .service_builder()
+            .description(description)
+            .start(name, env!("CARGO_PKG_VERSION"))
+            .await
+            .map_err(|error| ServiceError(error.to_string()))?;
+        let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
+        Ok(Offer { service, prefix, nats, requests, endpoints: JoinSet::new(), stop })
+    }
+
+    /// Answers until it is told to stop; requests under way are finished.
+    async fn end(mut self) {
+        while self.endpoints.join_next().await.is_some() {}
+        if let Err(error) = self.nats.stop().await {
+            tracing::debug!(%error, "the service was not taken back");
+        }
+    }
+
     async fn endpoint<O: Operation + 'static>(&mut self) -> Result<(), ServiceError>
     where
-        Service<W>: Answer<O>,
+        S: Answer<O>,
     {
         let mut requests = self
             .nats
             .endpoint_builder()
             .name(O::NAME.replace('.', "-"))
-            .add(format!("{SUBJECT_PREFIX}.{}", O::NAME))
+            .add(format!("{}.{}", self.prefix, O::NAME))
             .await
             .map_err(|error| ServiceError(error.to_string()))?;
         let (service, permits, stop) =
@@ -169,7 +199,7 @@ impl<W: Worker> Offer<W> {
                 };
                 let service = Arc::clone(&service);
                 answers.spawn(async move {
-                    service.handle::<O>(request).await;
+                    handle::<S, O>(&service, request).await;
                     drop(permit);
                 });
                 while answers.try_join_next().is_some() {}
@@ -180,26 +210,21 @@ impl<W: Worker> Offer<W> {
     }
 }
 
-impl<W: Worker> Service<W> {
-    async fn handle<O: Operation>(&self, request: Request)
-    where
-        Self: Answer<O>,
-    {
-        let answer = match decode::<O>(&request.message.payload) {
-            Ok(decoded) => self.answer(decoded).await,
-            Err(problem) => Err(problem.into()),
-        };
-        let sent = match answer.and_then(|response| encode(&response)) {
-            Ok(bytes) => request.respond(Ok(bytes)).await,
-            Err(problems) => {
-                tracing::info!(operation = O::NAME, problems = problems.0.len(), "request refused");
-                let (status, headers) = refusal(problems);
-                request.respond_with_headers(Err(status), headers).await
-            }
-        };
-        if let Err(error) = sent {
-            tracing::warn!(operation = O::NAME, %error, "an answer could not be sent");
+async fn handle<S: Answer<O>, O: Operation>(service: &S, request: Request) {
+    let answer = match decode::<O>(&request.message.payload) {
+        Ok(decoded) => service.answer(decoded).await,
+        Err(problem) => Err(problem.into()),
+    };
+    let sent = match answer.and_then(|response| encode(&response)) {
+        Ok(bytes) => request.respond(Ok(bytes)).await,
+        Err(problems) => {
+            tracing::info!(operation = O::NAME, problems = problems.0.len(), "request refused");
+            let (status, headers) = refusal(problems);
+            request.respond_with_headers(Err(status), headers).await
         }
+    };
+    if let Err(error) = sent {
+        tracing::warn!(operation = O::NAME, %error, "an answer could not be sent");
     }
 }
 

@@ -228,7 +228,7 @@ impl<W: Worker> Service<W> {
             refuse_deleted(&recorded.record)?;
         }
         let is_so = recorded.record.desired == desired && recorded.record.drain == drain;
-        if is_so && !self.tries_again(name, desired).await {
+        if is_so && !self.tries_again(&recorded.record, desired).await {
             return Ok(self.pipeline_info(recorded.record).await);
         }
         let record = PipelineRecord {
@@ -245,8 +245,8 @@ impl<W: Worker> Service<W> {
     }
 
     /// Whether saying again what is wanted already is a change: a resume of a failed pipeline is one.
-    async fn tries_again(&self, name: &str, desired: Desired) -> bool {
-        let status = self.worker.status(name).await;
+    async fn tries_again(&self, record: &PipelineRecord, desired: Desired) -> bool {
+        let status = self.peers.status(record).await;
         desired == Desired::Running && status.is_none_or(|status| status.phase == Phase::Failed)
     }
 
@@ -268,7 +268,7 @@ impl<W: Worker> Service<W> {
         record: PipelineRecord,
         waiting: Option<&BTreeMap<String, u64>>,
     ) -> PipelineInfo {
-        let status = status_of(&*self.worker, &self.failures, &record).await;
+        let status = status_of(&self.peers, &record).await;
         PipelineInfo {
             status: Some(status),
             dead_letters: waiting.map(|waiting| waiting.get(&record.name).copied().unwrap_or(0)),
@@ -359,23 +359,17 @@ impl<W: Worker> Answer<Stop> for Service<W> {
 
 impl<W: Worker> Answer<Lag> for Service<W> {
     async fn answer(&self, request: Lag) -> Result<LagReport, Problems> {
-        let names = match request.pipeline {
-            Some(name) => vec![self.pipelines.require(&name).await?.record.name],
-            None => self
-                .pipelines
-                .list()
-                .await?
-                .into_iter()
-                .map(|recorded| recorded.record.name)
-                .collect(),
+        let records = match request.pipeline {
+            Some(name) => vec![self.pipelines.require(&name).await?],
+            None => self.pipelines.list().await?,
         };
         let mut entries = Vec::new();
-        for name in names {
-            let Some(status) = self.worker.status(&name).await else { continue };
+        for record in records.into_iter().map(|recorded| recorded.record) {
+            let Some(status) = self.peers.status(&record).await else { continue };
             for stage in status.stages {
                 for partition in stage.partitions {
                     entries.extend(partition.positions.into_iter().map(|position| LagEntry {
-                        pipeline: name.clone(),
+                        pipeline: record.name.clone(),
                         stage: stage.name.clone(),
                         partition: partition.partition,
                         source: position.source,

@@ -1,6 +1,7 @@
 //! `state.*`, and how stages are named.
 
 use super::{Answer, Service};
+use crate::api::local::{StateGet, StateKeys};
 use crate::api::state::{Get, KEYS_MAX, KeyState, Keys, List};
 use crate::errors::{self, Code};
 use crate::manifest::suggest;
@@ -10,23 +11,17 @@ use crate::worker::{Worker, WorkerError};
 impl<W: Worker> Answer<Get> for Service<W> {
     async fn answer(&self, request: Get) -> Result<KeyState, Problems> {
         let stage = self.stage(&request.pipeline, request.stage).await?;
-        let state = self.worker.state_get(&request.pipeline, &stage, &request.key.0).await;
-        Ok(state
-            .map_err(|error| worker_problem(&request.pipeline, errors::STATE_UNREADABLE, &error))?)
+        let request = StateGet { pipeline: request.pipeline, stage, key: request.key };
+        self.peers.state_get(&request).await
     }
 }
 
 impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, request: List) -> Result<Keys, Problems> {
         let stage = self.stage(&request.pipeline, request.stage).await?;
-        let after = request.after.as_ref().map(|key| key.0.as_slice());
         let limit = request.limit.clamp(1, KEYS_MAX);
-        let keys = self
-            .worker
-            .state_keys(&request.pipeline, &stage, &request.prefix.0, after, limit)
-            .await;
-        Ok(keys
-            .map_err(|error| worker_problem(&request.pipeline, errors::STATE_UNREADABLE, &error))?)
+        let List { pipeline, prefix, after, .. } = request;
+        self.peers.state_keys(&StateKeys { pipeline, stage, prefix, after, limit }).await
     }
 }
 

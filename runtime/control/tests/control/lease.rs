@@ -9,7 +9,7 @@ use millstream_log::server::{NatsServer, ServerOptions};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Cluster, PATIENCE, QUICK_LEASE, RunningNode, connect, guest, manifest};
+use crate::support::{PATIENCE, QUICK_LEASE, connect};
 
 /// A start of a node.
 fn contender(node: &str, identity: u128, incarnation: u128) -> Contender {
@@ -117,19 +117,6 @@ async fn an_owner_that_was_replaced_notices() {
     until(&mut lease, Ownership::Holding).await;
     stop.cancel();
     task.await.unwrap();
-}
-
-#[tokio::test]
-async fn pipelines_move_to_the_next_node_when_their_node_dies() {
-    let cluster = Cluster::start().await;
-    let module = cluster.push(guest(), false).await.unwrap().module;
-    cluster.apply(&manifest("p", &format!("sha256:{}", module.digest))).await.unwrap();
-    cluster.node.worker.called("resume p").await;
-    let standby = RunningNode::start(&cluster.server, "n2").await;
-    assert!(standby.worker.calls().is_empty());
-    cluster.node.crash().await;
-    standby.worker.called("resume p").await;
-    standby.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The control plane against real nats-server processes, with a worker that only writes down what it is asked.
 
 mod api;
+mod cluster;
 mod dead_letters;
 mod lease;
 mod pipelines;

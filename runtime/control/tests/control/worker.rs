@@ -10,7 +10,7 @@ use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
 use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
 };
-use millstream_control::worker::{Worker, WorkerError};
+use millstream_control::worker::{Assigned, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 struct Running {
     spec: PipelineSpec,
+    assigned: Assigned,
     paused: bool,
     failed: Option<String>,
 }
@@ -112,7 +113,7 @@ fn digest(spec: &PipelineSpec) -> String {
 }
 
 impl Worker for RecordingWorker {
-    async fn apply(&self, spec: PipelineSpec) -> Result<(), WorkerError> {
+    async fn apply(&self, spec: PipelineSpec, assigned: &Assigned) -> Result<(), WorkerError> {
         let name = spec.name.clone();
         if let Some(reason) = self.refused.lock().unwrap().get(&name) {
             self.note(format!("refuse {name}"));
@@ -121,9 +122,36 @@ impl Worker for RecordingWorker {
         let call = format!("apply {name} {}", digest(&spec));
         let mut running = self.running.lock().unwrap();
         let paused = running.get(&name).is_some_and(|running| running.paused);
-        running.insert(name, Running { spec, paused, failed: None });
+        let assigned = assigned.clone();
+        running.insert(name, Running { spec, assigned, paused, failed: None });
         drop(running);
         self.note(call);
+        Ok(())
+    }
+
+    async fn release(&self, pipeline: &str, assigned: &Assigned) -> Result<(), WorkerError> {
+        let mut running = self.running.lock().unwrap();
+        let Some(pipeline) = running.get_mut(pipeline) else { return Ok(()) };
+        pipeline.assigned.retain(|stage, held| {
+            held.retain(|partition| assigned.get(stage).is_some_and(|a| a.contains(partition)));
+            !held.is_empty()
+        });
+        Ok(())
+    }
+
+    fn held(&self, pipeline: &str) -> Assigned {
+        let running = self.running.lock().unwrap();
+        running.get(pipeline).map(|running| running.assigned.clone()).unwrap_or_default()
+    }
+
+    fn held_all(&self) -> BTreeMap<String, Assigned> {
+        let running = self.running.lock().unwrap();
+        running.iter().map(|(name, running)| (name.clone(), running.assigned.clone())).collect()
+    }
+
+    async fn discard(&self, pipeline: &str, _: Incarnation) -> Result<(), WorkerError> {
+        self.running.lock().unwrap().remove(pipeline);
+        self.note(format!("discard {pipeline}"));
         Ok(())
     }
 
@@ -171,7 +199,12 @@ impl Worker for RecordingWorker {
         let stages = pipeline.spec.stages.iter().map(|stage| StageStatus {
             name: stage.name.clone(),
             module: String::new(),
-            partitions: (0..stage.partitions)
+            partitions: pipeline
+                .assigned
+                .get(&stage.name)
+                .into_iter()
+                .flatten()
+                .copied()
                 .map(|partition| PartitionStatus {
                     partition,
                     phase,
@@ -186,7 +219,8 @@ impl Worker for RecordingWorker {
                 })
                 .collect(),
         });
-        Some(PipelineStatus { phase, reason, stages: stages.collect() })
+        let stages = stages.collect();
+        Some(PipelineStatus { phase, reason, stages, ..PipelineStatus::default() })
     }
 
     fn logs(&self, pipeline: &str, stage: Option<&str>, limit: usize) -> Vec<LogLine> {

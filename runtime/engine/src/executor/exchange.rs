@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use millstream_core::exchange::merge::Anchor;
-use millstream_core::exchange::{ADVANCE_BYTES_MAX, Cause, Ordering, Standing};
+use millstream_core::exchange::{ADVANCE_BYTES_MAX, Cause, Ordering, Standing, UpstreamPosition};
 use millstream_core::ids::{SourceId, WATERMARK_MAX};
-use millstream_core::slice::{CallKind, Slice};
+use millstream_core::slice::{CallKind, Slice, SourcePosition};
 
 use super::{Executor, Room};
 use crate::input::watermark_of;
@@ -113,6 +113,18 @@ impl Executor {
                 *standing = recorded;
             }
         }
+    }
+
+    /// Forgets what was handed over, at a commit boundary; says from where on it must be handed over again.
+    pub fn reread(&mut self) -> (Vec<SourcePosition>, Vec<UpstreamPosition>) {
+        self.clear_queue();
+        let (mut positions, mut upstream) = (self.positions.clone(), Vec::new());
+        for (standing, position) in self.upstream.iter().zip(&mut positions) {
+            if let Some(standing) = standing {
+                standing.record(position, &mut upstream);
+            }
+        }
+        (positions, upstream)
     }
 
     /// Per source, if it is another stage, where its merged outputs are applied.

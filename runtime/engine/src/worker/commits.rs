@@ -1,4 +1,5 @@
-//! The latest commits of a stage's partitions, for the readers in this process.
+//! The latest commits of a stage's partitions, for the readers in this process. Those of partitions that run here come from
+//! their tasks, the others' from the log (`follow`); a partition that moves may have both for a while.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,8 @@ const KEPT_BYTES_MAX: usize = 4 << 20;
 pub struct Committed {
     pub sequence: Sequence,
     pub outputs: Outputs,
-    pub exchange: Exchange,
+    /// None: a takeover.
+    pub exchange: Option<Exchange>,
 }
 
 /// What follows a commit of a partition.
@@ -59,15 +61,24 @@ impl Commits {
         self.partitions[usize::from(partition)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partition was taken over with the record at `sequence`: all before it is in the log.
-    pub fn taken_over(&self, partition: u16, sequence: Sequence) {
-        *self.of(partition) = Recent { before: sequence, newest: sequence, ..Recent::default() };
+    /// The partition has a record at `sequence`: all before it is in the log. Nothing new if that is known.
+    pub fn reaches(&self, partition: u16, sequence: Sequence) {
+        let mut recent = self.of(partition);
+        if sequence <= recent.newest {
+            return;
+        }
+        *recent = Recent { before: sequence, newest: sequence, ..Recent::default() };
+        drop(recent);
         self.changed.send_replace(());
     }
 
-    /// The partition's next commit.
+    /// The partition's next commit. Who pushes has pushed or said that it [`Self::reaches`] the one before, so that none is
+    /// missing; one that is known is ignored.
     pub fn push(&self, partition: u16, commit: Committed) {
         let mut recent = self.of(partition);
+        if commit.sequence <= recent.newest {
+            return;
+        }
         recent.newest = commit.sequence;
         recent.bytes += commit.outputs.len();
         recent.kept.push_back(commit);
@@ -81,9 +92,9 @@ impl Commits {
         self.changed.send_replace(());
     }
 
-    /// Per partition its last record; 0 if it is not known.
-    pub fn all_newest(&self) -> Vec<Sequence> {
-        (0..self.partitions.len() as u16).map(|partition| self.of(partition).newest).collect()
+    /// The partition's last record; 0 if it is not known.
+    pub fn newest(&self, partition: u16) -> Sequence {
+        self.of(partition).newest
     }
 
     /// What follows the record at `after`; 0: all of them.
@@ -117,7 +128,7 @@ mod tests {
         Committed {
             sequence: Sequence(sequence),
             outputs: outputs.freeze(),
-            exchange: Exchange::default(),
+            exchange: Some(Exchange::default()),
         }
     }
 
@@ -132,7 +143,7 @@ mod tests {
     fn what_memory_lacks_is_in_the_log() {
         let commits = Commits::new(2);
         assert!(matches!(commits.following(1, Sequence(0)), Following::Nothing));
-        commits.taken_over(1, Sequence(7));
+        commits.reaches(1, Sequence(7));
         assert!(matches!(
             commits.following(1, Sequence(3)),
             Following::InLog { through: Sequence(7) }
@@ -153,7 +164,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let commits = Commits::new(1);
-        commits.taken_over(0, Sequence(1));
+        commits.reaches(0, Sequence(1));
         for sequence in 2..=9 {
             commits.push(0, commit(sequence, 1 << 20));
         }

@@ -1,5 +1,6 @@
 //! Reads the commits of another stage for all partitions of one stage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,13 +12,12 @@ use millstream_core::exchange::{Gone, Ordering, Place, Reading, Standing, begin_
 use millstream_core::ids::{Sequence, SourceId};
 use millstream_log::commit_log::{CommitLog, PartitionSubject};
 use millstream_sandbox::codec::Decoder;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::commits::{Commits, Committed, Following};
+use super::lanes::Lanes;
 use super::pace::Pace;
 use super::report::Heads;
-use crate::input::Chunk;
 use crate::router::Router;
 
 /// Outputs that wait for a slower partition of the stage; above it only that partition is read on.
@@ -40,15 +40,15 @@ pub struct ExchangeSpec {
     pub name: String,
     pub source: SourceId,
     pub input: u32,
-    /// One per partition of the stage that reads.
-    pub lanes: Vec<mpsc::Sender<Chunk>>,
+    /// One per partition of the stage that reads and is here.
+    pub lanes: Lanes,
     pub heads: Heads,
     /// Where the reader says how far event time is, and waits for the stage's other inputs.
     pub pace: Arc<Pace>,
     /// By how much its watermark may be ahead of theirs, milliseconds; none: without limit.
     pub align_within_ms: Option<i64>,
-    /// Where each of them stands.
-    pub positions: Vec<Option<Standing>>,
+    /// Where each of them stands, by partition.
+    pub positions: BTreeMap<u16, Option<Standing>>,
 }
 
 /// Why a reader ended.
@@ -86,11 +86,17 @@ impl Reader {
     fn new(spec: ExchangeSpec, decoder: Decoder) -> Self {
         let partitions = spec.subjects.len() as u16;
         // The reader serves all partitions; what one of them has is not passed to it.
-        let standings = || spec.positions.iter().map(Option::as_ref);
-        let start = begin_at(standings(), partitions, spec.ordering);
-        let nowhere = || vec![Place::default(); usize::from(partitions)];
-        let done = standings().map(|s| s.map_or_else(nowhere, |s| s.done().to_vec())).collect();
-        let router = Router::merged(spec.input, decoder, spec.source, start.clone(), done);
+        let standings = spec.positions.values().map(Option::as_ref);
+        let start = begin_at(standings, partitions, spec.ordering);
+        let done = (0..spec.lanes.partitions()).map(|partition| {
+            match spec.positions.get(&partition).and_then(Option::as_ref) {
+                Some(standing) => standing.done().to_vec(),
+                None => vec![Place::default(); usize::from(partitions)],
+            }
+        });
+        let mut router =
+            Router::merged(spec.input, decoder, spec.source, start.clone(), done.collect());
+        spec.lanes.left_out(&mut router);
         let readings = start.places.iter().map(|&place| Reading::at(place)).collect();
         let merge = Merge::new(spec.output, spec.ordering, &start);
         Self { merge, router, start, readings, spec }
@@ -123,10 +129,8 @@ impl Reader {
                 }
                 (passed, was_idle) = (anchor.clone(), idle);
                 let chunks = self.router.finish_merged(anchor, idle);
-                for (lane, chunk) in self.spec.lanes.iter().zip(chunks) {
-                    if lane.send(chunk).await.is_err() {
-                        return Ok(());
-                    }
+                if !self.spec.lanes.hand_over(chunks, &mut self.router).await {
+                    return Ok(());
                 }
                 let reached = self.router.position().max_event_time;
                 self.spec.pace.reached(input, reached, idle);
@@ -146,7 +150,7 @@ impl Reader {
             Following::Commits(commits) => {
                 for Committed { sequence, outputs, exchange } in &commits {
                     self.take_next(partition, *sequence)?;
-                    self.merge.commit(partition, *sequence, outputs, Some(exchange));
+                    self.merge.commit(partition, *sequence, outputs, exchange.as_ref());
                 }
                 Ok(true)
             }

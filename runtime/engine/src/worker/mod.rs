@@ -7,19 +7,26 @@
 //! Architecture invariant: what must be decided is decided in `millstream_core`; here facts are
 //! read and decisions carried out.
 
+mod catch_up;
 mod checkpoint;
 mod commits;
 mod egress;
 mod exchange;
+mod follow;
+mod here;
+mod lanes;
 mod observer;
+mod opening;
 mod operator;
 mod pace;
 mod partition;
 mod pipeline;
+mod reading;
 mod redrive;
 mod report;
 mod source;
 mod supervisor;
+mod trimming;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +42,9 @@ use millstream_state::{Inspected, Shared};
 use tokio::sync::Mutex;
 
 use self::observer::Guests;
-use self::pipeline::{Pipeline, pipeline_dir};
+use self::opening::pipeline_dir;
+pub use self::pipeline::Assigned;
+use self::pipeline::{Pipeline, whole};
 use crate::logs::LogLine;
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointInfo, PipelineStatus};
@@ -162,11 +171,21 @@ impl Worker {
         places.get(name)?.running()
     }
 
-    /// Starts a pipeline, or changes the running one of that name: by swapping modules at a commit boundary
-    /// where that is enough, else by stopping it after its last commit and starting it anew. Gives how long a swap kept a
-    /// partition from computing, at most; none: it was started. Modules that do not fit what the running ones have kept
-    /// are refused, and those go on.
+    /// Runs a whole pipeline here, as [`Worker::apply_part`] does.
     pub async fn apply(&self, spec: PipelineSpec) -> Result<Option<Duration>, String> {
+        let assigned = whole(&spec);
+        self.apply_part(spec, &assigned).await
+    }
+
+    /// Runs these partitions of a pipeline here and no others, or changes what runs: by swapping modules at a commit
+    /// boundary where that is enough, else by stopping it after its last commit and starting it anew. Partitions that
+    /// stay do not notice that others come and go. Gives how long a swap kept a partition from computing, at most; none: nothing
+    /// was swapped. Modules that do not fit what the running ones have kept are refused, and those go on.
+    pub async fn apply_part(
+        &self,
+        spec: PipelineSpec,
+        assigned: &Assigned,
+    ) -> Result<Option<Duration>, String> {
         let name = spec.name.clone();
         let place = self.place(&name);
         let _changing = place.changing.lock().await;
@@ -178,13 +197,38 @@ impl Worker {
             && running.status().reason.is_none()
             && running.can_swap_to(&spec)
         {
-            let pause = running.swap(&self.context, spec).await?;
-            tracing::info!(pipeline = %name, pause_us = pause.as_micros() as u64, "modules swapped");
-            return Ok(Some(pause));
+            let mut swapped = None;
+            if running.needs_swap_to(&spec) {
+                let pause = running.swap(&self.context, spec).await?;
+                tracing::info!(pipeline = %name, pause_us = pause.as_micros() as u64, "modules swapped");
+                swapped = Some(pause);
+            }
+            running.assign(assigned).await?;
+            return Ok(swapped);
         }
         place.stop().await;
-        place.set(Some(Pipeline::start(&self.context, spec).await?));
+        place.set(Some(Pipeline::start(&self.context, spec, assigned).await?));
         Ok(None)
+    }
+
+    /// Stops those partitions of a running pipeline that are not assigned to this node. What does not run is not started.
+    pub async fn release(&self, name: &str, assigned: &Assigned) -> Result<(), String> {
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        match place.running() {
+            Some(running) if !running.has_ended() => running.release(assigned).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Which partitions of a pipeline are on this node, stopped or not; of stages that have none here nothing.
+    pub fn held(&self, name: &str) -> Assigned {
+        self.pipeline(name).map(|pipeline| pipeline.held()).unwrap_or_default()
+    }
+
+    /// The same of all pipelines.
+    pub fn held_all(&self) -> BTreeMap<String, Assigned> {
+        self.running().into_iter().map(|(name, pipeline)| (name, pipeline.held())).collect()
     }
 
     /// Stops or continues computing. `false`: it does not run.
@@ -199,12 +243,22 @@ impl Worker {
     pub async fn stop(&self, name: &str, drain: bool) -> Result<(), String> {
         // A drain takes as long as it takes; nobody waits for it who does not ask to.
         if let Some(pipeline) = self.pipeline(name).filter(|_| drain) {
-            pipeline.catch_up(&self.context).await?;
+            pipeline.catch_up().await?;
         }
         let place = self.place(name);
         let _changing = place.changing.lock().await;
         place.stop().await;
         Ok(())
+    }
+
+    /// Stops a pipeline if it runs, and removes what this node keeps of its state.
+    pub async fn discard(&self, name: &str, incarnation: Incarnation) -> Result<(), String> {
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        place.stop().await;
+        self.context.guests.forget(name);
+        let dir = pipeline_dir(&self.context.data, name, incarnation);
+        millstream_state::wipe(&dir).map_err(|e| e.to_string())
     }
 
     /// Stops a pipeline if it runs, and removes this life's log, checkpoints and, on this node, state.
@@ -262,7 +316,7 @@ impl Worker {
                 Ok(KeyFound { partition, states: states.map_err(|e| e.to_string())?, timers })
             })
             .await?;
-        found.pop().ok_or("not running")?
+        found.pop().ok_or("the partition is not on this node")?
     }
 
     /// Keys that have state, ascending.

@@ -50,6 +50,9 @@ pub enum Command {
     Hold(bool),
     /// Use another module from the next commit boundary on.
     Swap(Box<Swap>, Swapped),
+    /// At the next commit boundary forget what readers have handed over, and take it from here: others are started, from where
+    /// [`Notice::Running`] says.
+    Reread(mpsc::Receiver<Chunk>),
     /// Write an empty commit, so that the log can be trimmed.
     Anchor,
     /// Store a checkpoint if anything changed; answer with the newest.
@@ -64,7 +67,9 @@ pub enum Command {
 
 /// What a partition tells the pipeline.
 pub enum Notice {
-    /// Recovery is over; sources go on behind these positions.
+    /// Partitions were opened that take what is read for them from here: (stage, partition, feed).
+    Opened(Vec<(usize, u16, mpsc::Sender<Chunk>)>),
+    /// Recovery is over, or readers were given up ([`Command::Reread`]); sources go on behind these positions.
     Running {
         stage: usize,
         partition: u16,
@@ -113,6 +118,7 @@ struct Running {
     offers: Vec<mpsc::UnboundedSender<Offer>>,
     reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
     swap: Option<PendingSwap>,
+    reread: Option<mpsc::Receiver<Chunk>>,
     held: bool,
     /// Steps left before a checkpoint that was asked for is taken.
     preparing: Option<u32>,
@@ -132,6 +138,7 @@ impl PartitionTask {
             offers: Vec::new(),
             reports: mpsc::unbounded_channel(),
             swap: None,
+            reread: None,
             held: false,
             preparing: None,
             uploads: FuturesUnordered::new(),
@@ -145,8 +152,11 @@ impl PartitionTask {
             status.phase = if why == Stopped::Drained { Phase::Stopped } else { Phase::Failed };
             status.reason = (why != Stopped::Drained).then(|| reason(&why));
         });
+        let notices = running.task.notices.clone();
+        // Who hears that it has stopped may open its database.
+        drop(running);
         // The pipeline may be gone already.
-        let _ = running.task.notices.send(Notice::Stopped { stage, partition, why });
+        let _ = notices.send(Notice::Stopped { stage, partition, why });
     }
 }
 
@@ -249,7 +259,7 @@ impl Running {
         match command {
             Command::Hold(held) => {
                 self.held = held;
-                self.task.machine.hold(held || self.swap.is_some());
+                self.hold();
                 self.task.board.update(|s| {
                     if matches!(s.phase, Phase::Running | Phase::Paused) {
                         s.phase = if held { Phase::Paused } else { Phase::Running };
@@ -258,8 +268,13 @@ impl Running {
                 Some(Event::Input)
             }
             Command::Swap(swap, done) => {
-                self.task.machine.hold(true);
                 self.swap = Some(PendingSwap { swap, done, since: tokio::time::Instant::now() });
+                self.hold();
+                None
+            }
+            Command::Reread(chunks) => {
+                self.reread = Some(chunks);
+                self.hold();
                 None
             }
             Command::Anchor => Some(Event::Anchor),
@@ -276,20 +291,39 @@ impl Running {
         }
     }
 
+    /// Nothing is computed while the pipeline is held or a commit boundary is waited for.
+    fn hold(&mut self) {
+        let waits = self.swap.is_some() || self.reread.is_some();
+        self.task.machine.hold(self.held || waits);
+    }
+
+    /// Forgets what readers have handed over, and says from where on it is wanted.
+    fn reread(&mut self, chunks: mpsc::Receiver<Chunk>) {
+        self.task.chunks = chunks;
+        self.hold();
+        let (positions, upstream) = self.task.machine.operator_mut().executor.reread();
+        let (stage, partition) = (self.task.stage, self.task.partition);
+        let _ = self.task.notices.send(Notice::Running { stage, partition, positions, upstream });
+        self.answers.push(Box::pin(std::future::ready(Event::Input)));
+    }
+
     /// What may be done between two turns.
     fn after_turn(&mut self) {
         let executor = &self.task.machine.operator().executor;
         self.task.board.scanned(executor.positions(), executor.merged());
         self.prepare_checkpoint();
-        if self.swap.is_some()
-            && self.task.machine.is_running()
-            && self.task.machine.is_at_boundary()
-        {
+        if !self.task.machine.is_running() || !self.task.machine.is_at_boundary() {
+            return;
+        }
+        if let Some(chunks) = self.reread.take() {
+            self.reread(chunks);
+        }
+        if self.swap.is_some() {
             let PendingSwap { swap, done, since } = self.swap.take().expect("checked above");
             let module = swap.digest;
             let operator = self.task.machine.operator_mut();
             let result = operator.executor.swap(*swap).map_err(|e| e.to_string());
-            self.task.machine.hold(self.held);
+            self.hold();
             if result.is_ok() {
                 self.task.machine.set_module(module);
                 self.task.board.update(|s| s.module = hex(&module));
@@ -329,7 +363,7 @@ impl Running {
                 self.owns = true;
                 self.task.board.update(|s| s.generation = generation.0);
                 if let Some(commits) = &self.task.commits {
-                    commits.taken_over(self.task.partition, point.sequence);
+                    commits.reaches(self.task.partition, point.sequence);
                 }
                 self.open_egress(point.number, &cursors, confirmed_at_ms);
             }
@@ -369,7 +403,7 @@ impl Running {
                 let _ = self.task.notices.send(running);
             }
             Action::Committed { point, outputs, exchange, confirmed_at_ms } => {
-                if let (Some(commits), Some(exchange)) = (&self.task.commits, exchange) {
+                if let (Some(commits), Some(_)) = (&self.task.commits, &exchange) {
                     let (sequence, outputs) = (point.sequence, outputs.clone());
                     commits.push(self.task.partition, Committed { sequence, outputs, exchange });
                 }

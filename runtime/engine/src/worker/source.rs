@@ -13,15 +13,15 @@ use millstream_log::source::{
     Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
 };
 use millstream_sandbox::codec::Decoder;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::ExchangeError;
+use super::lanes::Lanes;
 use super::pace::Pace;
 use super::redrive::{self, Before};
 use super::report::Heads;
-use crate::input::{Chunk, watermark_of};
+use crate::input::watermark_of;
 use crate::router::{Ends, Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
 
@@ -35,13 +35,13 @@ pub struct ReaderSpec {
     pub source: SourceId,
     pub input: u32,
     pub partitions: u16,
-    /// One per partition.
-    pub lanes: Vec<mpsc::Sender<Chunk>>,
+    /// One per partition that is here.
+    pub lanes: Lanes,
     /// Where the reader says how far the stream reaches.
     pub heads: Heads,
     /// Where it says how far event time is, and waits for the stage's other inputs.
     pub pace: Arc<Pace>,
-    /// What each partition has committed of this source; none: never read.
+    /// What each partition that is here has committed of this source; none: never read.
     pub positions: Vec<Option<SourcePosition>>,
     /// How far this reader has handed over; a reader that opens its source again goes on from here.
     pub handed_over: Option<SourcePosition>,
@@ -118,6 +118,7 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     let unread = SourcePosition::unread(reader.source);
     let start = SourcePosition { stream_created_ns: facts.created_ns, ..behind.unwrap_or(unread) };
     let mut router = Router::new(reader.input, decoder, reader.partitions, start);
+    reader.lanes.left_out(&mut router);
     let head = &reader.heads[usize::from(reader.source.0)];
     let watermark = reader.spec.watermark;
     let mut idleness = Idleness::new(watermark.idle_after);
@@ -128,12 +129,9 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
             tracing::debug!(source = %reader.spec.name, "the source is idle");
             let position = router.position();
             reader.pace.reached(reader.source.0.into(), position.max_event_time, true);
-            for (lane, chunk) in
-                reader.lanes.iter().zip(router.finish(position.sequence.0, Ends::Idle))
-            {
-                if lane.send(chunk).await.is_err() {
-                    return Ok(());
-                }
+            let chunks = router.finish(position.sequence.0, Ends::Idle);
+            if !reader.lanes.hand_over(chunks, &mut router).await {
+                return Ok(());
             }
             continue;
         };
@@ -170,10 +168,9 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
             reader.pace.wait(input, behind, within_ms).await;
         }
         let ends = if idleness.is_idle() { Ends::Idle } else { Ends::Open };
-        for (lane, chunk) in reader.lanes.iter().zip(router.finish(through, ends)) {
-            if lane.send(chunk).await.is_err() {
-                return Ok(());
-            }
+        let chunks = router.finish(through, ends);
+        if !reader.lanes.hand_over(chunks, &mut router).await {
+            return Ok(());
         }
         let position = router.position();
         let reached = watermark_of(position.max_event_time, watermark.bound_ms);

@@ -1,0 +1,219 @@
+//! Several nodes as processes of their own, under load: restarted one after the other, killed, paused past the lease, drained.
+//! Every output must come once, and those of a key in their order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::pull;
+use futures::StreamExt;
+use rustix::process::Signal;
+
+use crate::millstream::root;
+use crate::served::{Run, Served};
+
+/// Keys of the load.
+const KEYS: u64 = 32;
+/// Pause between two records: a load that lasts for as long as the test.
+const PACE: Duration = Duration::from_millis(2);
+/// How long a cluster may take to have all partitions running.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Two stages with different keys; the second one lets every number pass once, and so has state.
+const PIPELINE: &str = "name: numbers
+sources:
+  commands: { stream: COMMANDS }
+stages:
+  spread:
+    module: { file: UDFS/filter.wasm }
+    partitions: 3
+    inputs:
+      commands: { key: { pointer: /region } }
+    config: { where: 'true' }
+  once:
+    module: { file: UDFS/dedup.wasm }
+    partitions: 3
+    inputs:
+      spread.output: { key: { pointer: /id } }
+    config: { by: 'n', within: 1h }
+    outputs:
+      output: echoes
+sinks:
+  echoes: { subject: echoes }
+";
+
+/// Publishes each number twice until it is told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    published: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(served: &Served) -> Self {
+        let (stop, published) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (jetstream, told, count) =
+            (served.connection.jetstream().clone(), Arc::clone(&stop), Arc::clone(&published));
+        let handle = tokio::runtime::Handle::current();
+        let thread = std::thread::spawn(move || {
+            handle.block_on(async move {
+                let mut number = 0u64;
+                while !told.load(Ordering::Relaxed) {
+                    let record = format!(
+                        r#"{{"id":{},"region":{},"n":{number}}}"#,
+                        number % KEYS,
+                        number % 7
+                    );
+                    for _ in 0..2 {
+                        let sent = jetstream.publish("commands.x", record.clone().into()).await;
+                        sent.expect("it is sent").await.expect("it is stored");
+                    }
+                    number += 1;
+                    count.store(number, Ordering::Relaxed);
+                    tokio::time::sleep(PACE).await;
+                }
+            });
+        });
+        Self { stop, published, thread: Some(thread) }
+    }
+
+    /// Ends it; how many numbers there are.
+    fn end(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("it runs").join().expect("it publishes");
+        self.published.load(Ordering::Relaxed)
+    }
+}
+
+async fn cluster(names: &[&str]) -> (Served, Vec<Run>) {
+    let served = Served::start().await;
+    let nodes = names.iter().map(|name| node(&served, name)).collect();
+    served.until("a node answers", || (served.call(&["info"]).code == 0).then_some(()));
+    let text = PIPELINE.replace("UDFS", &root().join("udfs/dist").display().to_string());
+    served.millstream.file("p.yaml", &text);
+    served.call(&["apply", "-f", "p.yaml"]).ok();
+    (served, nodes)
+}
+
+fn node(served: &Served, name: &str) -> Run {
+    let mut run = served.launch_node(name);
+    run.until_it_serves();
+    run
+}
+
+/// Waits until so many nodes run all six partitions, each its share.
+fn until_shared(served: &Served, nodes: usize) {
+    let begun = Instant::now();
+    loop {
+        let called = served.call(&["node", "ls", "-o", "json"]);
+        let listed: serde_json::Value = serde_json::from_str(&called.stdout).unwrap_or_default();
+        let running: Vec<u64> = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|node| node["running"].as_u64())
+            .filter(|running| *running > 0)
+            .collect();
+        let ready = served.call(&["get", "numbers", "-o", "json"]);
+        let is_running = ready.stdout.contains(r#""phase": "running""#)
+            || ready.stdout.contains(r#""phase":"running""#);
+        if running.len() == nodes && running.iter().sum::<u64>() == 6 && is_running {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not shared by {nodes}: {called:?}\n{ready:?}");
+    }
+}
+
+/// Waits for all outputs, and checks that each is there once and those of a key are in order.
+async fn assert_exact(served: &Served, numbers: u64) {
+    let begun = Instant::now();
+    while served.messages("ECHOES").await < numbers {
+        let described = || served.call(&["describe", "numbers"]);
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} of {numbers} outputs: {:?}",
+            served.messages("ECHOES").await,
+            described()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // What is not wanted would have come when all nodes have processed and published everything.
+    served.call(&["stop", "numbers", "--drain", "--wait", "--timeout", "60s"]).ok();
+    assert_eq!(served.messages("ECHOES").await, numbers, "each output is there once");
+    let stream = served.connection.jetstream().get_stream("ECHOES").await.expect("the stream");
+    let config = pull::OrderedConfig::default();
+    let mut found = stream
+        .create_consumer(config)
+        .await
+        .expect("a consumer")
+        .messages()
+        .await
+        .expect("messages");
+    let mut of_key: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for _ in 0..numbers {
+        let message = found.next().await.expect("it is there").expect("it is read");
+        let record: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
+        let number = |field: &str| record[field].as_u64().expect("a number");
+        of_key.entry(number("id")).or_default().push(number("n"));
+    }
+    for (key, found) in of_key {
+        let expected: Vec<u64> = (0..numbers).filter(|number| number % KEYS == key).collect();
+        assert_eq!(found, expected, "key {key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_of_all_nodes_under_load_loses_and_doubles_nothing() {
+    let names = ["a", "b", "c"];
+    let (served, nodes) = cluster(&names).await;
+    until_shared(&served, 3);
+    let load = Load::start(&served);
+    let mut nodes: Vec<Option<Run>> = nodes.into_iter().map(Some).collect();
+    for (name, place) in names.iter().zip(&mut nodes) {
+        place.take().expect("it runs").end();
+        until_shared(&served, 2);
+        *place = Some(node(&served, name));
+        until_shared(&served, 3);
+    }
+    let numbers = load.end();
+    assert_exact(&served, numbers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_and_one_that_sleeps_past_its_lease_lose_and_double_nothing() {
+    let (served, mut nodes) = cluster(&["a", "b", "c"]).await;
+    until_shared(&served, 3);
+    let load = Load::start(&served);
+    // The coordinator is one of them: the first has been there before the others.
+    nodes.remove(0).kill9();
+    let killed = Instant::now();
+    until_shared(&served, 2);
+    eprintln!("all partitions ran again {:?} after the kill", killed.elapsed());
+    nodes[0].signal(Signal::STOP);
+    // It does not answer at first, and its lease expires.
+    until_shared(&served, 1);
+    nodes[0].signal(Signal::CONT);
+    until_shared(&served, 2);
+    let numbers = load.end();
+    assert_exact(&served, numbers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_drained_and_resumed_under_load() {
+    let (served, _nodes) = cluster(&["a", "b"]).await;
+    until_shared(&served, 2);
+    let load = Load::start(&served);
+    served.call(&["node", "drain", "a", "--timeout", "60s"]).ok();
+    let listed = served.call(&["node", "ls"]).ok().stdout;
+    assert!(listed.contains("drained"), "{listed}");
+    let described = served.call(&["node", "describe", "b"]).ok().stdout;
+    assert!(described.contains("numbers"), "{described}");
+    until_shared(&served, 1);
+    served.call(&["node", "resume", "a"]).ok();
+    until_shared(&served, 2);
+    served.call(&["node", "describe", "nobody"]).failed(4, &["MS1411"]);
+    let numbers = load.end();
+    assert_exact(&served, numbers).await;
+}

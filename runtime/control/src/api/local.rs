@@ -1,0 +1,108 @@
+//! `local.*`: what one node alone knows. Nodes ask each other; clients ask the node that answers `millstream.api.v1`, which
+//! puts the answers together.
+
+use std::collections::BTreeMap;
+
+use millstream_engine::worker::Assigned;
+use serde::{Deserialize, Serialize};
+
+use super::Data;
+use super::checkpoints::Checkpoints;
+use super::logs::Lines;
+use super::operations;
+use super::state::{KeyState, Keys};
+use super::status::PipelineStatus;
+
+/// Which partitions run on the node, and up to where it has done what is wanted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Held {}
+
+/// Per pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPartitions {
+    /// Partitions per stage, stopped or not. Pipelines of which nothing runs are left out.
+    pub pipelines: BTreeMap<String, Assigned>,
+    /// Revision of the record, in its bucket, with which the node is done.
+    pub settled: BTreeMap<String, u64>,
+}
+
+/// How the node's part of a pipeline is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The pipeline.
+    pub pipeline: String,
+}
+
+/// A part of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// None if nothing of it runs here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PipelineStatus>,
+    /// Why it does not run as it is wanted, if an attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// The last log lines of a pipeline's guests on the node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Logs {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Only of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// All states and timers of a key, if its partition is on the node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateGet {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage.
+    pub stage: String,
+    /// The key.
+    pub key: Data,
+}
+
+/// Keys of the node's partitions of a stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateKeys {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage.
+    pub stage: String,
+    /// Keys that start with this.
+    pub prefix: Data,
+    /// Keys behind this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Data>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Takes a checkpoint of every partition on the node that changed, and waits until it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The pipeline.
+    pub pipeline: String,
+}
+
+/// Stored checkpoints of the node's partitions, with their files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredCheckpoints {
+    /// The pipeline.
+    pub pipeline: String,
+}
+
+operations! {
+    Held => "local.held" => HeldPartitions,
+    Status => "local.status" => PartStatus,
+    Logs => "local.logs" => Lines,
+    StateGet => "local.state.get" => KeyState,
+    StateKeys => "local.state.ls" => Keys,
+    Checkpoint => "local.checkpoint" => Checkpoints,
+    StoredCheckpoints => "local.checkpoints" => Checkpoints,
+}

@@ -1,0 +1,240 @@
+//! Asks the nodes what each of them alone knows, and puts the answers together. This node is asked without a detour.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use millstream_log::connect::Connection;
+use tokio::sync::watch;
+
+use super::coordinator::stages_of;
+use super::view::View;
+use crate::api::Operation;
+use crate::api::checkpoints::CheckpointInfo;
+use crate::api::local::{
+    Checkpoint, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
+    StoredCheckpoints,
+};
+use crate::api::logs::LogLine;
+use crate::api::state::{KeyState, Keys};
+use crate::api::status::{PartitionStatus, Phase, PipelineStatus, StageStatus};
+use crate::client::Client;
+use crate::problem::Problems;
+use crate::registry::PipelineRecord;
+use crate::service::local::Local;
+use crate::worker::Worker;
+
+/// How long a node may take to say what it has in memory.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a node may take to store checkpoints or to list them.
+const STORING: Duration = Duration::from_secs(60);
+
+/// The nodes, seen from one of them.
+pub struct Peers<W> {
+    /// What this node knows.
+    pub local: Arc<Local<W>>,
+    /// Identity of this node.
+    pub me: String,
+    /// Who is there.
+    pub view: watch::Receiver<View>,
+    /// To the others.
+    pub connection: Connection,
+}
+
+impl<W> Clone for Peers<W> {
+    fn clone(&self) -> Self {
+        Peers {
+            local: Arc::clone(&self.local),
+            me: self.me.clone(),
+            view: self.view.clone(),
+            connection: self.connection.clone(),
+        }
+    }
+}
+
+impl<W: Worker> Peers<W> {
+    /// Identities of the other nodes that are there.
+    pub fn others(&self) -> Vec<String> {
+        self.view.borrow().nodes.keys().filter(|identity| **identity != self.me).cloned().collect()
+    }
+
+    /// Asks one other node.
+    async fn ask<O: Operation>(
+        &self,
+        identity: &str,
+        request: &O,
+        timeout: Duration,
+    ) -> Result<O::Response, Problems> {
+        Client::of_node(self.connection.clone(), timeout, identity).call(request).await
+    }
+
+    /// Asks all others at once; who does not answer is logged and left out.
+    async fn ask_others<O: Operation>(&self, request: &O, timeout: Duration) -> Vec<O::Response> {
+        let others = self.others();
+        let asked = join_all(others.iter().map(|node| self.ask(node, request, timeout))).await;
+        let mut answers = Vec::new();
+        for (identity, answer) in others.iter().zip(asked) {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(problems) => {
+                    tracing::debug!(%identity, operation = O::NAME, %problems, "a node did not answer");
+                }
+            }
+        }
+        answers
+    }
+
+    /// What runs on a node; none if it does not answer.
+    pub async fn held(&self, identity: &str) -> Option<HeldPartitions> {
+        if identity == self.me {
+            return Some(self.local.held());
+        }
+        self.ask(identity, &Held {}, PATIENCE).await.ok()
+    }
+
+    /// How a pipeline is. None if nothing of it runs anywhere and nobody says why.
+    pub async fn status(&self, record: &PipelineRecord) -> Option<PipelineStatus> {
+        let request = Status { pipeline: record.name.clone() };
+        let mut parts = vec![self.local.status(&record.name).await];
+        parts.extend(self.ask_others(&request, PATIENCE).await);
+        put_together(parts, record)
+    }
+
+    /// The last log lines, oldest first.
+    pub async fn logs(&self, pipeline: &str, stage: Option<&str>, limit: u32) -> Vec<LogLine> {
+        let request =
+            Logs { pipeline: pipeline.to_owned(), stage: stage.map(str::to_owned), limit };
+        let mut lines = self.local.logs(&request).lines;
+        for answer in self.ask_others(&request, PATIENCE).await {
+            lines.extend(answer.lines);
+        }
+        lines.sort_by_key(|line| (line.at_ms, line.number));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        lines.drain(..lines.len().saturating_sub(limit));
+        lines
+    }
+
+    /// All states and timers of a key, from the node that has its partition.
+    ///
+    /// # Errors
+    /// What this node says if no other has it.
+    pub async fn state_get(&self, request: &StateGet) -> Result<KeyState, Problems> {
+        let here = self.local.state_get(request).await;
+        match here {
+            Ok(found) => Ok(found),
+            Err(problem) => {
+                let found = self.ask_others(request, PATIENCE).await.pop();
+                found.ok_or_else(|| problem.into())
+            }
+        }
+    }
+
+    /// Keys of all nodes' partitions, ascending.
+    ///
+    /// # Errors
+    /// If no node has any of them.
+    pub async fn state_keys(&self, request: &StateKeys) -> Result<Keys, Problems> {
+        let here = self.local.state_keys(request).await;
+        let others = self.ask_others(request, PATIENCE).await;
+        let mut answers: Vec<Keys> = Vec::new();
+        match here {
+            Ok(found) => answers.push(found),
+            Err(problem) if others.is_empty() => return Err(problem.into()),
+            Err(_) => {}
+        }
+        answers.extend(others);
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let more = answers.iter().any(|answer| answer.more);
+        let mut keys: Vec<_> = answers.into_iter().flat_map(|answer| answer.keys).collect();
+        keys.sort_by(|a, b| a.0.cmp(&b.0));
+        let more = more || keys.len() > limit;
+        keys.truncate(limit);
+        Ok(Keys { keys, more })
+    }
+
+    /// Has every node store checkpoints; the newest of each partition.
+    ///
+    /// # Errors
+    /// What this node says if no other has stored any.
+    pub async fn checkpoint(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, Problems> {
+        let request = Checkpoint { pipeline: pipeline.to_owned() };
+        let here = self.local.checkpoint(pipeline).await.map(|stored| stored.checkpoints);
+        let others = self.ask_others(&request, STORING).await;
+        gathered(here, others.into_iter().map(|stored| stored.checkpoints).collect())
+    }
+
+    /// All stored checkpoints.
+    ///
+    /// # Errors
+    /// As [`Peers::checkpoint`].
+    pub async fn checkpoints(&self, pipeline: &str) -> Result<Vec<CheckpointInfo>, Problems> {
+        let request = StoredCheckpoints { pipeline: pipeline.to_owned() };
+        let here = self.local.checkpoints(pipeline).await.map(|stored| stored.checkpoints);
+        let others = self.ask_others(&request, STORING).await;
+        gathered(here, others.into_iter().map(|stored| stored.checkpoints).collect())
+    }
+}
+
+fn gathered(
+    here: Result<Vec<CheckpointInfo>, crate::problem::Problem>,
+    others: Vec<Vec<CheckpointInfo>>,
+) -> Result<Vec<CheckpointInfo>, Problems> {
+    let mut all = match here {
+        Ok(found) => found,
+        Err(problem) if others.is_empty() => return Err(problem.into()),
+        Err(_) => Vec::new(),
+    };
+    all.extend(others.into_iter().flatten());
+    all.sort_by(|a, b| (&a.stage, a.partition, a.commit).cmp(&(&b.stage, b.partition, b.commit)));
+    Ok(all)
+}
+
+/// Makes one status of the nodes' parts. A partition that two nodes name while it moves is the one of the higher
+/// generation; one that nobody names is still to be started.
+fn put_together(parts: Vec<PartStatus>, record: &PipelineRecord) -> Option<PipelineStatus> {
+    let failure = parts.iter().find_map(|part| part.failure.clone());
+    let statuses: Vec<PipelineStatus> = parts.into_iter().filter_map(|part| part.status).collect();
+    let Some(first) = statuses.first() else {
+        let failed = |reason| PipelineStatus {
+            phase: Phase::Failed,
+            reason: Some(reason),
+            ..PipelineStatus::default()
+        };
+        return failure.map(failed);
+    };
+    let mut stages: Vec<StageStatus> = first
+        .stages
+        .iter()
+        .map(|stage| StageStatus { partitions: Vec::new(), ..stage.clone() })
+        .collect();
+    let mut reason = None;
+    for status in &statuses {
+        // What another node took over is no failure of the pipeline.
+        reason = reason.or_else(|| status.reason.clone().filter(|_| !status.fenced));
+    }
+    for stage in &mut stages {
+        let mut found: BTreeMap<u16, PartitionStatus> = BTreeMap::new();
+        let named = statuses.iter().flat_map(|status| &status.stages);
+        for partition in named.filter(|s| s.name == stage.name).flat_map(|s| &s.partitions) {
+            let newer = found
+                .get(&partition.partition)
+                .is_none_or(|known| known.generation <= partition.generation);
+            if newer {
+                found.insert(partition.partition, partition.clone());
+            }
+        }
+        stage.partitions = found.into_values().collect();
+    }
+    let wanted: usize =
+        stages_of(record).unwrap_or_default().iter().map(|(_, count)| usize::from(*count)).sum();
+    let partitions = || stages.iter().flat_map(|stage| &stage.partitions);
+    let phase = if reason.is_some() {
+        Phase::Failed
+    } else if partitions().count() < wanted {
+        Phase::Starting
+    } else {
+        partitions().map(|partition| partition.phase).min().unwrap_or_default()
+    };
+    Some(PipelineStatus { phase, reason: reason.or(failure), stages, ..PipelineStatus::default() })
+}

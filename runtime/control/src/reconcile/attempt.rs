@@ -1,0 +1,244 @@
+//! One attempt to make a pipeline on this node what is wanted of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::spec::PipelineSpec;
+use millstream_log::kv::Revision;
+use millstream_sandbox::Module;
+use tokio::time::Instant;
+
+use super::{Reconciler, Wanted};
+use crate::api::pipelines::Desired;
+use crate::api::status::Phase;
+use crate::errors;
+use crate::manifest::{Document, resolve};
+use crate::problem::{Problem, Problems};
+use crate::registry::{PipelineRecord, Recorded};
+use crate::worker::{Assigned, Worker, WorkerError};
+
+/// How often another node is asked whether it has let go of a partition, or is done.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// How long a node that takes a partition over waits for the one before to finish; then it takes it.
+const HANDOVER_MAX: Duration = Duration::from_secs(10);
+
+impl<W: Worker> Reconciler<W> {
+    /// One attempt. `running` is what this task last gave to the worker.
+    pub(super) async fn attempt(
+        &self,
+        name: &str,
+        wanted: &Wanted,
+        running: &mut Option<Running>,
+    ) -> Result<(), String> {
+        let Some(recorded) = &wanted.recorded else {
+            // The record is gone without a deletion through the API: nothing of the pipeline's is removed.
+            *running = None;
+            return match self.worker.status(name).await {
+                Some(_) => accepted(self.worker.stop(name, false).await),
+                None => Ok(()),
+            };
+        };
+        let record = &recorded.record;
+        if running.as_ref().is_some_and(|running| running.incarnation != record.incarnation) {
+            accepted(self.worker.stop(name, false).await)?;
+            *running = None;
+        }
+        let mine = self.mine(wanted);
+        let is_settled = self.reconciled.settled().get(name) == Some(&recorded.at.0);
+        match record.desired {
+            Desired::Running => {
+                self.run_partitions(record, wanted, &mine, running).await?;
+                accepted(self.worker.resume(name).await)
+            }
+            Desired::Paused => {
+                accepted(self.worker.pause(name).await)?;
+                // One that does not run here is not started only to be paused.
+                if self.worker.status(name).await.is_some() {
+                    self.run_partitions(record, wanted, &mine, running).await
+                } else {
+                    Ok(())
+                }
+            }
+            Desired::Stopped if record.drain => {
+                if !is_settled {
+                    self.run_partitions(record, wanted, &mine, running).await?;
+                    accepted(self.worker.resume(name).await)?;
+                    accepted(self.worker.stop(name, true).await)?;
+                    *running = None;
+                }
+                if self.is_coordinator() {
+                    self.until_others_settled(name, recorded.at).await;
+                    self.drained(recorded).await?;
+                }
+                Ok(())
+            }
+            Desired::Stopped => {
+                *running = None;
+                accepted(self.worker.stop(name, false).await)
+            }
+            Desired::Deleted => {
+                *running = None;
+                if !self.is_coordinator() {
+                    return accepted(self.worker.discard(name, record.incarnation()).await);
+                }
+                accepted(self.worker.stop(name, false).await)?;
+                self.until_others_settled(name, recorded.at).await;
+                let store = checkpoint_store(record);
+                self.worker
+                    .delete(name, record.incarnation(), store.as_deref())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                self.removed(recorded).await
+            }
+        }
+    }
+
+    /// Runs the partitions of this node and no others.
+    async fn run_partitions(
+        &self,
+        record: &PipelineRecord,
+        wanted: &Wanted,
+        mine: &Assigned,
+        running: &mut Option<Running>,
+    ) -> Result<(), String> {
+        let name = &record.name;
+        if mine.is_empty() {
+            *running = None;
+            return match self.worker.status(name).await {
+                Some(_) => accepted(self.worker.stop(name, false).await),
+                None => Ok(()),
+            };
+        }
+        let now = Running::of(record, mine);
+        if running.as_ref() == Some(&now)
+            && let Some(status) = self.worker.status(name).await
+            && status.phase != Phase::Failed
+            && self.worker.held(name) == *mine
+        {
+            return Ok(());
+        }
+        // What others wait for is let go of first.
+        accepted(self.worker.release(name, mine).await)?;
+        self.until_handed_over(name, wanted, mine).await;
+        let spec = self.spec(record).await.map_err(|problems| problems.to_string())?;
+        self.worker.apply(spec, mine).await.map_err(|error| error.to_string())?;
+        *running = Some(now);
+        Ok(())
+    }
+
+    /// Waits until the nodes that had partitions of this one before have let go of them. One that does not answer has,
+    /// or will be fenced.
+    async fn until_handed_over(&self, name: &str, wanted: &Wanted, mine: &Assigned) {
+        let held = self.worker.held(name);
+        let mut awaited: BTreeMap<String, Vec<(String, u16)>> = BTreeMap::new();
+        for (stage, slots) in wanted.assignment.iter().flat_map(|a| &a.stages) {
+            let is_new = |partition: &u16| {
+                mine.get(stage).is_some_and(|mine| mine.contains(partition))
+                    && !held.get(stage).is_some_and(|held| held.contains(partition))
+            };
+            for (partition, slot) in (0..).zip(slots).filter(|(partition, _)| is_new(partition)) {
+                let previous =
+                    slot.previous.as_ref().filter(|previous| **previous != self.peers.me);
+                if let Some(previous) = previous {
+                    awaited.entry(previous.clone()).or_default().push((stage.clone(), partition));
+                }
+            }
+        }
+        let begun = Instant::now();
+        for (identity, partitions) in awaited {
+            while begun.elapsed() < HANDOVER_MAX && self.peers.others().contains(&identity) {
+                let Some(held) = self.peers.held(&identity).await else { break };
+                let part = held.pipelines.get(name);
+                let has = |(stage, partition): &(String, u16)| {
+                    part.and_then(|part| part.get(stage)).is_some_and(|p| p.contains(partition))
+                };
+                if !partitions.iter().any(has) {
+                    break;
+                }
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        }
+    }
+
+    /// Waits until all other nodes that are there are done with a record.
+    async fn until_others_settled(&self, name: &str, at: Revision) {
+        for identity in self.peers.others() {
+            while self.peers.others().contains(&identity) {
+                let held = self.peers.held(&identity).await;
+                let settled = held.and_then(|held| held.settled.get(name).copied());
+                if settled.is_some_and(|settled| settled >= at.0) {
+                    break;
+                }
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        }
+    }
+
+    async fn spec(&self, record: &PipelineRecord) -> Result<PipelineSpec, Problems> {
+        let document = Document::parse(&record.file, &record.manifest)?;
+        let mut modules: BTreeMap<String, Arc<Module>> = BTreeMap::new();
+        for (stage, digest) in &record.modules {
+            modules.insert(stage.clone(), self.modules.load(digest).await?);
+        }
+        resolve(&document, &modules, record.incarnation())
+    }
+
+    /// The drain is done: a later start of the node must not drain again.
+    async fn drained(&self, recorded: &Recorded) -> Result<(), String> {
+        let record = PipelineRecord { drain: false, ..recorded.record.clone() };
+        superseded_or(self.pipelines.update(&record, recorded.at).await.map(drop))
+    }
+
+    async fn removed(&self, recorded: &Recorded) -> Result<(), String> {
+        superseded_or(self.pipelines.remove(&recorded.record.name, recorded.at).await)
+    }
+}
+
+/// The store that the manifest names. A manifest that cannot be read any more must not keep its pipeline from being
+/// deleted.
+fn checkpoint_store(record: &PipelineRecord) -> Option<String> {
+    match Document::parse(&record.file, &record.manifest) {
+        Ok(document) => document.manifest.checkpoints.store,
+        Err(problems) => {
+            tracing::warn!(pipeline = %record.name, %problems, "checkpoints outside JetStream, if any, stay");
+            None
+        }
+    }
+}
+
+/// What a worker was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    incarnation: u128,
+    manifest: String,
+    modules: BTreeMap<String, String>,
+    assigned: Assigned,
+}
+
+impl Running {
+    fn of(record: &PipelineRecord, assigned: &Assigned) -> Self {
+        Running {
+            assigned: assigned.clone(),
+            incarnation: record.incarnation,
+            manifest: record.manifest.clone(),
+            modules: record.modules.clone(),
+        }
+    }
+}
+
+/// A pipeline that does not run is paused, resumed and stopped already.
+fn accepted(answer: Result<(), WorkerError>) -> Result<(), String> {
+    match answer {
+        Ok(()) | Err(WorkerError::NotRunning) => Ok(()),
+        Err(error @ WorkerError::Failed(_)) => Err(error.to_string()),
+    }
+}
+
+/// If the record changed meanwhile, that change is on its way to this task.
+fn superseded_or(written: Result<(), Problem>) -> Result<(), String> {
+    match written {
+        Err(problem) if problem.code != errors::PIPELINE_CHANGED => Err(problem.to_string()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Makes a pipeline's log shorter: one node does it for all partitions, from what boards, the log and the stored
+//! checkpoints say. What it believes may be old; then it removes less than it might.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_core::commit::CommitRecord;
+use millstream_core::exchange::needed_of;
+use millstream_core::ids::{Sequence, SourceId};
+use millstream_core::trim::{self, Needs};
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::here::Here;
+use super::opening::{Opener, store, subject_of};
+use super::partition::Command;
+use super::report::LogNeeds;
+use crate::crash::{Step, around};
+use crate::spec::{InputFrom, PipelineSpec};
+
+/// Records of the log by which an idle partition may hold up trimming.
+const LOG_RECORDS_MAX: u64 = 100_000;
+
+/// What trims the log of one pipeline.
+struct Trimmer {
+    opener: Arc<Opener>,
+    here: Arc<Here>,
+    /// The log holds nothing before this, as far as it was purged here.
+    kept_from: Sequence,
+}
+
+/// Trims from time to time until it is dropped.
+pub fn start(
+    spec: PipelineSpec,
+    opener: Arc<Opener>,
+    here: Arc<Here>,
+    every: Duration,
+) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut trimmer = Trimmer { opener, here, kept_from: Sequence(1) };
+        let mut look = tokio::time::interval(every);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.reset();
+        loop {
+            look.tick().await;
+            trimmer.trim(&spec).await;
+        }
+    }))
+}
+
+impl Trimmer {
+    /// Purges what no partition needs any more, if the pipeline's first partition is here, and has those of this node
+    /// commit that hold up trimming.
+    async fn trim(&mut self, spec: &PipelineSpec) {
+        match self.needs(spec).await {
+            Ok(needs) => {
+                if self.here.get(0, 0).is_some() {
+                    self.purge(spec, &needs).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "log could not be trimmed"),
+        }
+    }
+
+    /// What each partition needs, by stage. If the first partition is elsewhere, only of those that are here.
+    async fn needs(&self, spec: &PipelineSpec) -> Result<Vec<Vec<LogNeeds>>, String> {
+        let purges = self.here.get(0, 0).is_some();
+        let mut needs = Vec::new();
+        for (index, stage) in spec.stages.iter().enumerate() {
+            let mut of_stage = Vec::new();
+            for partition in 0..stage.partitions {
+                match self.here.get(index, partition) {
+                    Some(lane) => of_stage.push(lane.board.needs()),
+                    None if purges => of_stage.push(self.elsewhere(spec, index, partition).await?),
+                    None => {}
+                }
+            }
+            needs.push(of_stage);
+        }
+        self.anchor(&needs).await?;
+        Ok(needs)
+    }
+
+    /// What a partition on another node needs, as of its last commit.
+    async fn elsewhere(
+        &self,
+        spec: &PipelineSpec,
+        stage: usize,
+        partition: u16,
+    ) -> Result<LogNeeds, String> {
+        let stage = &spec.stages[stage];
+        let stored = store(&self.opener.blobs, spec, stage, partition).list().await?;
+        let subject = subject_of(spec, stage, partition)?;
+        let Some(last) = self.opener.log.last(&subject).await.map_err(text)? else {
+            return Ok(LogNeeds {
+                last: Sequence(0),
+                checkpoint: None,
+                egress: Sequence(0),
+                upstream: Vec::new(),
+            });
+        };
+        let record = CommitRecord::decode(&last.bytes).map_err(text)?;
+        Ok(LogNeeds {
+            last: last.sequence,
+            checkpoint: stored.iter().map(|(_, redo_from)| *redo_from).min(),
+            egress: record.egress.iter().map(|c| c.read_from).min().unwrap_or(last.sequence),
+            upstream: record.slice.upstream,
+        })
+    }
+
+    async fn purge(&mut self, spec: &PipelineSpec, needs: &[Vec<LogNeeds>]) {
+        let mut all = Vec::new();
+        for (stage, of_stage) in needs.iter().enumerate() {
+            for (partition, of) in (0..).zip(of_stage) {
+                all.push(Needs {
+                    partition: all.len() as u16,
+                    last_record: of.last,
+                    checkpoint: of.checkpoint,
+                    egress: vec![(0, of.egress)],
+                    downstream: needed_downstream(spec, needs, stage, partition),
+                    audit: None,
+                });
+            }
+        }
+        let Some(floor) = trim::floor(&all) else { return };
+        if floor.keep_from > self.kept_from {
+            let purge = self.opener.log.purge_below(floor.keep_from);
+            match around(Step::PurgeLog, purge).await {
+                Ok(_) => self.kept_from = floor.keep_from,
+                Err(error) => tracing::warn!(%error, "log could not be trimmed"),
+            }
+        }
+    }
+
+    /// Has the partitions of this node commit whose last record is far behind the end of the log.
+    async fn anchor(&self, needs: &[Vec<LogNeeds>]) -> Result<(), String> {
+        let known = needs.iter().flatten().map(|of| of.last).max().unwrap_or_default();
+        let end = known.max(self.opener.log.info().await.map_err(text)?.last);
+        for lane in self.here.all() {
+            let last = lane.board.needs().last;
+            if last.0 > 0 && last.0 + LOG_RECORDS_MAX < end.0 {
+                let _ = lane.commands.send(Command::Anchor);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From where on the partitions of other stages need the records of a partition.
+fn needed_downstream(
+    spec: &PipelineSpec,
+    needs: &[Vec<LogNeeds>],
+    from: usize,
+    partition: u16,
+) -> Vec<Sequence> {
+    let mut needed = Vec::new();
+    for (stage, of_stage) in spec.stages.iter().zip(needs) {
+        for (source, input) in (0..).zip(&stage.inputs) {
+            if matches!(input.from, InputFrom::Stage { stage, .. } if stage == from) {
+                let of = |of: &LogNeeds| needed_of(&of.upstream, SourceId(source), partition);
+                needed.extend(of_stage.iter().map(of));
+            }
+        }
+    }
+    needed
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
