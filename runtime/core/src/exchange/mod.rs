@@ -21,9 +21,11 @@
 
 pub mod merge;
 mod reading;
+mod recent;
 mod standing;
 
 pub use reading::{Gone, Reading};
+pub use recent::{Committed, Following, Recent};
 pub use standing::{Standing, begin_at, needed_of};
 
 use crate::ids::{Sequence, SourceId};

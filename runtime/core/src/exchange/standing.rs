@@ -80,9 +80,7 @@ impl Standing {
 
     /// The next output was applied: it lies in a stretch that begins at `from`, and before `behind`.
     pub fn apply(&mut self, from: &Arc<Anchor>, partition: u16, behind: Place) {
-        if !Arc::ptr_eq(&self.anchor, from) {
-            self.anchor = Arc::clone(from);
-        }
+        self.hold(from);
         self.done[usize::from(partition)] = behind;
     }
 
@@ -91,7 +89,16 @@ impl Standing {
         for (done, place) in self.done.iter_mut().zip(&through.places) {
             *done = (*done).max(*place);
         }
-        self.anchor = Arc::clone(through);
+        self.hold(through);
+    }
+
+    /// Takes a newer anchor. A reader that serves other partitions, too, may have begun further behind and come by what this
+    /// one has passed: the log may be trimmed up to its anchor by now, so that it never steps back.
+    fn hold(&mut self, anchor: &Arc<Anchor>) {
+        let places = anchor.places.iter().zip(&self.anchor.places);
+        if !Arc::ptr_eq(&self.anchor, anchor) && places.into_iter().all(|(new, old)| new >= old) {
+            self.anchor = Arc::clone(anchor);
+        }
     }
 }
 
@@ -159,6 +166,26 @@ mod tests {
         standing.apply(&Arc::new(Anchor::start(2, Ordering::Time)), 1, place(3, 1));
         let (positions, upstream) = recorded(&standing);
         assert_eq!(Standing::recorded(SourceId(3), 2, &positions, &upstream), Some(standing));
+    }
+
+    /// What a partition has told is what its log was trimmed for.
+    #[test]
+    fn an_anchor_never_steps_back() {
+        let (at_50, at_40) =
+            (anchor([place(50, 0), place(50, 0)], 50, 90), anchor([place(40, 0); 2], 40, 80));
+        let mut standing = Standing::unread(2);
+        standing.finish(&at_50);
+        standing.finish(&at_40);
+        assert_eq!((standing.anchor(), standing.done()), (&at_50, &[place(50, 0); 2][..]));
+        standing.apply(&at_40, 1, place(55, 2));
+        assert_eq!(standing.anchor(), &at_50);
+        assert_eq!(standing.done(), [place(50, 0), place(55, 2)]);
+        let past_one = anchor([place(60, 0), place(45, 0)], 60, 95);
+        standing.finish(&past_one);
+        assert_eq!((standing.anchor(), standing.done()[0]), (&at_50, place(60, 0)));
+        let past_both = anchor([place(60, 0), place(56, 0)], 70, 97);
+        standing.finish(&past_both);
+        assert_eq!(standing.anchor(), &past_both);
     }
 
     /// Numbers of different readings cannot be compared: with the least number, the outputs before

@@ -30,6 +30,20 @@ pub fn audit(world: &World) -> Result<(), String> {
     for lane in 0..topology.lanes() {
         audit_state(world, lane, &references[topology.at(lane).0])?;
     }
+    audit_assignments(world)
+}
+
+/// No node went back to an assignment that it had left.
+fn audit_assignments(world: &World) -> Result<(), String> {
+    let mut latest = BTreeMap::new();
+    for &(node, incarnation, epoch) in world.cluster.iter().flat_map(|cluster| &cluster.starts) {
+        let before = latest.insert((node, incarnation), epoch);
+        if before > Some(epoch) {
+            return Err(format!(
+                "node {node} started a lane by the assignment {epoch} after {before:?}"
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -41,8 +55,8 @@ struct Reached {
     frontier: i64,
     /// Per source the sequence and the highest event time.
     positions: BTreeMap<SourceId, (Sequence, i64)>,
-    /// Per source and upstream partition.
-    done: BTreeMap<(SourceId, u16), Place>,
+    /// Per source and upstream partition, what is applied and the anchor.
+    done: BTreeMap<(SourceId, u16), (Place, Place)>,
     /// Records applied, per source.
     applied: BTreeMap<SourceId, u64>,
 }
@@ -91,8 +105,9 @@ impl Reached {
             }
         }
         for UpstreamPosition { source, partition, done, anchor } in &slice.upstream {
-            let before = self.done.insert((*source, *partition), *done);
-            if before.is_some_and(|before| *done < before) || anchor > done {
+            let before = self.done.insert((*source, *partition), (*done, *anchor));
+            if before.is_some_and(|before| *done < before.0 || *anchor < before.1) || anchor > done
+            {
                 return steps_back(format!("the place {before:?} of {source:?} {partition}"));
             }
         }

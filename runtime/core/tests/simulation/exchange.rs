@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use millstream_core::commit::decode_header_of;
 use millstream_core::exchange::merge::{Anchor, Merge, Merged};
 use millstream_core::exchange::{
-    Exchange, Place, Reading, Standing, UpstreamPosition, begin_at, needed_of,
+    Committed, Exchange, Place, Reading, Standing, UpstreamPosition, begin_at, needed_of,
 };
-use millstream_core::ids::{Sequence, SourceId, WATERMARK_MIN};
+use millstream_core::ids::{CommitNumber, Sequence, SourceId, WATERMARK_MIN};
 use millstream_core::partition::Event as Input;
 use millstream_core::recovery::{StoredRecord, decode};
 use millstream_core::slice::SourcePosition;
@@ -34,6 +35,8 @@ pub struct Reader {
     passed: Arc<Anchor>,
     /// What the owner's partition had applied when the reader began.
     standing: Option<Standing>,
+    /// Whether it began further behind, for others.
+    for_others: bool,
     watermark: i64,
 }
 
@@ -75,7 +78,11 @@ impl World {
             let mut standings = vec![own.clone()];
             if self.rng.chance(self.plan.shared_readers) {
                 // The reader also serves other partitions, which may be further behind.
-                for other in self.plan.topology.lanes_of(stage).filter(|&other| other != lane) {
+                let node = self.owners[id].node;
+                let held = self.cluster.is_some().then(|| self.held_by(node));
+                let is_here = |other: u16| held.as_ref().is_none_or(|h| h.contains_key(&other));
+                let lanes = self.plan.topology.lanes_of(stage);
+                for other in lanes.filter(|&other| other != lane && is_here(other)) {
                     let record = self.tail_of(other);
                     standings.push(record.and_then(|record| {
                         let slice = &record.slice;
@@ -85,7 +92,8 @@ impl World {
             }
             let ordering = self.plan.topology.ordering(from);
             let start = begin_at(standings.iter().map(Option::as_ref), partitions, ordering);
-            if own.as_ref().is_some_and(|own| **own.anchor() != start) {
+            let for_others = own.as_ref().is_some_and(|own| **own.anchor() != start);
+            if for_others {
                 self.fire(Fault::ReadsForOthers);
             }
             let late = u64::from(self.bug == Some(Bug::ReadsOneLate));
@@ -101,6 +109,7 @@ impl World {
                 readings: start.places.iter().map(begin).collect(),
                 passed: Arc::new(start),
                 standing: own,
+                for_others,
                 watermark: WATERMARK_MIN,
             };
             let index = self.owners[id].readers.len();
@@ -123,6 +132,22 @@ impl World {
         self.owners[id].readers[reader].readings[usize::from(partition)].next()
     }
 
+    /// What the owner's node has in memory of the commits that a reader wants next.
+    pub fn commits_here(
+        &mut self,
+        id: OwnerId,
+        reader: usize,
+        partition: u16,
+        lane: u16,
+    ) -> Option<Vec<Committed>> {
+        let taken = self.owners[id].readers[reader].readings[usize::from(partition)].taken();
+        let commits = self.following_here(self.owners[id].node, lane, taken)?;
+        if !commits.is_empty() {
+            self.fire(Fault::TakenFromMemory);
+        }
+        Some(commits)
+    }
+
     pub fn commits_read(
         &mut self,
         id: OwnerId,
@@ -130,30 +155,54 @@ impl World {
         partition: u16,
         (records, through): (&[StoredRecord], Sequence),
     ) {
+        let mut commits = Vec::new();
         for stored in records {
-            let reader = &mut self.owners[id].readers[index];
-            let reading = &mut reader.readings[usize::from(partition)];
-            if self.bug == Some(Bug::ReadsOneLate) {
-                let _ = reading.take(stored.sequence);
-            } else if let Err(gone) = reading.take(stored.sequence) {
-                return self.reader_failed(id, &gone.to_string());
-            }
             let record = match decode(stored, self.pipeline) {
                 Ok(record) => record,
                 Err(incident) => return self.reader_failed(id, &incident.to_string()),
             };
-            let mut slice = record.slice;
+            let (sequence, number) = (stored.sequence, record.header.number);
+            let (outputs, exchange) = (record.slice.outputs.freeze(), record.slice.exchange);
+            commits.push(Committed { sequence, number, outputs, exchange });
+        }
+        let believed = self.bug == Some(Bug::ShortReadBelieved);
+        self.take_commits(id, index, partition, commits);
+        if believed && self.owners[id].life != Life::Dead {
+            let lane = self.plan.topology.lane(self.owners[id].readers[index].from, partition);
+            let skipped = self.log.at(lane, through);
+            let reading = &mut self.owners[id].readers[index].readings[usize::from(partition)];
+            if let Some(skipped) = skipped.filter(|skipped| reading.taken() < skipped.sequence) {
+                let header = decode_header_of(&skipped.message).unwrap();
+                *reading = having(through, header.number);
+            }
+        }
+    }
+
+    /// Merges the next commits of an upstream partition, and asks for more.
+    pub fn take_commits(
+        &mut self,
+        id: OwnerId,
+        index: usize,
+        partition: u16,
+        commits: Vec<Committed>,
+    ) {
+        let idle = commits.is_empty();
+        for Committed { sequence, number, outputs, mut exchange } in commits {
+            let reader = &mut self.owners[id].readers[index];
+            let reading = &mut reader.readings[usize::from(partition)];
+            if self.bug == Some(Bug::ReadsOneLate)
+                || self.bug == Some(Bug::FollowerSkipsGap) && reader.heard.contains(&partition)
+            {
+                *reading = having(sequence, number);
+            } else if let Err(gone) = reading.take(sequence, number) {
+                return self.reader_lags(id, index, &gone.to_string());
+            }
             if self.bug == Some(Bug::FrontierIgnored)
-                && let Some(exchange) = &mut slice.exchange
+                && let Some(exchange) = &mut exchange
             {
                 *exchange = Exchange { frontier: i64::MAX - 1, ..std::mem::take(exchange) };
             }
-            let (outputs, exchange) = (slice.outputs.freeze(), slice.exchange.as_ref());
-            reader.merge.commit(partition, stored.sequence, &outputs, exchange);
-        }
-        if self.bug == Some(Bug::ShortReadBelieved) {
-            let reading = &mut self.owners[id].readers[index].readings[usize::from(partition)];
-            let _ = reading.take(through);
+            reader.merge.commit(partition, sequence, &outputs, exchange.as_ref());
         }
         let reader = &mut self.owners[id].readers[index];
         reader.heard.insert(partition);
@@ -162,8 +211,12 @@ impl World {
             self.drive(id, Input::Input);
         }
         let full = self.owners[id].machine.operator().queue.len() > QUEUE_MAX;
-        let idle = records.is_empty();
+        let stalled = self.plan.reader_stalled > 0 && self.strikes(self.plan.reader_stalled);
         let delay = match (full, idle) {
+            _ if stalled => {
+                self.fire(Fault::ReaderStalled);
+                200 + self.rng.below(4_000)
+            }
             (true, _) => 40,
             (_, true) => 10 + self.rng.below(40),
             _ => self.rng.below(10),
@@ -226,6 +279,16 @@ impl World {
                 self.fire(fault);
             }
         }
+    }
+
+    /// The log was trimmed before a reader. One that began further behind than its own partition needs begins anew,
+    /// without those for whose sake it did.
+    fn reader_lags(&mut self, id: OwnerId, index: usize, why: &str) {
+        if self.cluster.is_some() && self.owners[id].readers[index].for_others {
+            self.fire(Fault::ReaderTrimmed);
+            return self.kill(id);
+        }
+        self.reader_failed(id, why);
     }
 
     /// Only a former owner may find the log trimmed before it.
@@ -301,4 +364,11 @@ impl World {
             }
         }
     }
+}
+
+/// A planted bug: a reading that has a record, whatever is missing before it.
+fn having(sequence: Sequence, number: CommitNumber) -> Reading {
+    let mut reading = Reading::at(Place::default());
+    let _ = reading.take(sequence, number);
+    reading
 }

@@ -73,20 +73,75 @@ pub enum Fault {
     OutputsWait,
     /// The log could not be trimmed further because of a stage that reads another.
     HeldDownstream,
+    /// A node dies with all that runs on it.
+    NodeCrash,
+    /// A node is stopped with all that runs on it, and wakes up later.
+    NodePaused,
+    /// A node is cut off from the broker, both ways.
+    NodeCutOff,
+    /// Nothing that a node sends arrives.
+    NodeMuted,
+    /// Nothing arrives at a node.
+    NodeDeafened,
+    /// A node stops in an orderly way, and comes back.
+    NodeLeaves,
+    /// Another node comes.
+    NodeJoins,
+    /// A node is asked to give its partitions away.
+    NodeDrains,
+    /// Two nodes coordinate at once.
+    SecondCoordinator,
+    /// The newest checkpoint cannot be read when it is wanted.
+    CheckpointDamaged,
+    /// A node woke up and had lost a partition meanwhile.
+    LeaseExpired,
+    /// An assignment was not written because another coordinator had been faster.
+    AssignmentConflict,
+    /// A node saw an older assignment than before.
+    OutdatedAssignment,
+    /// A node waited for the one that had a partition before.
+    HandoverWaited,
+    /// It did not wait any longer.
+    HandoverTimedOut,
+    /// A partition came back to a node that still had a database of it, which was left behind.
+    MovedBack,
+    /// A checkpoint was stored by a former owner.
+    FormerCheckpoint,
+    /// A node had a commit of a partition elsewhere from its log.
+    FollowedElsewhere,
+    /// A reader had commits of another stage from memory.
+    TakenFromMemory,
+    /// A reader of another stage stood still for a while.
+    ReaderStalled,
+    /// A reader that had begun further behind for others found the log trimmed.
+    ReaderTrimmed,
 }
 
 impl Fault {
-    pub const COUNT: usize = Self::HeldDownstream as usize + 1;
+    pub const COUNT: usize = Self::ReaderTrimmed as usize + 1;
+
+    /// Whether it happens to nodes.
+    pub fn is_of_nodes(self) -> bool {
+        (Self::NodeCrash..=Self::SecondCoordinator).contains(&self)
+    }
 
     /// Whether a kind of fault can happen in runs of this shape.
     pub fn happens_in(index: usize, shape: Shape) -> bool {
+        let ends = Self::SourcePurged as usize..=Self::SourceRolledBack as usize;
         match shape {
             Shape::OneStage => index <= Self::DuplicatePublished as usize,
-            Shape::Stages => {
-                let ends = Self::SourcePurged as usize..=Self::SourceRolledBack as usize;
-                !ends.contains(&index)
+            Shape::Stages => index <= Self::HeldDownstream as usize && !ends.contains(&index),
+            Shape::Cluster => {
+                // These happen to a node, with all that runs on it.
+                let of_owners = [Self::Crash, Self::Zombie, Self::Drain];
+                !ends.contains(&index) && !of_owners.iter().any(|&of| of as usize == index)
             }
         }
+    }
+
+    /// Whether it takes more than the runs of a test command to see it.
+    pub fn is_rare(index: usize) -> bool {
+        index == Self::ReaderTrimmed as usize
     }
 
     pub fn name(index: usize) -> String {
@@ -124,6 +179,27 @@ impl Fault {
             "AppliedSkipped",
             "OutputsWait",
             "HeldDownstream",
+            "NodeCrash",
+            "NodePaused",
+            "NodeCutOff",
+            "NodeMuted",
+            "NodeDeafened",
+            "NodeLeaves",
+            "NodeJoins",
+            "NodeDrains",
+            "SecondCoordinator",
+            "CheckpointDamaged",
+            "LeaseExpired",
+            "AssignmentConflict",
+            "OutdatedAssignment",
+            "HandoverWaited",
+            "HandoverTimedOut",
+            "MovedBack",
+            "FormerCheckpoint",
+            "FollowedElsewhere",
+            "TakenFromMemory",
+            "ReaderStalled",
+            "ReaderTrimmed",
         ];
         NAMES[index].to_owned()
     }
@@ -190,6 +266,22 @@ pub enum Bug {
     TrimOneTooFar,
     /// Trimming forgets the stages that read others.
     TrimForgetsDownstream,
+    /// A commit that is refused is sent again behind whatever is last, of whatever generation.
+    CommitsRebased,
+    /// The log is trimmed for the partitions of one node only.
+    TrimForOwnLanes,
+    /// The log is trimmed up to what sinks have got since the last commit.
+    TrimByMemory,
+    /// A database that was left behind is used as if it were of the log's end.
+    StaleDatabaseReused,
+    /// The checkpoint that was stored last counts as the newest, whoever stored it.
+    CheckpointsByArrival,
+    /// An assignment is followed that is older than the last one.
+    OlderAssignmentApplied,
+    /// What another node's clock said is compared with the own clock.
+    ClocksCompared,
+    /// Who follows another node's partition begins anew without saying from where, and readers do not notice.
+    FollowerSkipsGap,
 }
 
 impl Bug {
@@ -231,12 +323,28 @@ impl Bug {
     ];
 }
 
-/// What kind of pipeline a run has.
+impl Bug {
+    /// Those that show with several nodes.
+    pub const OF_THE_CLUSTER: [Self; 8] = [
+        Self::CommitsRebased,
+        Self::TrimForOwnLanes,
+        Self::TrimByMemory,
+        Self::StaleDatabaseReused,
+        Self::CheckpointsByArrival,
+        Self::OlderAssignmentApplied,
+        Self::ClocksCompared,
+        Self::FollowerSkipsGap,
+    ];
+}
+
+/// What kind of pipeline a run has, and where it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     OneStage,
     /// Two or three of them that read each other.
     Stages,
+    /// One to three of them on several nodes.
+    Cluster,
 }
 
 /// How likely what is in one run. A run has some kinds of faults and not others, so that rare
@@ -248,6 +356,7 @@ pub struct Plan {
     pub keys: u64,
     pub filtered: bool,
     pub checkpoints: bool,
+    pub checkpoint_every_ms: i64,
     /// Permille of appends.
     pub refused: u64,
     pub append_lost: u64,
@@ -263,6 +372,10 @@ pub struct Plan {
     /// Permille of pulls.
     pub pull_lost: u64,
     pub duplicate_delivery: u64,
+    /// Permille of restores.
+    pub checkpoint_damaged: u64,
+    /// Permille of reads of other stages' commits behind which a reader stalls.
+    pub reader_stalled: u64,
     /// Scheduled ones: (fault, mean time between two of them in milliseconds).
     pub scheduled: Vec<(Fault, i64)>,
     /// Faults are over at this time.
@@ -277,11 +390,25 @@ impl Plan {
             if rng.chance(500) { 1 + rng.below(permille) } else { 0 }
         }
         let mut scheduled = Vec::new();
-        for (fault, mean_ms) in [
+        const OF_OWNERS: [(Fault, i64); 4] = [
             (Fault::Crash, 700),
             (Fault::Zombie, 1_200),
             (Fault::SecondOwner, 1_500),
             (Fault::Drain, 2_000),
+        ];
+        const OF_NODES: [(Fault, i64); 9] = [
+            (Fault::NodeCrash, 2_000),
+            (Fault::NodePaused, 1_500),
+            (Fault::NodeCutOff, 2_000),
+            (Fault::NodeMuted, 2_500),
+            (Fault::NodeDeafened, 2_500),
+            (Fault::NodeLeaves, 2_500),
+            (Fault::NodeJoins, 1_500),
+            (Fault::NodeDrains, 2_500),
+            (Fault::SecondCoordinator, 2_000),
+        ];
+        let own: &[_] = if shape == Shape::Cluster { &OF_NODES } else { &OF_OWNERS };
+        for (fault, mean_ms) in own.iter().copied().chain([
             (Fault::Disconnect, 500),
             (Fault::BrokerRestart, 2_500),
             (Fault::QuotaFull, 2_000),
@@ -289,7 +416,7 @@ impl Plan {
             (Fault::ForeignDatabase, 4_000),
             (Fault::DatabaseLost, 3_000),
             (Fault::Retention, 1_000),
-        ] {
+        ]) {
             if rng.chance(400) {
                 // More lanes have more owners.
                 let share = if shape == Shape::Stages { 3 } else { 1 };
@@ -308,7 +435,8 @@ impl Plan {
         let keys = rng.between(1, 12) as u64;
         let topology = match shape {
             Shape::OneStage => Topology::single(rng.between(1, 3) as u16, keys),
-            Shape::Stages => Topology::draw(rng),
+            Shape::Cluster if rng.chance(300) => Topology::single(rng.between(1, 4) as u16, keys),
+            Shape::Stages | Shape::Cluster => Topology::draw(rng),
         };
         Self {
             topology,
@@ -326,6 +454,12 @@ impl Plan {
             stale_read: some(rng, 300),
             pull_lost: some(rng, 250),
             duplicate_delivery: some(rng, 200),
+            checkpoint_damaged: if shape == Shape::Cluster { some(rng, 400) } else { 0 },
+            reader_stalled: if shape == Shape::Cluster { some(rng, 60) } else { 0 },
+            checkpoint_every_ms: match shape {
+                Shape::Cluster => rng.between(80, 400),
+                _ => 400,
+            },
             scheduled,
             calm_at_ms: 8_000,
             commit_bytes_max: rng.between(1_500, 6_000) as usize,

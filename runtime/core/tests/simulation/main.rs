@@ -1,14 +1,17 @@
 //! Seeded simulation of the protocol: the state machines of the core against a log,
 //! a source, sinks and databases in memory, in virtual time, with everything going
 //! wrong that the design speaks of. Pipelines have one stage, or two or three that read
-//! each other. Each run is compared with a reference model that knows no faults.
+//! each other, and run on processes of their own or on nodes of a cluster. Each run is compared with a reference model that
+//! knows no faults.
 //!
 //! `MILLSTREAM_SIM_SEEDS=50000` runs more seeds than the default of each shape,
 //! `MILLSTREAM_SIM_SEED=17` only that one.
 
 mod audit;
+mod cluster;
 mod exchange;
 mod faults;
+mod inflict;
 mod network;
 mod operator;
 mod owner;
@@ -26,6 +29,7 @@ fn seeds(shape: Shape) -> u64 {
     match shape {
         Shape::OneStage => 1_600,
         Shape::Stages => 1_200,
+        Shape::Cluster => 2_000,
     }
 }
 
@@ -78,7 +82,9 @@ fn share(shape: Shape, index: u64) {
     }
     assert!(failures.is_empty(), "{} of {runs} runs failed: seeds {failures:?}", failures.len());
     if only.is_none() && runs >= 300 {
+        let is_due = |fault: &usize| runs >= 10_000 || !Fault::is_rare(*fault);
         let never: Vec<_> = (0..Fault::COUNT)
+            .filter(is_due)
             .filter(|&fault| Fault::happens_in(fault, shape) && fired[fault] == 0)
             .map(Fault::name)
             .collect();
@@ -176,5 +182,39 @@ mod stages {
     #[test]
     fn every_planted_bug_is_caught() {
         all_are_caught(Shape::Stages, &Bug::OF_THE_EXCHANGE);
+    }
+}
+
+mod nodes {
+    use super::*;
+
+    #[test]
+    fn share_0_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Cluster, 0);
+    }
+
+    #[test]
+    fn share_1_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Cluster, 1);
+    }
+
+    #[test]
+    fn share_2_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Cluster, 2);
+    }
+
+    #[test]
+    fn share_3_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Cluster, 3);
+    }
+
+    #[test]
+    fn a_seed_run_twice_leaves_the_same_trace() {
+        traces_repeat(Shape::Cluster);
+    }
+
+    #[test]
+    fn every_planted_bug_is_caught() {
+        all_are_caught(Shape::Cluster, &Bug::OF_THE_CLUSTER);
     }
 }

@@ -7,6 +7,7 @@ use millstream_core::ids::Sequence;
 use millstream_core::recovery::StoredRecord;
 use millstream_core::source::StreamFacts;
 
+use crate::cluster::{NodeEvent, NodeId};
 use crate::operator::Database;
 use crate::servers::source::Pulled;
 
@@ -97,10 +98,11 @@ pub enum Event {
     Fault(usize),
     Checkpoint,
     CheckpointStored {
-        lane: u16,
+        owner: OwnerId,
         database: Database,
     },
     Trim,
+    Node(NodeId, NodeEvent),
     BrokerUp,
     QuotaFreed,
     Check,

@@ -1,7 +1,7 @@
 //! One process that owns, or believes it owns, one partition: the edge that carries
 //! out what the state machines of the core decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use millstream_core::append::AppendReply;
 use millstream_core::commit::{Compression, hash_of};
@@ -15,6 +15,7 @@ use millstream_core::slice::{EgressCursor, OutputPoint, SourcePosition};
 use millstream_core::source::{
     Continuity, Delivery, SourcePolicy, StreamFacts, Verdict, never_read,
 };
+use millstream_core::trim::LogNeeds;
 
 use crate::exchange::Reader;
 use crate::faults::{Bug, Fault};
@@ -58,6 +59,10 @@ pub struct Owner {
     wiped: u32,
     turn_due: bool,
     pub asked_to_drain: bool,
+    /// What it tells who trims the log.
+    pub said: LogNeeds,
+    /// Redo points of the stored checkpoints that it knows of, oldest first.
+    pub kept: VecDeque<Sequence>,
 }
 
 impl Owner {
@@ -94,6 +99,9 @@ impl World {
         if self.bug == Some(Bug::DatabaseNotChecked) {
             self.pretend(lane, &mut database.local);
         }
+        if self.bug == Some(Bug::StaleDatabaseReused) {
+            self.pretend_newest(lane, &mut database.local);
+        }
         let seed = self.rng.next();
         let role = Role::of(&self.plan.topology, lane);
         let operator = CountOperator::open(role, database, crate::rng::Rng::new(seed), self.bug);
@@ -115,6 +123,8 @@ impl World {
         let mut machine = Partition::new(config, operator);
         let mut actions = Vec::new();
         machine.start(&mut actions);
+        let kept = self.checkpoints.get(&lane).into_iter().flatten();
+        let kept = kept.map(|database| database.local.redo_from.sequence).collect();
         self.owners.push(Owner {
             lane,
             node,
@@ -137,6 +147,8 @@ impl World {
             wiped: 0,
             turn_due: false,
             asked_to_drain: false,
+            said: LogNeeds::default(),
+            kept,
         });
         let id = self.owners.len() - 1;
         self.perform(id, actions);
@@ -158,6 +170,16 @@ impl World {
                 hash: hash_of(&first.message),
                 sequence: first.sequence,
             };
+            *local = LocalState { redo_from: point, newest: point };
+        }
+    }
+
+    /// A planted bug: claims that a database that was left behind is what the log has come to.
+    fn pretend_newest(&self, lane: u16, local: &mut LocalState) {
+        if let Some(last) = self.log.last_of(lane).filter(|_| local.newest.number.0 > 0) {
+            let header = millstream_core::commit::decode_header_of(&last.message).unwrap();
+            let (number, hash) = (header.number, hash_of(&last.message));
+            let point = LogPoint { number, hash, sequence: last.sequence };
             *local = LocalState { redo_from: point, newest: point };
         }
     }
@@ -217,6 +239,11 @@ impl World {
     }
 
     fn send(&mut self, id: OwnerId, request: Request) {
+        if let Request::Commits { reader, partition, lane } = request
+            && let Some(commits) = self.commits_here(id, reader, partition, lane)
+        {
+            return self.take_commits(id, reader, partition, commits);
+        }
         if self.now < self.broker_up_at {
             let wait = self.broker_up_at - self.now;
             return self.at(wait, Event::Owner(id, OwnerEvent::Send(request)));
@@ -227,6 +254,9 @@ impl World {
         owner.pending.insert(request_id, request.clone());
         let mut connection = Some(owner.connection);
         let mut arrival = owner.last_arrival_at.max(self.now + latency);
+        if self.is_mute(id) {
+            return self.at(TIME_OUT_MS, Event::Owner(id, OwnerEvent::TimeOut { request_id }));
+        }
         if matches!(request, Request::Append { .. }) {
             if self.bug == Some(Bug::AcknowledgedBeforeLanded) {
                 let reply =
@@ -296,7 +326,7 @@ impl World {
             return;
         }
         let mut actions = Vec::new();
-        let now = self.now;
+        let now = self.wall(id);
         self.owners[id].machine.handle(now, input, &mut actions);
         self.perform(id, actions);
         self.pump(id);
@@ -325,6 +355,8 @@ impl World {
                     self.send_later(id, delay_ms, Request::Append { message, expected });
                 }
                 Action::TakenOver { point, cursors, confirmed_at_ms, .. } => {
+                    let (node, lane) = (self.owners[id].node, self.owners[id].lane);
+                    self.reaches_here(node, lane, point);
                     self.open_egress(id, &cursors, point.number, confirmed_at_ms)
                 }
                 Action::ReadRecord { sequence } => self.send(id, Request::Record(sequence)),
@@ -343,7 +375,10 @@ impl World {
                     }
                     self.start_readers(id, &positions, &upstream);
                 }
-                Action::Committed { point, outputs, confirmed_at_ms, .. } => {
+                Action::Committed { point, outputs, exchange, confirmed_at_ms } => {
+                    let (node, lane) = (self.owners[id].node, self.owners[id].lane);
+                    self.committed_here(node, lane, point, outputs.clone(), exchange);
+                    self.says_of(id, point);
                     for egress in &mut self.owners[id].egress {
                         egress.offer(point, outputs.clone(), confirmed_at_ms);
                     }
@@ -372,6 +407,17 @@ impl World {
                 self.fire(Fault::TakeoverMoved);
             }
         }
+    }
+
+    /// What the log must keep for an owner, as of its last commit.
+    fn says_of(&mut self, id: OwnerId, point: LogPoint) {
+        let owner = &mut self.owners[id];
+        owner.said = LogNeeds {
+            last: point.sequence,
+            checkpoint: None,
+            egress: owner.machine.sinks_need().unwrap_or(point.sequence),
+            upstream: owner.machine.upstream().to_vec(),
+        };
     }
 
     fn stopped(&mut self, id: OwnerId, stopped: Stopped) {
@@ -460,11 +506,12 @@ impl World {
             return;
         }
         for sink in 0..self.owners[id].egress.len() {
-            let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { self.now };
+            let wall = self.wall(id);
+            let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { wall };
             while let Some(publication) = self.owners[id].egress[sink].next(now).cloned() {
                 self.send(id, Request::Publish { sink, publication });
             }
-            if let Some(above) = self.owners[id].egress[sink].wants_sink_read(self.now) {
+            if let Some(above) = self.owners[id].egress[sink].wants_sink_read(wall) {
                 self.send(id, Request::ReadSink { sink, above });
             }
             let owner = &mut self.owners[id];

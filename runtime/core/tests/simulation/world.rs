@@ -9,9 +9,10 @@ use millstream_core::commit::{CommitKind, CommitRecord, decode_header_of};
 use millstream_core::ids::{CommitNumber, Incarnation, Sequence, SourceId};
 use millstream_core::incident::Incident;
 use millstream_core::partition::{Event as Input, Stopped};
-use millstream_core::recovery::{StoredRecord, decode};
+use millstream_core::recovery::{StoredRecord, decode, is_point};
 use millstream_core::trim::{HeldBy, Needs, floor, next_purge, to_anchor};
 
+use crate::cluster::Cluster;
 use crate::faults::{Bug, Fault, Plan, Shape};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::Database;
@@ -23,12 +24,16 @@ use crate::servers::source::{Pulled, Record, Source};
 
 /// When a request is given up, milliseconds.
 pub const TIME_OUT_MS: i64 = 150;
-/// Nodes that owners may run on.
+/// Nodes that owners may run on, if there is no cluster.
 const NODES: u8 = 4;
+/// A node that was never used.
+const EMPTY_NODE: u8 = u8::MAX;
 /// Without faults, everything must be done after so long.
 const CALM_MS_MAX: i64 = 60_000;
 /// Records behind a lane's last one that make it commit for its place alone.
-const ANCHOR_RECORDS: u64 = 12;
+pub const ANCHOR_RECORDS: u64 = 12;
+/// Checkpoints kept per lane.
+const KEPT: usize = 3;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -51,7 +56,8 @@ pub struct World {
     pub sinks: [Sink; 2],
     pub disks: BTreeMap<(u16, u8), Database>,
     pub old_copies: BTreeMap<(u16, u8), Database>,
-    checkpoints: BTreeMap<u16, Vec<Database>>,
+    /// Per lane the stored ones, the newest last.
+    pub checkpoints: BTreeMap<u16, Vec<Database>>,
     /// The latest commit of each lane that was refused.
     refused: BTreeMap<u16, Bytes>,
     pub owners: Vec<Owner>,
@@ -65,12 +71,14 @@ pub struct World {
     order: u64,
     pub trace: u64,
     done: bool,
-    part: Part,
+    pub part: Part,
+    /// The nodes, if they share the lanes.
+    pub cluster: Option<Cluster>,
 }
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub enum Part {
     Playing,
     Draining,
     LastRecovery,
@@ -81,6 +89,9 @@ impl World {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(shape, &mut rng);
         let mut world = Self::new(rng, plan, bug);
+        if shape == Shape::Cluster {
+            world.start_cluster();
+        }
         let result = world.play();
         Outcome { trace: world.trace, fired: world.fired, result }
     }
@@ -113,11 +124,13 @@ impl World {
             trace: 0,
             done: false,
             part: Part::Playing,
+            cluster: None,
         }
     }
 
     fn play(&mut self) -> Result<(), String> {
-        for lane in 0..self.plan.topology.lanes() {
+        let lanes = if self.cluster.is_none() { self.plan.topology.lanes() } else { 0 };
+        for lane in 0..lanes {
             let late = if self.plan.topology.reads_source(lane) { 0 } else { self.plan.late_ms };
             self.at(1 + late, Event::Elect { lane, forced: false });
         }
@@ -126,7 +139,9 @@ impl World {
         }
         self.at(1, Event::Produce);
         self.at(200, Event::Checkpoint);
-        self.at(250, Event::Trim);
+        if self.cluster.is_none() {
+            self.at(250, Event::Trim);
+        }
         self.at(self.plan.calm_at_ms, Event::Check);
         self.until_done("the run")?;
         self.finish()
@@ -159,7 +174,7 @@ impl World {
         self.owners.iter_mut().for_each(|owner| owner.life = Life::Dead);
         for lane in 0..self.plan.topology.lanes() {
             if !self.incidents.contains_key(&lane) {
-                self.start_owner(lane, NODES);
+                self.start_owner(lane, EMPTY_NODE);
             }
         }
         self.part = Part::LastRecovery;
@@ -232,8 +247,9 @@ impl World {
             Event::Produce => self.produce(),
             Event::Fault(index) => self.fault(index),
             Event::Checkpoint => self.checkpoint(),
-            Event::CheckpointStored { lane, database } => self.store_checkpoint(lane, database),
+            Event::CheckpointStored { owner, database } => self.store_checkpoint(owner, database),
             Event::Trim => self.trim(),
+            Event::Node(id, event) => self.node_event(id, event),
             Event::BrokerUp => {}
             Event::QuotaFreed => self.log.full = false,
             Event::Check => self.check(),
@@ -302,6 +318,10 @@ impl World {
                     self.fire(Fault::RefusedThoughFine);
                     Reply::Append(AppendReply::Refused)
                 } else {
+                    let rebased =
+                        self.bug == Some(Bug::CommitsRebased) && !Self::is_takeover(&message);
+                    let last = self.log.last_of(lane).map_or(expected, |last| last.sequence);
+                    let expected = if rebased { last } else { expected };
                     let reply = self.log.append(lane, &message, expected);
                     match reply {
                         AppendReply::Acknowledged(_) => self.check_anchors(lane),
@@ -320,10 +340,7 @@ impl World {
                     Reply::Append(reply)
                 }
             }
-            Request::Restore => {
-                let newest = self.checkpoints.get(&lane).and_then(|kept| kept.last()).cloned();
-                Reply::Restored(newest)
-            }
+            Request::Restore => Reply::Restored(self.serve_checkpoint(lane)),
             Request::Attach { last_read, start } => {
                 let facts = self.source.facts(last_read);
                 Reply::Attached { facts, consumer: self.source.make_consumer(start) }
@@ -357,7 +374,7 @@ impl World {
     }
 
     /// Some commits of an upstream lane, and where its last one is. A replica may be behind.
-    fn serve_commits(&mut self, lane: u16, from: Sequence) -> (Vec<StoredRecord>, Sequence) {
+    pub fn serve_commits(&mut self, lane: u16, from: Sequence) -> (Vec<StoredRecord>, Sequence) {
         let most = if self.rng.chance(300) { 100 } else { 12 };
         let limit = 1 + self.rng.below(most) as usize;
         let mut records = self.log.from(lane, from, limit);
@@ -403,7 +420,28 @@ impl World {
         Some(pulled)
     }
 
+    /// The newest intact checkpoint.
+    fn serve_checkpoint(&mut self, lane: u16) -> Option<Database> {
+        let kept = self.checkpoints.get(&lane)?;
+        let newest = kept.last()?.clone();
+        let before = kept.len().checked_sub(2).map(|before| kept[before].clone());
+        let is_of_log = |database: &Database| {
+            let point = database.local.redo_from;
+            is_point(&point, self.log.at(lane, point.sequence).as_ref())
+        };
+        match before.filter(is_of_log) {
+            Some(before) if self.strikes(self.plan.checkpoint_damaged) => {
+                self.fire(Fault::CheckpointDamaged);
+                Some(before)
+            }
+            _ => Some(newest),
+        }
+    }
+
     fn answer(&mut self, owner: OwnerId, request_id: u64, reply: Reply) {
+        if self.is_deaf(owner) {
+            return;
+        }
         let latency = self.rng.between(1, 8);
         let of = &mut self.owners[owner];
         let connection = of.connection;
@@ -415,7 +453,7 @@ impl World {
 
     // Owners.
 
-    fn elect(&mut self, lane: u16, forced: bool) {
+    pub fn elect(&mut self, lane: u16, forced: bool) {
         if self.incidents.contains_key(&lane) {
             return;
         }
@@ -431,7 +469,7 @@ impl World {
         self.start_owner(lane, node);
     }
 
-    fn resume(&mut self, id: OwnerId) {
+    pub fn resume(&mut self, id: OwnerId) {
         let owner = &mut self.owners[id];
         if owner.life == Life::Paused {
             owner.life = Life::Awake;
@@ -444,11 +482,14 @@ impl World {
     pub fn kill(&mut self, id: OwnerId) {
         self.owners[id].life = Life::Dead;
         let lane = self.owners[id].lane;
+        if self.node_at(self.owners[id].node).is_some() {
+            return self.owner_ended(self.owners[id].node, lane);
+        }
         let delay = self.rng.between(5, 300);
         self.at(delay, Event::Elect { lane, forced: false });
     }
 
-    fn pick(&mut self, life: Life) -> Option<OwnerId> {
+    pub fn pick(&mut self, life: Life) -> Option<OwnerId> {
         let ids: Vec<_> =
             (0..self.owners.len()).filter(|&id| self.owners[id].life == life).collect();
         (!ids.is_empty()).then(|| ids[self.rng.below(ids.len() as u64) as usize])
@@ -457,7 +498,7 @@ impl World {
     // Checkpoints and trimming.
 
     fn checkpoint(&mut self) {
-        self.at(400, Event::Checkpoint);
+        self.at(self.plan.checkpoint_every_ms, Event::Checkpoint);
         if !self.plan.checkpoints {
             return;
         }
@@ -471,18 +512,38 @@ impl World {
             let database = operator.database.clone();
             self.disks.insert((lane, node), database.clone());
             let upload = self.rng.between(5, 300);
-            self.at(upload, Event::CheckpointStored { lane, database });
+            self.at(upload, Event::CheckpointStored { owner: id, database });
         }
     }
 
-    fn store_checkpoint(&mut self, lane: u16, database: Database) {
+    fn store_checkpoint(&mut self, id: OwnerId, database: Database) {
         if database.local.redo_from.number == CommitNumber(0) {
             return;
         }
+        let lane = self.owners[id].lane;
+        if self.cluster.is_some() {
+            if self.owners[id].life == Life::Dead {
+                return;
+            }
+            if self.owners[id].life == Life::Paused || self.is_mute(id) {
+                return self.at(50, Event::CheckpointStored { owner: id, database });
+            }
+            let newest = self.tail_of(lane).map(|record| record.header.generation);
+            if newest > Some(self.owners[id].machine.generation()) {
+                self.fire(Fault::FormerCheckpoint);
+            }
+        }
+        let own = &mut self.owners[id].kept;
+        own.push_back(database.local.redo_from.sequence);
+        if own.len() > KEPT {
+            own.pop_front();
+        }
         let kept = self.checkpoints.entry(lane).or_default();
         kept.push(database);
-        kept.sort_by_key(|database| database.local.redo_from.number);
-        if kept.len() > 3 {
+        if self.bug != Some(Bug::CheckpointsByArrival) {
+            kept.sort_by_key(|database| database.local.redo_from.number);
+        }
+        if kept.len() > KEPT {
             kept.remove(0);
         }
     }
@@ -535,148 +596,6 @@ impl World {
         Needs { partition: lane, last_record, checkpoint, egress, downstream, audit: None }
     }
 
-    // Faults.
-
-    fn schedule_fault(&mut self, index: usize) {
-        let (_, mean) = self.plan.scheduled[index];
-        let delay = self.rng.between(1, 2 * mean);
-        self.at(delay, Event::Fault(index));
-    }
-
-    fn fault(&mut self, index: usize) {
-        if self.is_calm() {
-            return;
-        }
-        let (fault, _) = self.plan.scheduled[index];
-        self.schedule_fault(index);
-        if self.inflict(fault) {
-            self.fire(fault);
-        }
-    }
-
-    /// Makes a fault happen; false when there was nobody to suffer it.
-    fn inflict(&mut self, fault: Fault) -> bool {
-        match fault {
-            Fault::Crash => {
-                let life = if self.rng.chance(800) { Life::Awake } else { Life::Paused };
-                self.pick(life).map(|id| self.kill(id)).is_some()
-            }
-            Fault::Zombie => match self.pick(Life::Awake) {
-                Some(id) => {
-                    self.owners[id].life = Life::Paused;
-                    let lane = self.owners[id].lane;
-                    let sleep = self.rng.between(30, 3 * self.plan.duplicate_window_ms);
-                    let until_calm = (self.plan.calm_at_ms - self.now).max(1);
-                    self.at(sleep.min(until_calm), Event::Resume(id));
-                    let lease = self.rng.between(20, 200);
-                    self.at(lease, Event::Elect { lane, forced: false });
-                    true
-                }
-                None => false,
-            },
-            Fault::SecondOwner => {
-                let lane = self.rng.below(u64::from(self.plan.topology.lanes())) as u16;
-                self.elect(lane, true);
-                true
-            }
-            Fault::Drain => match self.pick(Life::Awake) {
-                Some(id) => {
-                    self.drive(id, Input::Drain);
-                    true
-                }
-                None => false,
-            },
-            Fault::Disconnect => self.pick(Life::Awake).map(|id| self.disconnect(id)).is_some(),
-            Fault::BrokerRestart => {
-                let away = self.rng.between(20, 600);
-                self.broker_up_at = self.now + away;
-                self.source.forget_consumers();
-                self.at(away, Event::BrokerUp);
-                for id in 0..self.owners.len() {
-                    self.disconnect(id);
-                }
-                true
-            }
-            Fault::QuotaFull => {
-                // Counted when an append is turned away.
-                self.log.full = true;
-                let freed = self.rng.between(50, 600);
-                self.at(freed, Event::QuotaFreed);
-                false
-            }
-            Fault::StaleDatabase | Fault::ForeignDatabase | Fault::DatabaseLost => {
-                self.damage_disk(fault)
-            }
-            Fault::Retention => {
-                let read = self.read_by_all();
-                self.source.purge(read + 1)
-            }
-            Fault::SourcePurged | Fault::SourceRecreated | Fault::SourceRolledBack => {
-                self.break_source(fault)
-            }
-            _ => unreachable!("{fault:?} is not scheduled"),
-        }
-    }
-
-    fn damage_disk(&mut self, fault: Fault) -> bool {
-        let used: BTreeSet<_> = (self.owners.iter())
-            .filter(|owner| owner.life != Life::Dead)
-            .map(|owner| (owner.lane, owner.node))
-            .collect();
-        let free: Vec<_> = self.disks.keys().filter(|disk| !used.contains(disk)).copied().collect();
-        if free.is_empty() {
-            return false;
-        }
-        let disk = free[self.rng.below(free.len() as u64) as usize];
-        match fault {
-            Fault::StaleDatabase => match self.old_copies.get(&disk).cloned() {
-                Some(copy) if self.disks[&disk] != copy => {
-                    self.disks.insert(disk, copy);
-                    true
-                }
-                _ => false,
-            },
-            Fault::DatabaseLost => self.disks.remove(&disk).is_some(),
-            _ => {
-                let Some(database) = self.disks.get_mut(&disk) else { return false };
-                database.local.newest.hash.0 = [0xee; 32];
-                database.entries.clear();
-                true
-            }
-        }
-    }
-
-    /// The last source sequence that every lane has committed.
-    fn read_by_all(&self) -> u64 {
-        let read = |lane| {
-            let slice = self.tail_of(lane).map(|record| record.slice);
-            slice.and_then(|s| s.position(SourceId(0)).map(|p| p.last_sequence.0)).unwrap_or(0)
-        };
-        let lanes = 0..self.plan.topology.lanes();
-        lanes.filter(|&lane| self.plan.topology.reads_source(lane)).map(read).min().unwrap_or(0)
-    }
-
-    fn break_source(&mut self, fault: Fault) -> bool {
-        let read = self.read_by_all();
-        // What was never read has nothing to be compared with.
-        if self.source_broken || read == 0 || self.source.first().0 > read {
-            return false;
-        }
-        match fault {
-            Fault::SourcePurged => {
-                let below = self.rng.between(read as i64 + 2, self.source.last as i64 + 2) as u64;
-                if below > self.source.last + 1 {
-                    return false;
-                }
-                self.source.purge(below);
-            }
-            Fault::SourceRecreated => self.source.recreate(self.now),
-            _ => self.source.roll_back(u64::MAX),
-        }
-        self.source_broken = true;
-        true
-    }
-
     // The end.
 
     fn check(&mut self) {
@@ -684,18 +603,38 @@ impl World {
         if !self.is_calm() {
             return;
         }
-        for id in 0..self.owners.len() {
-            self.resume(id);
+        if self.cluster.is_some() {
+            self.calm_nodes();
+            self.stir_former_owners();
+        } else {
+            for id in 0..self.owners.len() {
+                self.resume(id);
+            }
         }
         self.log.full = false;
         let all_done = (0..self.plan.topology.lanes()).all(|lane| self.is_done(lane));
         let produced = self.source.history.len() as u64 >= self.plan.records;
         self.done = produced && all_done;
-        if !all_done && self.part != Part::Draining {
+        if !all_done && self.part != Part::Draining && self.cluster.is_none() {
             for lane in 0..self.plan.topology.lanes() {
                 self.elect(lane, false);
             }
         }
+    }
+
+    /// A former owner that has nothing to do hears of its successor only when it commits. Trimming would make it, or input.
+    fn stir_former_owners(&mut self) {
+        for id in 0..self.owners.len() {
+            if self.owners[id].is_running() && !self.is_newest(id) {
+                self.drive(id, Input::Anchor);
+            }
+        }
+    }
+
+    /// Whether the last record of an owner's lane is not of a later owner.
+    pub fn is_newest(&self, id: OwnerId) -> bool {
+        let newest = self.tail_of(self.owners[id].lane).map(|record| record.header.generation);
+        newest <= Some(self.owners[id].machine.generation())
     }
 
     fn is_done(&self, lane: u16) -> bool {
@@ -722,6 +661,21 @@ impl World {
         of_source
             && owner.machine.positions() == owner.machine.operator().positions()
             && self.has_read_all(owner)
+    }
+
+    /// Whether nothing that an owner sends arrives.
+    pub fn is_mute(&self, id: OwnerId) -> bool {
+        self.node_at(self.owners[id].node).is_some_and(|node| node.mute)
+    }
+
+    /// Whether nothing arrives at an owner.
+    pub fn is_deaf(&self, id: OwnerId) -> bool {
+        self.node_at(self.owners[id].node).is_some_and(|node| node.deaf)
+    }
+
+    /// What the clock of an owner's node says.
+    pub fn wall(&self, id: OwnerId) -> i64 {
+        self.node_at(self.owners[id].node).map_or(self.now, |node| node.clock(self.now))
     }
 
     /// Whether a message is a takeover, for the count of those that had to be made anew.

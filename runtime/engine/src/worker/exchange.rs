@@ -9,7 +9,7 @@ use futures::StreamExt;
 use millstream_core::commit::{CommitError, CommitRecord};
 use millstream_core::exchange::merge::{Anchor, Merge};
 use millstream_core::exchange::{Gone, Ordering, Place, Reading, Standing, begin_at};
-use millstream_core::ids::{Sequence, SourceId};
+use millstream_core::ids::{CommitNumber, Sequence, SourceId};
 use millstream_log::commit_log::{CommitLog, PartitionSubject};
 use millstream_sandbox::codec::Decoder;
 use tokio_util::sync::CancellationToken;
@@ -148,8 +148,8 @@ impl Reader {
         match self.spec.commits.following(partition, taken) {
             Following::Nothing => Ok(false),
             Following::Commits(commits) => {
-                for Committed { sequence, outputs, exchange } in &commits {
-                    self.take_next(partition, *sequence)?;
+                for Committed { sequence, number, outputs, exchange } in &commits {
+                    self.take_next(partition, *sequence, *number)?;
                     self.merge.commit(partition, *sequence, outputs, exchange.as_ref());
                 }
                 Ok(true)
@@ -158,8 +158,13 @@ impl Reader {
         }
     }
 
-    fn take_next(&mut self, partition: u16, sequence: Sequence) -> Result<(), ExchangeError> {
-        let taken = self.readings[usize::from(partition)].take(sequence);
+    fn take_next(
+        &mut self,
+        partition: u16,
+        sequence: Sequence,
+        number: CommitNumber,
+    ) -> Result<(), ExchangeError> {
+        let taken = self.readings[usize::from(partition)].take(sequence, number);
         taken.map_err(|gone| ExchangeError::Trimmed { name: self.spec.name.clone(), gone })
     }
 
@@ -184,12 +189,12 @@ impl Reader {
                 }
             };
             let sequence = entry.sequence;
-            self.take_next(partition, sequence)?;
             bytes += entry.bytes.len();
             let record = CommitRecord::decode(&entry.bytes).map_err(|error| {
                 let (name, sequence) = (self.spec.name.clone(), sequence.0);
                 ExchangeError::Damaged { name, sequence, error }
             })?;
+            self.take_next(partition, sequence, record.header.number)?;
             let slice = record.slice;
             self.merge.commit(
                 partition,

@@ -96,9 +96,9 @@ async fn read(spec: &FollowSpec) -> Result<std::convert::Infallible, String> {
                 continue;
             }
             let record = CommitRecord::decode(&delivery.payload).map_err(text)?;
+            let (sequence, number) = (delivery.sequence, record.header.number);
             let (outputs, exchange) = (record.slice.outputs.freeze(), record.slice.exchange);
-            let sequence = delivery.sequence;
-            spec.commits.push(partition, Committed { sequence, outputs, exchange });
+            spec.commits.push(partition, Committed { sequence, number, outputs, exchange });
         }
     }
 }

@@ -404,8 +404,10 @@ impl Running {
             }
             Action::Committed { point, outputs, exchange, confirmed_at_ms } => {
                 if let (Some(commits), Some(_)) = (&self.task.commits, &exchange) {
-                    let (sequence, outputs) = (point.sequence, outputs.clone());
-                    commits.push(self.task.partition, Committed { sequence, outputs, exchange });
+                    let LogPoint { number, sequence, .. } = point;
+                    let outputs = outputs.clone();
+                    let commit = Committed { sequence, number, outputs, exchange };
+                    commits.push(self.task.partition, commit);
                 }
                 self.committed(point, outputs, confirmed_at_ms)
             }

@@ -8,6 +8,7 @@ use millstream_core::exchange::merge::Anchor;
 use millstream_core::exchange::{Place, UpstreamPosition};
 use millstream_core::ids::{LogPoint, Sequence, WATERMARK_MAX, WATERMARK_MIN};
 use millstream_core::slice::SourcePosition;
+use millstream_core::trim::LogNeeds;
 
 use crate::clock;
 use crate::executor::{OperatorSource, Totals};
@@ -44,15 +45,6 @@ struct Inner {
     upstream: Vec<UpstreamPosition>,
     /// (time, records, outputs), oldest first.
     rates: VecDeque<(i64, u64, u64)>,
-}
-
-/// What the log must keep for a partition.
-pub struct LogNeeds {
-    pub last: Sequence,
-    pub checkpoint: Option<Sequence>,
-    pub egress: Sequence,
-    /// What it needs of other stages' records.
-    pub upstream: Vec<UpstreamPosition>,
 }
 
 /// A watermark as it is shown; its extremes are not.

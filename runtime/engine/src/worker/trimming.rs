@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::commit::CommitRecord;
-use millstream_core::exchange::needed_of;
 use millstream_core::ids::{Sequence, SourceId};
-use millstream_core::trim::{self, Needs};
+use millstream_core::trim::{self, LogNeeds};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::here::Here;
 use super::opening::{Opener, store, subject_of};
 use super::partition::Command;
-use super::report::LogNeeds;
 use crate::crash::{Step, around};
 use crate::spec::{InputFrom, PipelineSpec};
 
@@ -91,37 +89,15 @@ impl Trimmer {
         let stage = &spec.stages[stage];
         let stored = store(&self.opener.blobs, spec, stage, partition).list().await?;
         let subject = subject_of(spec, stage, partition)?;
-        let Some(last) = self.opener.log.last(&subject).await.map_err(text)? else {
-            return Ok(LogNeeds {
-                last: Sequence(0),
-                checkpoint: None,
-                egress: Sequence(0),
-                upstream: Vec::new(),
-            });
-        };
-        let record = CommitRecord::decode(&last.bytes).map_err(text)?;
-        Ok(LogNeeds {
-            last: last.sequence,
-            checkpoint: stored.iter().map(|(_, redo_from)| *redo_from).min(),
-            egress: record.egress.iter().map(|c| c.read_from).min().unwrap_or(last.sequence),
-            upstream: record.slice.upstream,
-        })
+        let last = self.opener.log.last(&subject).await.map_err(text)?;
+        let record = last.as_ref().map(|last| CommitRecord::decode(&last.bytes)).transpose();
+        let record = record.map_err(text)?;
+        let last = last.as_ref().map(|last| last.sequence).zip(record.as_ref());
+        Ok(LogNeeds::recorded(last, stored.into_iter().map(|(_, redo_from)| redo_from)))
     }
 
     async fn purge(&mut self, spec: &PipelineSpec, needs: &[Vec<LogNeeds>]) {
-        let mut all = Vec::new();
-        for (stage, of_stage) in needs.iter().enumerate() {
-            for (partition, of) in (0..).zip(of_stage) {
-                all.push(Needs {
-                    partition: all.len() as u16,
-                    last_record: of.last,
-                    checkpoint: of.checkpoint,
-                    egress: vec![(0, of.egress)],
-                    downstream: needed_downstream(spec, needs, stage, partition),
-                    audit: None,
-                });
-            }
-        }
+        let all = trim::needs(needs, |stage| stages_read(spec, stage));
         let Some(floor) = trim::floor(&all) else { return };
         if floor.keep_from > self.kept_from {
             let purge = self.opener.log.purge_below(floor.keep_from);
@@ -146,23 +122,15 @@ impl Trimmer {
     }
 }
 
-/// From where on the partitions of other stages need the records of a partition.
-fn needed_downstream(
+/// The inputs of a stage that are other stages.
+fn stages_read(
     spec: &PipelineSpec,
-    needs: &[Vec<LogNeeds>],
-    from: usize,
-    partition: u16,
-) -> Vec<Sequence> {
-    let mut needed = Vec::new();
-    for (stage, of_stage) in spec.stages.iter().zip(needs) {
-        for (source, input) in (0..).zip(&stage.inputs) {
-            if matches!(input.from, InputFrom::Stage { stage, .. } if stage == from) {
-                let of = |of: &LogNeeds| needed_of(&of.upstream, SourceId(source), partition);
-                needed.extend(of_stage.iter().map(of));
-            }
-        }
-    }
-    needed
+    stage: usize,
+) -> impl Iterator<Item = (SourceId, usize)> + use<'_> {
+    (0..).zip(&spec.stages[stage].inputs).filter_map(|(source, input)| match input.from {
+        InputFrom::Stage { stage, .. } => Some((SourceId(source), stage)),
+        InputFrom::Source(_) => None,
+    })
 }
 
 fn text(error: impl std::fmt::Display) -> String {
