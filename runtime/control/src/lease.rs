@@ -5,7 +5,8 @@
 //!
 //! Clocks are never compared between nodes: a contender takes the lease when it has seen no change of it for
 //! the expiry, on its own monotonic clock. One that is started again where the holder ran (same
-//! [`Contender::identity`]) need not wait: it takes the lease when it looks for the first time.
+//! [`Contender::identity`]) need not wait: it takes the lease when it looks for the first time; nor need others when the
+//! holder is not connected any more ([`View::absent`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::cluster::view::View;
 
 /// Key of the lease.
 pub const OWNER_KEY: &str = "owner";
@@ -103,6 +106,7 @@ pub struct Lease {
     me: Holder,
     options: LeaseOptions,
     ownership: watch::Sender<Ownership>,
+    view: watch::Receiver<View>,
     seen: Option<Seen>,
     /// Whether it has not looked yet: only then may the holder be the process before this one. Later the same
     /// identity means that somebody copied the folder, and both must not take the lease from each other for ever.
@@ -123,6 +127,7 @@ impl Lease {
         bucket: Arc<dyn Kv>,
         contender: &Contender,
         options: LeaseOptions,
+        view: watch::Receiver<View>,
         stop: CancellationToken,
     ) -> (LeaseHandle, AbortOnDropHandle<()>) {
         let (sender, receiver) = watch::channel(Ownership::Contending(None));
@@ -132,7 +137,7 @@ impl Lease {
             incarnation: format!("{:032x}", contender.incarnation.0),
             refreshes: 0,
         };
-        let lease = Lease { bucket, me, options, ownership: sender, seen: None, first: true };
+        let lease = Lease { bucket, me, options, ownership: sender, view, seen: None, first: true };
         (LeaseHandle { ownership: receiver }, AbortOnDropHandle::new(tokio::spawn(lease.run(stop))))
     }
 
@@ -215,8 +220,9 @@ impl Lease {
             tracing::info!(node = %self.me.node, "the holder was this node's former process");
             return self.take(Some(entry.revision)).await;
         }
-        if seen.since.elapsed() >= self.options.expiry {
-            tracing::warn!(holder = ?holder.as_ref().map(|h| &h.node), "the lease did not change; taking it over");
+        let is_absent = |holder: &Holder| self.view.borrow().absent.contains(&holder.identity);
+        if seen.since.elapsed() >= self.options.expiry || holder.as_ref().is_some_and(is_absent) {
+            tracing::warn!(holder = ?holder.as_ref().map(|h| &h.node), "the holder is gone; taking its lease over");
             return self.take(Some(entry.revision)).await;
         }
         self.set(Ownership::Contending(holder.map(|holder| holder.node)));

@@ -144,11 +144,15 @@ impl<W: Worker> Node<W> {
         let leave = CancellationToken::new();
         let (bucket, options) = (&self.stores.leases, self.options.lease);
         let (standing, joined) = membership::start(Arc::clone(bucket), me, options, leave.clone());
-        let (view, _viewing) = view::start(Arc::clone(bucket), identity.clone(), options);
+        let (view, _viewing) =
+            view::start(Arc::clone(bucket), self.connection.clone(), identity.clone(), options);
         let contender =
             Contender { node: facts.node.clone(), identity: self.options.identity, incarnation };
         let release = CancellationToken::new();
-        let (lease, kept) = Lease::start(Arc::clone(bucket), &contender, options, release.clone());
+        let (lease, kept) = {
+            let (bucket, view) = (Arc::clone(bucket), view.clone());
+            Lease::start(bucket, &contender, options, view, release.clone())
+        };
         self.readiness.joins(standing.clone());
         let local = Arc::new(Local {
             worker: Arc::clone(&self.worker),

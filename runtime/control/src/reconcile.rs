@@ -26,7 +26,7 @@ use crate::cluster::peers::Peers;
 use crate::lease::{LeaseHandle, Ownership};
 use crate::readiness::Expected;
 use crate::registry::{Modules, PipelineRecord, Pipelines, Recorded};
-use crate::worker::{Assigned, Worker};
+use crate::worker::{Share, Worker};
 
 /// How often a pipeline that is as wanted is looked at: whether other nodes took something over, or are done.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -90,8 +90,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The partitions of a node, if the assignment is of this life of the pipeline.
-    fn assigned_to(&self, identity: &str) -> Assigned {
+    /// The share of a node, if the assignment is of this life of the pipeline.
+    fn share_of(&self, identity: &str) -> Share {
         let assignment = self.assignment.as_ref().filter(|assignment| {
             self.recorded.as_ref().is_some_and(|recorded| {
                 assignment.incarnation == format!("{:032x}", recorded.record.incarnation)
@@ -152,11 +152,11 @@ impl<W: Worker> Reconciler<W> {
         self.lease.ownership() == Ownership::Holding
     }
 
-    /// The partitions of this node. None if another process has its identity.
-    fn mine(&self, wanted: &Wanted) -> Assigned {
+    /// The share of this node. Nothing if another process has its identity.
+    fn mine(&self, wanted: &Wanted) -> Share {
         match *self.standing.borrow() {
-            Standing::Replaced => Assigned::new(),
-            _ => wanted.assigned_to(&self.peers.me),
+            Standing::Replaced => Share::default(),
+            _ => wanted.share_of(&self.peers.me),
         }
     }
 
@@ -225,7 +225,7 @@ impl<W: Worker> Reconciler<W> {
                 // Another node may have taken partitions over that are still this one's.
                 Desired::Running => {
                     let fenced = self.worker.status(name).await.is_some_and(|s| s.fenced);
-                    !fenced && self.worker.held(name) == self.mine(wanted)
+                    !fenced && self.worker.held(name) == self.mine(wanted).runs
                 }
                 Desired::Paused => true,
                 Desired::Stopped => !recorded.record.drain || !self.is_coordinator(),

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
-pub use millstream_engine::worker::Assigned;
+pub use millstream_engine::worker::{Assigned, Share};
 
 use crate::api::checkpoints::CheckpointInfo;
 use crate::api::logs::LogLine;
@@ -28,14 +28,14 @@ pub enum WorkerError {
 /// All calls are idempotent: the reconciler repeats what it is not sure of, and drops the future of a call when
 /// the user wants something else meanwhile. A call for one pipeline must not wait for another pipeline.
 pub trait Worker: Send + Sync + 'static {
-    /// Runs these partitions of the pipeline here and no others, or changes the running one (same name and incarnation) to `spec`
+    /// Runs these partitions of the pipeline here and no others, and stands by for those, or changes the running one (same name and incarnation) to `spec`
     /// at a commit boundary. A paused one stays paused; one that is being drained goes on as `spec`. Returns once the pipeline is
     /// accepted: what can be known at once, such as a stream that does not exist, is an error here and is tried again with
     /// growing pauses. How the partitions get on afterwards is in [`Worker::status`].
     fn apply(
         &self,
         spec: PipelineSpec,
-        assigned: &Assigned,
+        share: &Share,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the partitions of the pipeline that are not assigned, each after its last commit.
@@ -50,6 +50,9 @@ pub trait Worker: Send + Sync + 'static {
 
     /// The same of all pipelines that run here.
     fn held_all(&self) -> BTreeMap<String, Assigned>;
+
+    /// For which partitions of the pipelines this node stands by with all that was in the log when it looked last.
+    fn ready_all(&self) -> BTreeMap<String, Assigned>;
 
     /// Stops reading; keeps partitions, state and ownership.
     fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;

@@ -38,14 +38,19 @@ pub struct AssignablePartition {
     pub weight: u32,
     /// Where it is now: a node's name, which need not be there any more.
     pub owner: Option<String>,
+    /// Names of nodes that do not take it.
+    pub barred: Vec<String>,
+    /// Names of nodes that have its state: of equally loaded ones they take it.
+    pub warm: Vec<String>,
 }
 
 /// Decides where each partition runs: the index of a node, one per partition.
 ///
 /// Nobody takes partitions (no node, or all drain): what is owned by a node that is there stays, the rest is `None`.
 /// Otherwise each is on a live node, and no single move makes two nodes more even: for any partition of weight `p` on
-/// node `a` and any live node `b`, `load(a) / weight(a) <= (load(b) + p) / weight(b)`. If all partitions weigh the
-/// same, no assignment of that kind needs fewer moves.
+/// node `a` and any live node `b` that takes it, `load(a) / weight(a) <= (load(b) + p) / weight(b)`. If all partitions
+/// weigh the same and are barred from none, no assignment of that kind needs fewer moves. One that is barred from all live
+/// nodes is `None`.
 pub fn assign(nodes: &[AssignableNode], partitions: &[AssignablePartition]) -> Vec<Option<usize>> {
     let index = |name: &String| nodes.iter().position(|node| node.name == *name);
     let present = partitions.iter().map(|partition| partition.owner.as_ref().and_then(index));
@@ -56,7 +61,7 @@ pub fn assign(nodes: &[AssignableNode], partitions: &[AssignablePartition]) -> V
     }
     for (partition, owner) in owners.iter_mut().enumerate() {
         match owner {
-            Some(node) if nodes[*node].state == NodeState::Live => board.add(*node, partition),
+            Some(node) if board.takes(*node, partition) => board.add(*node, partition),
             _ => *owner = None,
         }
     }
@@ -64,7 +69,7 @@ pub fn assign(nodes: &[AssignableNode], partitions: &[AssignablePartition]) -> V
     let mut homeless: Vec<usize> = (0..owners.len()).filter(|&p| owners[p].is_none()).collect();
     homeless.sort_by_key(|&partition| (std::cmp::Reverse(board.weight(partition)), partition));
     for partition in homeless {
-        let node = board.best_for(partition);
+        let Some(node) = board.best_for(partition) else { continue };
         board.add(node, partition);
         owners[partition] = Some(node);
     }
@@ -75,6 +80,38 @@ pub fn assign(nodes: &[AssignableNode], partitions: &[AssignablePartition]) -> V
         board.add(node, partition);
     }
     owners
+}
+
+/// Decides which nodes stand by for each partition: `owners` as [`assign`] gave them, `present` the names of those that
+/// do now, in order of preference. Each partition has as many of `wanted[partition]` as there are other live nodes. It is
+/// as even, and needs as few moves, as [`assign`].
+pub fn stand_by(
+    nodes: &[AssignableNode],
+    partitions: &[AssignablePartition],
+    owners: &[Option<usize>],
+    present: &[Vec<String>],
+    wanted: &[u16],
+) -> Vec<Vec<usize>> {
+    let mut chosen = vec![Vec::new(); partitions.len()];
+    let name = |node: usize| nodes[node].name.clone();
+    for rank in 0..wanted.iter().copied().max().unwrap_or_default() {
+        // Those of a partition that nobody has are kept: one of them may become its owner.
+        let takes = |&index: &usize| wanted[index] > rank && owners[index].is_some();
+        let indexes: Vec<usize> = (0..partitions.len()).filter(takes).collect();
+        let seat = |&index: &usize| {
+            let barred: Vec<String> =
+                owners[index].into_iter().chain(chosen[index].iter().copied()).map(name).collect();
+            let free = present[index].iter().find(|name| !barred.contains(name));
+            let (owner, warm) = (free.cloned(), Vec::new());
+            AssignablePartition { owner, barred, warm, ..partitions[index].clone() }
+        };
+        let seats: Vec<AssignablePartition> = indexes.iter().map(seat).collect();
+        for (index, node) in indexes.into_iter().zip(assign(nodes, &seats)) {
+            let live = node.filter(|&node| nodes[node].state == NodeState::Live);
+            chosen[index].extend(live);
+        }
+    }
+    chosen
 }
 
 /// Who has how much.
@@ -101,6 +138,16 @@ impl<'a> Board<'a> {
         u64::from(self.partitions[partition].weight.max(1))
     }
 
+    /// Whether the node may have the partition.
+    fn takes(&self, node: usize, partition: usize) -> bool {
+        let AssignableNode { name, state, .. } = &self.nodes[node];
+        *state == NodeState::Live && !self.partitions[partition].barred.contains(name)
+    }
+
+    fn is_warm(&self, node: usize, partition: usize) -> bool {
+        self.partitions[partition].warm.contains(&self.nodes[node].name)
+    }
+
     fn of_stage(&self, node: usize, partition: usize) -> u32 {
         self.stages[node].get(&self.partitions[partition].stage).copied().unwrap_or(0)
     }
@@ -122,15 +169,17 @@ impl<'a> Board<'a> {
         (load(a, plus_a) * weight(b)).cmp(&(load(b, plus_b) * weight(a)))
     }
 
-    /// The live node that is least loaded with the partition added; of equals the one with fewest of its stage.
-    fn best_for(&self, partition: usize) -> usize {
+    /// The live node that is least loaded with the partition added; of equals the one with fewest of its stage. `None`: it
+    /// is barred from all.
+    fn best_for(&self, partition: usize) -> Option<usize> {
         let plus = self.weight(partition);
         let better = |&a: &usize, &b: &usize| {
             self.compare((a, plus), (b, plus))
+                .then_with(|| self.is_warm(b, partition).cmp(&self.is_warm(a, partition)))
                 .then_with(|| self.of_stage(a, partition).cmp(&self.of_stage(b, partition)))
         };
         // The first of equals: by name.
-        self.takers.iter().copied().min_by(better).unwrap_or_default()
+        self.takers.iter().copied().filter(|&node| self.takes(node, partition)).min_by(better)
     }
 
     /// The move that leaves the target least loaded, off the most loaded node from which any move helps. `None`: it is
@@ -143,7 +192,7 @@ impl<'a> Board<'a> {
 
     fn best_move_from(&self, from: usize, owners: &[Option<usize>]) -> Option<(usize, usize)> {
         let held = (0..owners.len()).filter(|&partition| owners[partition] == Some(from));
-        let moves = held.map(|partition| (partition, self.best_for(partition)));
+        let moves = held.filter_map(|partition| Some((partition, self.best_for(partition)?)));
         let helps = |&(partition, to): &(usize, usize)| {
             to != from && self.compare((to, self.weight(partition)), (from, 0)).is_lt()
         };
@@ -152,6 +201,7 @@ impl<'a> Board<'a> {
         };
         moves.filter(helps).min_by(|&(a, to_a), &(b, to_b)| {
             self.compare((to_a, self.weight(a)), (to_b, self.weight(b)))
+                .then_with(|| self.is_warm(to_b, b).cmp(&self.is_warm(to_a, a)))
                 .then_with(|| spread(a, to_a).cmp(&spread(b, to_b)))
         })
     }
@@ -177,6 +227,8 @@ mod tests {
             stage: 0,
             weight: 1,
             owner: owner.map(|owner| format!("node-{owner}")),
+            barred: Vec::new(),
+            warm: Vec::new(),
         };
         owners.iter().map(of).collect()
     }
@@ -233,11 +285,61 @@ mod tests {
 
     #[test]
     fn the_partitions_of_a_stage_are_spread() {
-        let stage = |stage| AssignablePartition { stage, weight: 1, owner: None };
+        let stage = |stage| AssignablePartition {
+            stage,
+            weight: 1,
+            owner: None,
+            barred: Vec::new(),
+            warm: Vec::new(),
+        };
         let both = [stage(0), stage(0), stage(1), stage(1)];
         let owners = assign(&live(2), &both);
         assert_ne!(owners[0], owners[1]);
         assert_ne!(owners[2], owners[3]);
+    }
+
+    #[test]
+    fn of_equals_the_one_that_has_the_state_takes_it() {
+        let mut before = partitions(&[None, Some(0), Some(1), Some(2)]);
+        before[0].warm.push("node-1".to_owned());
+        assert_eq!(assign(&live(3), &before)[0], Some(1));
+        // One of node 0 must move; node 2 has the state of the second.
+        let mut before = partitions(&[Some(0), Some(0), Some(0), Some(1), Some(1), Some(2)]);
+        before[1].warm.push("node-2".to_owned());
+        let after = assign(&live(3), &before);
+        assert_eq!(after, [Some(0), Some(2), Some(0), Some(1), Some(1), Some(2)].to_vec());
+    }
+
+    #[test]
+    fn those_who_stand_by_are_others_than_the_owner_and_stay_when_they_can() {
+        let free = partitions(&[None; 6]);
+        let of = |nodes: &[AssignableNode], owners: &[Option<usize>], present: &[Vec<String>]| {
+            stand_by(nodes, &free, owners, present, &[1; 6])
+        };
+        let nobody = vec![Vec::new(); 6];
+        let owners = [0, 0, 1, 1, 2, 2].map(Some);
+        let chosen = of(&live(3), &owners, &nobody);
+        for (owner, chosen) in owners.iter().zip(&chosen) {
+            assert_eq!(chosen.len(), 1);
+            assert_ne!(*owner, Some(chosen[0]));
+        }
+        for node in 0..3 {
+            assert_eq!(chosen.iter().flatten().filter(|&&n| n == node).count(), 2, "{chosen:?}");
+        }
+        let names = |chosen: &[Vec<usize>]| -> Vec<Vec<String>> {
+            let name = |node: &usize| format!("node-{node}");
+            chosen.iter().map(|nodes| nodes.iter().map(name).collect()).collect()
+        };
+        assert_eq!(of(&live(3), &owners, &names(&chosen)), chosen, "nobody moves without need");
+        assert!(of(&live(1), &[Some(0); 6], &nobody).iter().all(Vec::is_empty));
+        let drains = [node(0, 1, NodeState::Live), node(1, 1, NodeState::Draining)];
+        assert!(of(&drains, &[Some(0); 6], &nobody).iter().all(Vec::is_empty));
+        let two = stand_by(&live(3), &free, &owners, &nobody, &[2; 6]);
+        for (owner, chosen) in owners.iter().zip(two) {
+            let mut all: Vec<usize> = chosen.into_iter().chain(*owner).collect();
+            all.sort();
+            assert_eq!(all, [0, 1, 2]);
+        }
     }
 
     fn world() -> impl Strategy<Value = (Vec<AssignableNode>, Vec<AssignablePartition>)> {
@@ -250,7 +352,7 @@ mod tests {
         let partitions = vec(partition, 0..24).prop_map(|partitions| {
             let partition = |(stage, weight, owner): (u32, u32, Option<usize>)| {
                 let owner = owner.map(|owner| format!("node-{owner}"));
-                AssignablePartition { stage, weight, owner }
+                AssignablePartition { stage, weight, owner, barred: Vec::new(), warm: Vec::new() }
             };
             partitions.into_iter().map(partition).collect::<Vec<_>>()
         });

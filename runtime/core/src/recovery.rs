@@ -112,6 +112,64 @@ impl Chain {
     }
 }
 
+/// Follows a log that somebody else writes, record by record, behind what a database holds: what a standby applies.
+///
+/// Nothing is believed for good: whoever takes the partition over looks for the newest record applied in the log first, as
+/// after a restart ([`LocalState::points`]).
+#[derive(Clone, Debug)]
+pub struct Follow {
+    chain: Chain,
+    applied: LogPoint,
+}
+
+/// What a record is to one who follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Its effects are there already.
+    Known,
+    /// It is to be applied.
+    Next(Box<CommitRecord>, LogPoint),
+    /// Records before it, from here on, are no longer in the log: state must come from a checkpoint.
+    Trimmed(CommitNumber),
+}
+
+impl Follow {
+    /// Follows a pipeline's partition behind a record whose effects, and those of all before, are there.
+    pub fn behind(pipeline: Incarnation, applied: LogPoint) -> Self {
+        Self { chain: Chain::new(pipeline), applied }
+    }
+
+    /// Looks at the next record that was read; reading begins anywhere at or before the one wanted.
+    ///
+    /// # Errors
+    /// If the records are no history, or not the one followed so far.
+    pub fn accept(&mut self, stored: &StoredRecord) -> Result<Followed, Incident> {
+        if stored.sequence <= self.applied.sequence {
+            return Ok(Followed::Known);
+        }
+        let (record, point) = self.chain.accept(stored)?;
+        let next = CommitNumber(self.applied.number.0 + 1);
+        if point.number > next {
+            return Ok(Followed::Trimmed(next));
+        }
+        if point.number < next || record.header.prev_hash != self.applied.hash {
+            return Err(Incident::ChainBroken {
+                number: point.number,
+                sequence: point.sequence,
+                expected: self.applied.hash,
+                found: record.header.prev_hash,
+            });
+        }
+        self.applied = point;
+        Ok(Followed::Next(Box::new(record), point))
+    }
+
+    /// The newest record accepted.
+    pub fn applied(&self) -> LogPoint {
+        self.applied
+    }
+}
+
 /// Decodes a record of the pipeline.
 pub fn decode(stored: &StoredRecord, pipeline: Incarnation) -> Result<CommitRecord, Incident> {
     let sequence = stored.sequence;
@@ -126,3 +184,65 @@ pub fn decode(stored: &StoredRecord, pipeline: Incarnation) -> Result<CommitReco
 /// The point before the first record.
 pub const BEFORE_FIRST: LogPoint =
     LogPoint { number: CommitNumber(0), hash: CommitHash([0; 32]), sequence: Sequence(0) };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::{CommitHeader, Compression};
+    use crate::slice::Slice;
+
+    const PIPELINE: Incarnation = Incarnation(5);
+
+    /// A log of one owner's records at every second sequence.
+    fn log(records: u64) -> Vec<StoredRecord> {
+        let mut prev_hash = CommitHash([0; 32]);
+        let record = |number: u64| {
+            let kind = if number == 1 { CommitKind::Takeover } else { CommitKind::Commit };
+            let header = CommitHeader {
+                kind,
+                generation: Generation(1),
+                owner: Incarnation(9),
+                pipeline: PIPELINE,
+                number: CommitNumber(number),
+                prev_hash,
+                module: [0; 32],
+            };
+            let record = CommitRecord { header, slice: Slice::default(), egress: Vec::new() };
+            let mut message = Vec::new();
+            prev_hash = record.encode(Compression::Off, &mut message);
+            StoredRecord { sequence: Sequence(2 * number), message: message.into() }
+        };
+        (1..=records).map(record).collect()
+    }
+
+    #[test]
+    fn a_follower_applies_what_comes_next_and_knows_what_it_has() {
+        let log = log(5);
+        let mut follow = Follow::behind(PIPELINE, BEFORE_FIRST);
+        for stored in &log[..3] {
+            assert!(matches!(follow.accept(stored).unwrap(), Followed::Next(..)));
+        }
+        let applied = follow.applied();
+        assert_eq!((applied.number, applied.sequence), (CommitNumber(3), Sequence(6)));
+        assert!(is_point(&applied, Some(&log[2])));
+
+        let mut later = Follow::behind(PIPELINE, applied);
+        assert_eq!(later.accept(&log[1]).unwrap(), Followed::Known);
+        assert_eq!(later.accept(&log[2]).unwrap(), Followed::Known);
+        assert!(matches!(later.accept(&log[3]).unwrap(), Followed::Next(..)));
+    }
+
+    #[test]
+    fn a_follower_notices_what_is_gone_and_what_is_another_history() {
+        let log = log(5);
+        let mut follow = Follow::behind(PIPELINE, BEFORE_FIRST);
+        assert_eq!(follow.accept(&log[2]).unwrap(), Followed::Trimmed(CommitNumber(1)));
+
+        let applied =
+            LogPoint { number: CommitNumber(2), hash: CommitHash([7; 32]), sequence: Sequence(4) };
+        let found = Follow::behind(PIPELINE, applied).accept(&log[2]);
+        assert!(matches!(found, Err(Incident::ChainBroken { .. })), "{found:?}");
+        let found = Follow::behind(Incarnation(6), BEFORE_FIRST).accept(&log[0]);
+        assert!(matches!(found, Err(Incident::ForeignPipeline { .. })), "{found:?}");
+    }
+}

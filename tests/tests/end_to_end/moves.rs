@@ -1,12 +1,12 @@
 //! The partitions of one pipeline on several workers, moved under load: some are let go of first, some are taken from a worker
-//! that does not know it yet.
+//! that does not know it yet; some go on where somebody stood by, some where nothing is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
 use millstream_engine::spec::PipelineSpec;
-use millstream_engine::worker::{Assigned, Worker};
+use millstream_engine::worker::{Assigned, Share, Worker};
 use millstream_tests::broker::Broker;
 use millstream_tests::job::Job;
 use millstream_tests::manifest::sandbox;
@@ -26,33 +26,34 @@ const CHECKPOINT_INTERVAL_MS: u64 = 200;
 /// Payments of a made-up input.
 const PAYMENTS: usize = 8_000;
 
-/// Some worker for each partition.
-fn shuffled(spec: &PipelineSpec, random: &mut StdRng) -> Vec<Assigned> {
-    let mut assigned = vec![Assigned::new(); WORKERS];
+/// Some worker for each partition, and for some of them one that stands by.
+fn shuffled(spec: &PipelineSpec, random: &mut StdRng) -> Vec<Share> {
+    let mut shares = vec![Share::default(); WORKERS];
     for stage in &spec.stages {
         for partition in 0..stage.partitions {
-            let of = &mut assigned[random.random_range(0..WORKERS)];
-            of.entry(stage.name.clone()).or_default().insert(partition);
+            let (owner, other) = (random.random_range(0..WORKERS), random.random_range(0..WORKERS));
+            let part = |share: &mut Assigned| {
+                share.entry(stage.name.clone()).or_default().insert(partition);
+            };
+            part(&mut shares[owner].runs);
+            if other != owner {
+                part(&mut shares[other].follows);
+            }
         }
     }
-    assigned
+    shares
 }
 
 /// Has each worker run its partitions; until all do.
-async fn assign(
-    workers: &[Worker],
-    spec: &PipelineSpec,
-    assigned: &[Assigned],
-    random: &mut StdRng,
-) {
+async fn assign(workers: &[Worker], spec: &PipelineSpec, shares: &[Share], random: &mut StdRng) {
     if random.random_bool(0.5) {
-        for (worker, mine) in workers.iter().zip(assigned) {
-            worker.release(&spec.name, mine).await.expect("it lets go");
+        for (worker, mine) in workers.iter().zip(shares) {
+            worker.release(&spec.name, &mine.runs).await.expect("it lets go");
         }
     }
     let first = random.random_range(0..WORKERS);
     for number in (0..WORKERS).map(|number| (first + number) % WORKERS) {
-        let (worker, mine) = (&workers[number], &assigned[number]);
+        let (worker, mine) = (&workers[number], &shares[number]);
         let done = match mine.is_empty() {
             true => worker.stop(&spec.name, false).await,
             false => worker.apply_part(spec.clone(), mine).await.map(drop),
@@ -60,8 +61,8 @@ async fn assign(
         done.unwrap_or_else(|why| panic!("worker {number}: {why}"));
     }
     // A worker may be fenced while the one before it had not let go yet.
-    for (worker, mine) in workers.iter().zip(assigned).filter(|(_, mine)| !mine.is_empty()) {
-        while worker.held(&spec.name) != *mine || is_fenced(worker, spec).await {
+    for (worker, mine) in workers.iter().zip(shares).filter(|(_, mine)| !mine.is_empty()) {
+        while worker.held(&spec.name) != mine.runs || is_fenced(worker, spec).await {
             worker.apply_part(spec.clone(), mine).await.expect("it runs its partitions");
             tokio::task::yield_now().await;
         }
@@ -86,9 +87,9 @@ async fn moved(job: &Job, spec: PipelineSpec, seed: u64) {
     }
     let progress = Arc::<Progress>::default();
     for round in 0..ROUNDS {
-        let assigned = shuffled(&spec, &mut random);
+        let shares = shuffled(&spec, &mut random);
         tokio::join!(
-            assign(&workers, &spec, &assigned, &mut random),
+            assign(&workers, &spec, &shares, &mut random),
             job.feed(&broker, job.part(round, ROUNDS), &progress),
         );
     }

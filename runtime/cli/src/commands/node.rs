@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use millstream_control::api::node::{
     Describe, Described, Drain, List, NodeState, NodeSummary, PlacedPartition, Resume,
+    StandbyPartition,
 };
 use millstream_control::errors;
 
@@ -145,11 +146,16 @@ fn describe(app: &App, described: &Described) -> Result<(), Failure> {
             ("identity".to_owned(), Cell::text(&node.identity)),
             ("incarnation".to_owned(), Cell::text(&node.incarnation)),
             ("partitions".to_owned(), Cell::text(units::count(node.assigned as u64))),
+            ("standbys".to_owned(), Cell::text(units::count(described.standbys.len() as u64))),
         ]
     })?;
     if app.out.is_for_people() {
         app.out.line("")?;
         app.out.list(&described.partitions, "no partitions")?;
+        if !described.standbys.is_empty() {
+            app.out.line("")?;
+            app.out.list(&described.standbys, "no standbys")?;
+        }
     }
     Ok(())
 }
@@ -206,6 +212,23 @@ impl Listed for PlacedPartition {
             Cell::number(self.partition.to_string()),
             Cell::text(yes(self.assigned)),
             Cell::text(yes(self.running)),
+        ]
+    }
+}
+
+impl Listed for StandbyPartition {
+    const COLUMNS: &'static [&'static str] = &["PIPELINE", "STAGE", "STANDBY FOR", "READY"];
+
+    fn name(&self) -> String {
+        format!("{}/{}/{}", self.pipeline, self.stage, self.partition)
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            Cell::text(&self.pipeline),
+            Cell::text(&self.stage),
+            Cell::number(self.partition.to_string()),
+            Cell::text(yes(self.ready)),
         ]
     }
 }

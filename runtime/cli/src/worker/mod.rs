@@ -12,7 +12,7 @@ use millstream_control::api::logs::LogLine;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
 use millstream_control::errors;
-use millstream_control::worker::{Assigned, Worker, WorkerError};
+use millstream_control::worker::{Assigned, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
@@ -67,8 +67,8 @@ impl EngineWorker {
 }
 
 impl Worker for EngineWorker {
-    async fn apply(&self, spec: PipelineSpec, assigned: &Assigned) -> Result<(), WorkerError> {
-        self.engine.apply_part(spec, assigned).await.map(drop).map_err(WorkerError::Failed)
+    async fn apply(&self, spec: PipelineSpec, share: &Share) -> Result<(), WorkerError> {
+        self.engine.apply_part(spec, share).await.map(drop).map_err(WorkerError::Failed)
     }
 
     async fn release(&self, pipeline: &str, assigned: &Assigned) -> Result<(), WorkerError> {
@@ -81,6 +81,10 @@ impl Worker for EngineWorker {
 
     fn held_all(&self) -> BTreeMap<String, Assigned> {
         self.engine.held_all()
+    }
+
+    fn ready_all(&self) -> BTreeMap<String, Assigned> {
+        self.engine.ready_all()
     }
 
     async fn discard(&self, pipeline: &str, incarnation: Incarnation) -> Result<(), WorkerError> {

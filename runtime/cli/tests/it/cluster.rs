@@ -1,7 +1,7 @@
 //! Several nodes as processes of their own, under load: restarted one after the other, killed, paused past the lease, drained.
 //! Every output must come once, and those of a key in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -87,11 +87,11 @@ impl Load {
     }
 }
 
-async fn cluster(names: &[&str]) -> (Served, Vec<Run>) {
+async fn cluster(names: &[&str], pipeline: &str) -> (Served, Vec<Run>) {
     let served = Served::start().await;
     let nodes = names.iter().map(|name| node(&served, name)).collect();
     served.until("a node answers", || (served.call(&["info"]).code == 0).then_some(()));
-    let text = PIPELINE.replace("UDFS", &root().join("udfs/dist").display().to_string());
+    let text = pipeline.replace("UDFS", &root().join("udfs/dist").display().to_string());
     served.millstream.file("p.yaml", &text);
     served.call(&["apply", "-f", "p.yaml"]).ok();
     (served, nodes)
@@ -167,7 +167,7 @@ async fn assert_exact(served: &Served, numbers: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_of_all_nodes_under_load_loses_and_doubles_nothing() {
     let names = ["a", "b", "c"];
-    let (served, nodes) = cluster(&names).await;
+    let (served, nodes) = cluster(&names, PIPELINE).await;
     until_shared(&served, 3);
     let load = Load::start(&served);
     let mut nodes: Vec<Option<Run>> = nodes.into_iter().map(Some).collect();
@@ -183,7 +183,7 @@ async fn a_rolling_restart_of_all_nodes_under_load_loses_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_killed_and_one_that_sleeps_past_its_lease_lose_and_double_nothing() {
-    let (served, mut nodes) = cluster(&["a", "b", "c"]).await;
+    let (served, mut nodes) = cluster(&["a", "b", "c"], PIPELINE).await;
     until_shared(&served, 3);
     let load = Load::start(&served);
     // The coordinator is one of them: the first has been there before the others.
@@ -200,9 +200,60 @@ async fn a_node_that_is_killed_and_one_that_sleeps_past_its_lease_lose_and_doubl
     assert_exact(&served, numbers).await;
 }
 
+/// Of a node, by stage and number: the partitions that it runs, and those for which it stands by, ready to go on.
+fn placed(served: &Served, node: &str) -> [BTreeSet<(String, u64)>; 2] {
+    let called = served.call(&["node", "describe", node, "-o", "json"]);
+    let described: serde_json::Value = serde_json::from_str(&called.stdout).unwrap_or_default();
+    let places = |list: &str, is_so: &str| {
+        let entries = described[list].as_array().cloned().unwrap_or_default();
+        let here = entries.iter().filter(|entry| entry[is_so] == true);
+        let place = |entry: &serde_json::Value| {
+            let stage = entry["stage"].as_str().expect("a stage").to_owned();
+            (stage, entry["partition"].as_u64().expect("a number"))
+        };
+        here.map(place).collect()
+    };
+    [places("partitions", "running"), places("standbys", "ready")]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_of_a_node_that_is_killed_go_on_where_somebody_stood_by() {
+    let names = ["a", "b", "c"];
+    let with_standbys = PIPELINE.replace("    inputs:", "    standbys: 1\n    inputs:");
+    let (served, nodes) = cluster(&names, &with_standbys).await;
+    let load = Load::start(&served);
+    let mut nodes: BTreeMap<&str, Run> = names.into_iter().zip(nodes).collect();
+    // The coordinator as well: the first has been there before the others.
+    for victim in ["b", "a"] {
+        let left = nodes.len();
+        until_shared(&served, left);
+        let placed_at = |name: &&str| (*name, placed(&served, name));
+        let before: BTreeMap<&str, _> = served.until("all standbys are ready", || {
+            let before: BTreeMap<&str, _> = nodes.keys().map(placed_at).collect();
+            (before.values().map(|[_, standbys]| standbys.len()).sum::<usize>() == 6)
+                .then_some(before)
+        });
+        nodes.remove(victim).expect("it runs").kill9();
+        let killed = Instant::now();
+        until_shared(&served, left - 1);
+        eprintln!("all partitions ran again {:?} after the kill of {victim}", killed.elapsed());
+        let mut taken_over = 0;
+        for (name, [runs, _]) in nodes.keys().map(placed_at) {
+            let [_, stood_by] = &before[name];
+            let came = runs.intersection(&before[victim][0]);
+            taken_over += came.filter(|place| stood_by.contains(place)).count();
+        }
+        // The last node has stood by for all; of three, one may have stood by for more than its share.
+        let least = if left == 2 { before[victim][0].len() } else { 1 };
+        assert!(taken_over >= least, "{taken_over} of {before:?} at {victim}");
+    }
+    let numbers = load.end();
+    assert_exact(&served, numbers).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_drained_and_resumed_under_load() {
-    let (served, _nodes) = cluster(&["a", "b"]).await;
+    let (served, _nodes) = cluster(&["a", "b"], PIPELINE).await;
     until_shared(&served, 2);
     let load = Load::start(&served);
     served.call(&["node", "drain", "a", "--timeout", "60s"]).ok();

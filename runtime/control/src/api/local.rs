@@ -22,6 +22,9 @@ pub struct Held {}
 pub struct HeldPartitions {
     /// Partitions per stage, stopped or not. Pipelines of which nothing runs are left out.
     pub pipelines: BTreeMap<String, Assigned>,
+    /// Partitions for which the node stands by with all that was in the log when it looked last.
+    #[serde(default)]
+    pub ready: BTreeMap<String, Assigned>,
     /// Revision of the record, in its bucket, with which the node is done.
     pub settled: BTreeMap<String, u64>,
 }

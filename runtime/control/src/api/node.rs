@@ -89,6 +89,22 @@ pub struct Described {
     pub node: NodeSummary,
     /// The partitions that it is to run or runs, by pipeline, stage and number.
     pub partitions: Vec<PlacedPartition>,
+    /// The partitions for which it stands by, in the same order.
+    #[serde(default)]
+    pub standbys: Vec<StandbyPartition>,
+}
+
+/// A partition for which a node stands by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StandbyPartition {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage.
+    pub stage: String,
+    /// The partition.
+    pub partition: u16,
+    /// Whether it has all that was in the log when it looked last.
+    pub ready: bool,
 }
 
 /// A partition as one node has it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use millstream_engine::worker::Assigned;
+use millstream_engine::worker::Share;
 use millstream_log::kv::{Kv, KvChange, KvError, KvEvent, Revision};
 use serde::{Deserialize, Serialize};
 
@@ -33,20 +33,26 @@ pub struct Slot {
     /// Identity of the node before. A node that gets the partition first lets that one finish, if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
+    /// Identities of the nodes that stand by: they follow the log, and one of them is the next owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standbys: Vec<String>,
 }
 
 impl Assignment {
-    /// The partitions of a node.
-    pub fn of(&self, identity: &str) -> Assigned {
-        let mut assigned = Assigned::new();
+    /// A node's share.
+    pub fn of(&self, identity: &str) -> Share {
+        let mut share = Share::default();
         for (stage, slots) in &self.stages {
             for (partition, slot) in (0..).zip(slots) {
-                if slot.owner.as_deref() == Some(identity) {
-                    assigned.entry(stage.clone()).or_default().insert(partition);
-                }
+                let part = match slot.owner.as_deref() == Some(identity) {
+                    true => &mut share.runs,
+                    false if slot.standbys.iter().any(|s| s == identity) => &mut share.follows,
+                    false => continue,
+                };
+                part.entry(stage.clone()).or_default().insert(partition);
             }
         }
-        assigned
+        share
     }
 
     /// How many partitions there are.

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use millstream_core::assignment::{AssignableNode, AssignablePartition, NodeState, assign};
+use millstream_core::assignment::{
+    AssignableNode, AssignablePartition, NodeState, assign, stand_by,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assignments::{Assignment, Assignments, RecordedAssignment, Slot};
 use super::view::View;
 use crate::api::pipelines::Desired;
-use crate::manifest::Document;
+use crate::manifest::{Document, Stage};
 use crate::problem::Problem;
 use crate::registry::{PipelineRecord, Pipelines};
 
@@ -120,42 +122,59 @@ pub fn decide(
         })
         .collect();
     let mut wanted: BTreeMap<String, Assignment> = BTreeMap::new();
+    let mut standbys: BTreeMap<(String, String), u16> = BTreeMap::new();
     for record in records.iter().filter(|record| is_assigned(record)) {
         let Some(stages) = stages_of(record) else { continue };
         let incarnation = format!("{:032x}", record.incarnation);
         let known = present.get(&record.name).map(|recorded| &recorded.assignment);
         let known = known.filter(|known| known.incarnation == incarnation);
-        let slots = |(stage, partitions): (String, u16)| {
-            let known = known.and_then(|known| known.stages.get(&stage));
+        let slots = |stage: &HeadStage| {
+            let known = known.and_then(|known| known.stages.get(&stage.name));
             let mut slots = known.cloned().unwrap_or_default();
-            slots.resize(usize::from(partitions), Slot::default());
-            (stage, slots)
+            slots.resize(usize::from(stage.partitions), Slot::default());
+            (stage.name.clone(), slots)
         };
-        let stages = stages.into_iter().map(slots).collect();
+        standbys.extend(stages.iter().map(|stage| {
+            let place = (record.name.clone(), stage.name.clone());
+            (place, stage.standbys)
+        }));
+        let stages = stages.iter().map(slots).collect();
         let epoch = known.map_or(0, |known| known.epoch);
         wanted.insert(
             record.name.clone(),
             Assignment { incarnation, epoch, by: by.to_owned(), stages },
         );
     }
-    let mut slots: Vec<(u32, &mut Slot)> = Vec::new();
-    let stages = wanted.values_mut().flat_map(|assignment| assignment.stages.values_mut());
-    for (number, stage) in (0..).zip(stages) {
-        slots.extend(stage.iter_mut().map(|slot| (number, slot)));
+    let (mut slots, mut partitions, mut wanted_standbys) = (Vec::new(), Vec::new(), Vec::new());
+    let stages = wanted.iter_mut().flat_map(|(pipeline, assignment)| {
+        assignment.stages.iter_mut().map(move |(stage, slots)| ((pipeline, stage), slots))
+    });
+    for (number, ((pipeline, stage), of_stage)) in (0..).zip(stages) {
+        let standbys = standbys.get(&(pipeline.clone(), stage.clone())).copied();
+        for slot in of_stage {
+            let owner = present_owner(slot, &nodes);
+            let (barred, warm) = (Vec::new(), slot.standbys.clone());
+            partitions.push(AssignablePartition { stage: number, weight: 1, owner, barred, warm });
+            wanted_standbys.push(standbys.unwrap_or_default());
+            slots.push(slot);
+        }
     }
-    let partitions: Vec<AssignablePartition> = slots
-        .iter()
-        .map(|(stage, slot)| AssignablePartition {
-            stage: *stage,
-            weight: 1,
-            owner: slot.owner.clone(),
-        })
-        .collect();
-    for ((_, slot), owner) in slots.into_iter().zip(assign(&nodes, &partitions)) {
+    let owners = assign(&nodes, &partitions);
+    for (slot, owner) in slots.iter_mut().zip(&owners) {
         let owner = owner.map(|owner| nodes[owner].name.clone());
         // What nobody takes stays with whom it was: that node may come back.
         if owner.is_some() && owner != slot.owner {
             slot.previous = std::mem::replace(&mut slot.owner, owner);
+        }
+    }
+    // Who had it before has most of its state.
+    let warm = |slot: &&mut Slot| slot.standbys.iter().chain(&slot.previous).cloned().collect();
+    let warm: Vec<Vec<String>> = slots.iter().map(warm).collect();
+    let chosen = stand_by(&nodes, &partitions, &owners, &warm, &wanted_standbys);
+    for ((slot, owner), chosen) in slots.into_iter().zip(owners).zip(chosen) {
+        // One of them may become the owner of what nobody has.
+        if owner.is_some() {
+            slot.standbys = chosen.into_iter().map(|node| nodes[node].name.clone()).collect();
         }
     }
     wanted.retain(|name, assignment| {
@@ -168,6 +187,15 @@ pub fn decide(
     wanted
 }
 
+/// Where a partition is, or goes on at once: if its owner does not take partitions, at a node that stands by.
+fn present_owner(slot: &Slot, nodes: &[AssignableNode]) -> Option<String> {
+    let is_live = |name: &&String| {
+        nodes.iter().any(|node| node.name == **name && node.state == NodeState::Live)
+    };
+    let owner = slot.owner.as_ref();
+    owner.filter(is_live).or_else(|| slot.standbys.iter().find(is_live)).or(owner).cloned()
+}
+
 /// Whether a pipeline's partitions are anybody's. Those of one that is stopped stay where they were.
 fn is_assigned(record: &PipelineRecord) -> bool {
     match record.desired {
@@ -177,8 +205,18 @@ fn is_assigned(record: &PipelineRecord) -> bool {
     }
 }
 
+/// A stage that has partitions of its own.
+pub struct HeadStage {
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub partitions: u16,
+    /// How many nodes stand by for each.
+    pub standbys: u16,
+}
+
 /// The stages that have partitions of their own. None if the manifest cannot be read: it stays as it is.
-pub fn stages_of(record: &PipelineRecord) -> Option<Vec<(String, u16)>> {
+pub fn stages_of(record: &PipelineRecord) -> Option<Vec<HeadStage>> {
     let document = Document::parse(&record.file, &record.manifest)
         .inspect_err(|problems| {
             tracing::error!(pipeline = %record.name, %problems, "the manifest cannot be read");
@@ -186,5 +224,10 @@ pub fn stages_of(record: &PipelineRecord) -> Option<Vec<(String, u16)>> {
         .ok()?;
     let manifest = &document.manifest;
     let heads = manifest.stages.iter().filter(|(name, _)| manifest.head_of(name) == name.as_str());
-    Some(heads.map(|(name, stage)| (name.clone(), stage.partitions)).collect())
+    let head = |(name, stage): (&String, &Stage)| HeadStage {
+        name: name.clone(),
+        partitions: stage.partitions,
+        standbys: stage.standbys,
+    };
+    Some(heads.map(head).collect())
 }

@@ -227,7 +227,7 @@ fn put_together(parts: Vec<PartStatus>, record: &PipelineRecord) -> Option<Pipel
         stage.partitions = found.into_values().collect();
     }
     let wanted: usize =
-        stages_of(record).unwrap_or_default().iter().map(|(_, count)| usize::from(*count)).sum();
+        stages_of(record).unwrap_or_default().iter().map(|s| usize::from(s.partitions)).sum();
     let partitions = || stages.iter().flat_map(|stage| &stage.partitions);
     let phase = if reason.is_some() {
         Phase::Failed

@@ -103,6 +103,15 @@ impl Document {
                     "leave `partitions` out, or give its input another key".to_owned(),
                 ));
             }
+            let field = format!("stages.{name}.standbys");
+            if self.places.contains_key(&field) && stage.standbys != head.standbys {
+                problems.push(self.problem(
+                    errors::NOT_CHAINED,
+                    &field,
+                    format!("it runs with `{head_name}`, for which {} stand by", head.standbys),
+                    "leave `standbys` out, or give its input another key".to_owned(),
+                ));
+            }
             let field = format!("stages.{name}.on-error");
             if self.places.contains_key(&field) && stage.on_error != head.on_error {
                 problems.push(self.problem(
@@ -114,11 +123,11 @@ impl Document {
                     "leave `on-error` out, or give its input another key".to_owned(),
                 ));
             }
-            shared.insert(name.clone(), (head.partitions, head.on_error));
+            shared.insert(name.clone(), (head.partitions, head.standbys, head.on_error));
         }
-        for (name, (partitions, on_error)) in shared {
+        for (name, shared) in shared {
             if let Some(stage) = self.manifest.stages.get_mut(&name) {
-                (stage.partitions, stage.on_error) = (partitions, on_error);
+                (stage.partitions, stage.standbys, stage.on_error) = shared;
             }
         }
         sort(&mut problems);

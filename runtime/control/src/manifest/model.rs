@@ -20,6 +20,8 @@ pub const WATERMARK_BOUND_MAX: Duration = Duration::from_seconds(7 * 86_400);
 pub const PARTITIONS: u16 = 4;
 /// Most partitions of a stage.
 pub const PARTITIONS_MAX: u16 = 256;
+/// Most standbys of a partition.
+pub const STANDBYS_MAX: u16 = 3;
 /// Longest name of a pipeline, source, stage or sink.
 pub const NAME_LENGTH_MAX: usize = 40;
 /// Most sources, stages or sinks of a pipeline.
@@ -158,6 +160,11 @@ pub struct Stage {
     #[serde(default = "partitions")]
     #[schemars(range(min = 1, max = 256))]
     pub partitions: u16,
+    /// Number of other nodes, 0 to 3, that follow each partition and go on with it at once when its node is gone. Default: 0,
+    /// or that of the stage behind which it is chained.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3))]
+    pub standbys: u16,
     /// The sources and outputs of other stages that it reads: `SOURCE`, or `STAGE.OUTPUT`.
     #[schemars(extend("minProperties" = 1))]
     pub inputs: BTreeMap<String, Input>,

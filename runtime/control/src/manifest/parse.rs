@@ -255,12 +255,16 @@ fn header(field: &Field<'_>) -> Option<String> {
 }
 
 fn stage(field: &Field<'_>) -> Option<Stage> {
-    let known = ["module", "partitions", "inputs", "config", "outputs", "on-error"];
+    let known = ["module", "partitions", "standbys", "inputs", "config", "outputs", "on-error"];
     let fields = field.fields(&known, "`{ module: ..., inputs: ..., outputs: ... }`")?;
     let module =
         fields.require("module", "module: card-fraud@1.0.0").and_then(|field| module(&field));
     let partitions = or_default(&fields, "partitions", PARTITIONS, |field| {
         let number = field.integer(1..=u64::from(PARTITIONS_MAX))?;
+        u16::try_from(number).ok()
+    });
+    let standbys = or_default(&fields, "standbys", 0, |field| {
+        let number = field.integer(0..=u64::from(STANDBYS_MAX))?;
         u16::try_from(number).ok()
     });
     let inputs = fields
@@ -286,6 +290,7 @@ fn stage(field: &Field<'_>) -> Option<Stage> {
     Some(Stage {
         module: module?,
         partitions: partitions?,
+        standbys: standbys?,
         inputs: inputs?,
         config: config?,
         outputs: outputs?,

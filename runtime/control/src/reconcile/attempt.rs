@@ -16,7 +16,7 @@ use crate::errors;
 use crate::manifest::{Document, resolve};
 use crate::problem::{Problem, Problems};
 use crate::registry::{PipelineRecord, Recorded};
-use crate::worker::{Assigned, Worker, WorkerError};
+use crate::worker::{Assigned, Share, Worker, WorkerError};
 
 /// How often another node is asked whether it has let go of a partition, or is done.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -94,12 +94,12 @@ impl<W: Worker> Reconciler<W> {
         }
     }
 
-    /// Runs the partitions of this node and no others.
+    /// Runs the partitions of this node and no others, and stands by for those it is to.
     async fn run_partitions(
         &self,
         record: &PipelineRecord,
         wanted: &Wanted,
-        mine: &Assigned,
+        mine: &Share,
         running: &mut Option<Running>,
     ) -> Result<(), String> {
         let name = &record.name;
@@ -114,13 +114,13 @@ impl<W: Worker> Reconciler<W> {
         if running.as_ref() == Some(&now)
             && let Some(status) = self.worker.status(name).await
             && status.phase != Phase::Failed
-            && self.worker.held(name) == *mine
+            && self.worker.held(name) == mine.runs
         {
             return Ok(());
         }
         // What others wait for is let go of first.
-        accepted(self.worker.release(name, mine).await)?;
-        self.until_handed_over(name, wanted, mine).await;
+        accepted(self.worker.release(name, &mine.runs).await)?;
+        self.until_handed_over(name, wanted, &mine.runs).await;
         let spec = self.spec(record).await.map_err(|problems| problems.to_string())?;
         self.worker.apply(spec, mine).await.map_err(|error| error.to_string())?;
         *running = Some(now);
@@ -213,13 +213,13 @@ pub(super) struct Running {
     incarnation: u128,
     manifest: String,
     modules: BTreeMap<String, String>,
-    assigned: Assigned,
+    share: Share,
 }
 
 impl Running {
-    fn of(record: &PipelineRecord, assigned: &Assigned) -> Self {
+    fn of(record: &PipelineRecord, share: &Share) -> Self {
         Running {
-            assigned: assigned.clone(),
+            share: share.clone(),
             incarnation: record.incarnation,
             manifest: record.manifest.clone(),
             modules: record.modules.clone(),

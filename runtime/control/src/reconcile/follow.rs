@@ -146,7 +146,7 @@ impl<W: Worker> Tasks<W> {
         let expected = self.wanted.iter().filter_map(|(name, wanted)| {
             let wanted = wanted.borrow();
             let desired = wanted.recorded.as_ref()?.record.desired;
-            let mine = self.reconciler.mine(&wanted);
+            let mine = self.reconciler.mine(&wanted).runs;
             // One that is nobody's yet may become this node's.
             let is_expected = !mine.is_empty() || wanted.assignment.is_none();
             (is_expected && desired != Desired::Deleted).then(|| (name.clone(), (desired, mine)))

@@ -63,7 +63,11 @@ impl<W: Worker> Local<W> {
 
     /// Which partitions run here.
     pub fn held(&self) -> HeldPartitions {
-        HeldPartitions { pipelines: self.worker.held_all(), settled: self.reconciled.settled() }
+        HeldPartitions {
+            pipelines: self.worker.held_all(),
+            ready: self.worker.ready_all(),
+            settled: self.reconciled.settled(),
+        }
     }
 
     /// How this node's part of a pipeline is.

@@ -1,6 +1,6 @@
 //! `node.*`: the nodes of the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use millstream_engine::worker::Assigned;
@@ -8,7 +8,9 @@ use millstream_engine::worker::Assigned;
 use super::{Answer, Service};
 use crate::api::node::{
     Describe, Described, Drain, List, Listing, NodeState, NodeSummary, PlacedPartition, Resume,
+    StandbyPartition,
 };
+use crate::cluster::assignments::RecordedAssignment as Recorded;
 use crate::cluster::membership::DRAIN_PREFIX;
 use crate::cluster::view::Peer;
 use crate::errors;
@@ -19,6 +21,13 @@ use crate::worker::Worker;
 
 /// Partitions by pipeline and stage.
 type Partitions = BTreeMap<String, Assigned>;
+
+/// What a node is to do.
+#[derive(Default)]
+struct Tasks {
+    runs: Partitions,
+    follows: Partitions,
+}
 
 impl<W: Worker> Service<W> {
     /// The node that is meant by a name or an identity.
@@ -46,22 +55,35 @@ impl<W: Worker> Service<W> {
     }
 
     /// Per node what it is to run.
-    async fn assigned(&self) -> Result<BTreeMap<String, Partitions>, Problem> {
-        let mut assigned: BTreeMap<String, Partitions> = BTreeMap::new();
-        for (pipeline, recorded) in self.assignments.list().await? {
-            for slot in recorded.assignment.stages.values().flatten() {
-                let Some(owner) = &slot.owner else { continue };
-                let of_node = assigned.entry(owner.clone()).or_default();
-                of_node.insert(pipeline.clone(), recorded.assignment.of(owner));
+    async fn assigned(&self) -> Result<BTreeMap<String, Tasks>, Problem> {
+        let mut assigned: BTreeMap<String, Tasks> = BTreeMap::new();
+        for (pipeline, Recorded { assignment, .. }) in self.assignments.list().await? {
+            let slots = || assignment.stages.values().flatten();
+            let named: BTreeSet<&String> =
+                slots().flat_map(|slot| slot.owner.iter().chain(&slot.standbys)).collect();
+            for identity in named {
+                let (of_node, share) =
+                    (assigned.entry(identity.clone()).or_default(), assignment.of(identity));
+                of_node.runs.insert(pipeline.clone(), share.runs);
+                of_node.follows.insert(pipeline.clone(), share.follows);
             }
         }
         Ok(assigned)
     }
 
-    async fn placed(&self, identity: &str, peer: &Peer, assigned: &Partitions) -> Described {
-        let held = self.peers.held(identity).await.map(|held| held.pipelines);
+    async fn placed(&self, identity: &str, peer: &Peer, tasks: &Tasks) -> Described {
+        let (held, ready) = match self.peers.held(identity).await {
+            Some(held) => (Some(held.pipelines), held.ready),
+            None => (None, Partitions::new()),
+        };
+        let ready: BTreeSet<_> = places(&ready).collect();
+        let standby = |place: (String, String, u16)| {
+            let ready = ready.contains(&place);
+            let (pipeline, stage, partition) = place;
+            StandbyPartition { pipeline, stage, partition, ready }
+        };
         let mut placed: BTreeMap<(String, String, u16), (bool, bool)> = BTreeMap::new();
-        for place in places(assigned) {
+        for place in places(&tasks.runs) {
             placed.entry(place).or_default().0 = true;
         }
         for place in held.iter().flat_map(places) {
@@ -83,10 +105,11 @@ impl<W: Worker> Service<W> {
                 weight: peer.member.weight,
                 state: if peer.draining { NodeState::Draining } else { NodeState::Live },
                 coordinator: identity == self.peers.me,
-                assigned: places(assigned).count(),
+                assigned: places(&tasks.runs).count(),
                 running: held.as_ref().map(|held| places(held).count()),
             },
             partitions: placed.into_iter().map(place).collect(),
+            standbys: places(&tasks.follows).map(standby).collect(),
         }
     }
 
@@ -118,7 +141,7 @@ impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, _: List) -> Result<Listing, Problems> {
         let view = self.peers.view.borrow().clone();
         let assigned = self.assigned().await?;
-        let none = Partitions::new();
+        let none = Tasks::default();
         let placed = view.nodes.iter().map(|(identity, peer)| {
             self.placed(identity, peer, assigned.get(identity).unwrap_or(&none))
         });

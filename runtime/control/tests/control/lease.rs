@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millstream_control::cluster::view::View;
 use millstream_control::lease::{Contender, Holder, Lease, LeaseOptions, OWNER_KEY, Ownership};
 use millstream_control::registry::Stores;
 use millstream_core::ids::Incarnation;
@@ -20,6 +21,11 @@ fn contender(node: &str, identity: u128, incarnation: u128) -> Contender {
     }
 }
 
+/// The view of a node that sees no others.
+fn nobody_seen() -> tokio::sync::watch::Receiver<View> {
+    tokio::sync::watch::channel(View::default()).1
+}
+
 async fn until(handle: &mut millstream_control::lease::LeaseHandle, wanted: Ownership) {
     let waiting = handle.until(|ownership| *ownership == wanted);
     let found = tokio::time::timeout(PATIENCE, waiting).await;
@@ -33,8 +39,13 @@ async fn the_second_contender_waits_for_the_expiry_or_the_release() {
     let contend = |node: &str, number| {
         let stop = CancellationToken::new();
         let bucket = Arc::clone(&stores.leases);
-        let (handle, task) =
-            Lease::start(bucket, &contender(node, number, number), QUICK_LEASE, stop.clone());
+        let (handle, task) = Lease::start(
+            bucket,
+            &contender(node, number, number),
+            QUICK_LEASE,
+            nobody_seen(),
+            stop.clone(),
+        );
         (handle, task, stop)
     };
     let (mut first, first_task, _first_stop) = contend("a", 1);
@@ -69,7 +80,7 @@ async fn the_same_node_started_again_need_not_wait() {
     let contend = |identity, incarnation| {
         let stop = CancellationToken::new();
         let bucket = Arc::clone(&stores.leases);
-        Lease::start(bucket, &contender("a", identity, incarnation), long, stop)
+        Lease::start(bucket, &contender("a", identity, incarnation), long, nobody_seen(), stop)
     };
     let (mut first, first_task) = contend(1, 1);
     until(&mut first, Ownership::Holding).await;
@@ -107,7 +118,8 @@ async fn an_owner_that_was_replaced_notices() {
     let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
     let stop = CancellationToken::new();
     let bucket = Arc::clone(&stores.leases);
-    let (mut lease, task) = Lease::start(bucket, &contender("a", 1, 1), QUICK_LEASE, stop.clone());
+    let (mut lease, task) =
+        Lease::start(bucket, &contender("a", 1, 1), QUICK_LEASE, nobody_seen(), stop.clone());
     until(&mut lease, Ownership::Holding).await;
     let usurper =
         Holder { node: "z".into(), identity: "9".into(), incarnation: "9".into(), refreshes: 0 };
@@ -125,7 +137,8 @@ async fn an_owner_without_a_broker_doubts_and_recovers() {
     let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
     let stop = CancellationToken::new();
     let bucket = Arc::clone(&stores.leases);
-    let (mut lease, task) = Lease::start(bucket, &contender("a", 1, 1), QUICK_LEASE, stop.clone());
+    let (mut lease, task) =
+        Lease::start(bucket, &contender("a", 1, 1), QUICK_LEASE, nobody_seen(), stop.clone());
     until(&mut lease, Ownership::Holding).await;
     server.kill9();
     until(&mut lease, Ownership::Doubtful).await;

@@ -10,7 +10,7 @@ use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
 use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
 };
-use millstream_control::worker::{Assigned, Worker, WorkerError};
+use millstream_control::worker::{Assigned, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 struct Running {
     spec: PipelineSpec,
-    assigned: Assigned,
+    share: Share,
     paused: bool,
     failed: Option<String>,
 }
@@ -113,7 +113,7 @@ fn digest(spec: &PipelineSpec) -> String {
 }
 
 impl Worker for RecordingWorker {
-    async fn apply(&self, spec: PipelineSpec, assigned: &Assigned) -> Result<(), WorkerError> {
+    async fn apply(&self, spec: PipelineSpec, share: &Share) -> Result<(), WorkerError> {
         let name = spec.name.clone();
         if let Some(reason) = self.refused.lock().unwrap().get(&name) {
             self.note(format!("refuse {name}"));
@@ -122,8 +122,8 @@ impl Worker for RecordingWorker {
         let call = format!("apply {name} {}", digest(&spec));
         let mut running = self.running.lock().unwrap();
         let paused = running.get(&name).is_some_and(|running| running.paused);
-        let assigned = assigned.clone();
-        running.insert(name, Running { spec, assigned, paused, failed: None });
+        let share = share.clone();
+        running.insert(name, Running { spec, share, paused, failed: None });
         drop(running);
         self.note(call);
         Ok(())
@@ -132,7 +132,7 @@ impl Worker for RecordingWorker {
     async fn release(&self, pipeline: &str, assigned: &Assigned) -> Result<(), WorkerError> {
         let mut running = self.running.lock().unwrap();
         let Some(pipeline) = running.get_mut(pipeline) else { return Ok(()) };
-        pipeline.assigned.retain(|stage, held| {
+        pipeline.share.runs.retain(|stage, held| {
             held.retain(|partition| assigned.get(stage).is_some_and(|a| a.contains(partition)));
             !held.is_empty()
         });
@@ -141,12 +141,20 @@ impl Worker for RecordingWorker {
 
     fn held(&self, pipeline: &str) -> Assigned {
         let running = self.running.lock().unwrap();
-        running.get(pipeline).map(|running| running.assigned.clone()).unwrap_or_default()
+        running.get(pipeline).map(|running| running.share.runs.clone()).unwrap_or_default()
     }
 
     fn held_all(&self) -> BTreeMap<String, Assigned> {
         let running = self.running.lock().unwrap();
-        running.iter().map(|(name, running)| (name.clone(), running.assigned.clone())).collect()
+        running.iter().map(|(name, running)| (name.clone(), running.share.runs.clone())).collect()
+    }
+
+    fn ready_all(&self) -> BTreeMap<String, Assigned> {
+        let running = self.running.lock().unwrap();
+        running
+            .iter()
+            .map(|(name, running)| (name.clone(), running.share.follows.clone()))
+            .collect()
     }
 
     async fn discard(&self, pipeline: &str, _: Incarnation) -> Result<(), WorkerError> {

@@ -25,6 +25,7 @@ mod reading;
 mod redrive;
 mod report;
 mod source;
+mod standby;
 mod supervisor;
 mod trimming;
 
@@ -43,8 +44,8 @@ use tokio::sync::Mutex;
 
 use self::observer::Guests;
 use self::opening::pipeline_dir;
-pub use self::pipeline::Assigned;
-use self::pipeline::{Pipeline, whole};
+use self::pipeline::Pipeline;
+pub use self::pipeline::{Assigned, Share};
 use crate::logs::LogLine;
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointInfo, PipelineStatus};
@@ -173,18 +174,18 @@ impl Worker {
 
     /// Runs a whole pipeline here, as [`Worker::apply_part`] does.
     pub async fn apply(&self, spec: PipelineSpec) -> Result<Option<Duration>, String> {
-        let assigned = whole(&spec);
-        self.apply_part(spec, &assigned).await
+        let share = Share::whole(&spec);
+        self.apply_part(spec, &share).await
     }
 
-    /// Runs these partitions of a pipeline here and no others, or changes what runs: by swapping modules at a commit
-    /// boundary where that is enough, else by stopping it after its last commit and starting it anew. Partitions that
-    /// stay do not notice that others come and go. Gives how long a swap kept a partition from computing, at most; none: nothing
+    /// Runs these partitions of a pipeline here and no others, and stands by for those, or changes what runs: by swapping
+    /// modules at a commit boundary where that is enough, else by stopping it after its last commit and starting it anew.
+    /// Partitions that stay do not notice that others come and go. Gives how long a swap kept a partition from computing, at most; none: nothing
     /// was swapped. Modules that do not fit what the running ones have kept are refused, and those go on.
     pub async fn apply_part(
         &self,
         spec: PipelineSpec,
-        assigned: &Assigned,
+        share: &Share,
     ) -> Result<Option<Duration>, String> {
         let name = spec.name.clone();
         let place = self.place(&name);
@@ -202,13 +203,18 @@ impl Worker {
                 let pause = running.swap(&self.context, spec).await?;
                 tracing::info!(pipeline = %name, pause_us = pause.as_micros() as u64, "modules swapped");
                 swapped = Some(pause);
+                // They go on with the new modules.
+                running.stand_by(&Assigned::new()).await?;
             }
-            running.assign(assigned).await?;
+            running.assign(&share.runs).await?;
+            running.stand_by(&share.follows).await?;
             return Ok(swapped);
         }
         place.stop().await;
-        place.set(Some(Pipeline::start(&self.context, spec, assigned).await?));
-        Ok(None)
+        let pipeline = Pipeline::start(&self.context, spec, &share.runs).await?;
+        let standing_by = pipeline.stand_by(&share.follows).await;
+        place.set(Some(pipeline));
+        standing_by.map(|()| None)
     }
 
     /// Stops those partitions of a running pipeline that are not assigned to this node. What does not run is not started.
@@ -229,6 +235,11 @@ impl Worker {
     /// The same of all pipelines.
     pub fn held_all(&self) -> BTreeMap<String, Assigned> {
         self.running().into_iter().map(|(name, pipeline)| (name, pipeline.held())).collect()
+    }
+
+    /// For which partitions of the pipelines this node stands by with all that was in the log when it looked last.
+    pub fn ready_all(&self) -> BTreeMap<String, Assigned> {
+        self.running().into_iter().map(|(name, pipeline)| (name, pipeline.ready())).collect()
     }
 
     /// Stops or continues computing. `false`: it does not run.

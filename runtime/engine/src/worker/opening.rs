@@ -12,7 +12,9 @@ use millstream_core::outputs::DEAD_LETTER;
 use millstream_core::partition::{Partition, PartitionConfig, SinkConfig};
 use millstream_log::Name;
 use millstream_log::blobs::Blobs;
-use millstream_log::commit_log::{CommitLog, JetStreamLog, LogOptions, PartitionSubject};
+use millstream_log::commit_log::{
+    CommitLog, JetStreamLog, LogOptions, PartitionSubject, stream_name,
+};
 use millstream_log::egress::{
     JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, stream_of_subject,
 };
@@ -27,6 +29,7 @@ use super::operator::StageOperator;
 use super::partition::{Notice, PartitionTask};
 use super::redrive;
 use super::report::{Board, Heads};
+use super::standby::{Standby, StandbySpec};
 use crate::crash::{Step, around};
 use crate::executor::{ExecutorOptions, OperatorSource};
 use crate::input::Chunk;
@@ -133,31 +136,64 @@ impl Opener {
         Ok(sinks.iter().cloned().chain([(subject, facts)]).collect())
     }
 
-    /// Opens a partition. `sinks` are those of its stage.
+    /// Opens the state of a partition, and what computes on it.
+    fn operator(
+        &self,
+        spec: &PipelineSpec,
+        stage_index: usize,
+        partition: u16,
+    ) -> Result<StageOperator, String> {
+        let dir = pipeline_dir(&self.context.data, &spec.name, spec.incarnation)
+            .join(&spec.stages[stage_index].name)
+            .join(partition.to_string());
+        let options = executor_options(&self.context, spec, stage_index, partition)?;
+        StageOperator::open(options, &dir, &self.context.shared).map_err(text)
+    }
+
+    /// Begins to stand by for a partition.
+    pub fn standby(
+        &self,
+        spec: &PipelineSpec,
+        stage_index: usize,
+        partition: u16,
+    ) -> Result<Standby, String> {
+        let stage = &spec.stages[stage_index];
+        let standby = StandbySpec {
+            connection: self.context.connection.clone(),
+            log: Arc::clone(&self.log),
+            stream: stream_name(&Name::new(&spec.name).map_err(text)?),
+            subject: subject_of(spec, stage, partition)?,
+            pipeline: spec.incarnation,
+            store: store(&self.blobs, spec, stage, partition),
+        };
+        Ok(Standby::start(standby, self.operator(spec, stage_index, partition)?))
+    }
+
+    /// Opens a partition. `sinks` are those of its stage; `kept` is what a standby of it has kept.
     pub async fn partition(
         &self,
         spec: &PipelineSpec,
         stage_index: usize,
         partition: u16,
         sinks: &[OpenSink],
+        kept: Option<StageOperator>,
     ) -> Result<Opened, String> {
         let stage = &spec.stages[stage_index];
         let subject = subject_of(spec, stage, partition)?;
-        let dir = pipeline_dir(&self.context.data, &spec.name, spec.incarnation)
-            .join(&stage.name)
-            .join(partition.to_string());
         let store = store(&self.blobs, spec, stage, partition);
-        let options = executor_options(&self.context, spec, stage_index, partition)?;
+        let operator = match kept {
+            Some(operator) => operator,
+            None => self.operator(spec, stage_index, partition)?,
+        };
         let board = Arc::new(Board::new(
             partition,
             instance::digest_hex(stage),
-            options.sources.clone(),
+            operator.executor.options().sources.clone(),
             Arc::clone(&self.heads[stage_index]),
         ));
         for (info, redo_from) in store.list().await? {
             board.stored(info, redo_from, KEPT);
         }
-        let operator = StageOperator::open(options, &dir, &self.context.shared).map_err(text)?;
         let commits = self.commits[stage_index].clone();
         let config = PartitionConfig {
             pipeline: spec.incarnation,

@@ -30,6 +30,8 @@ pub struct StageOperator {
     dir: PathBuf,
     shared: Arc<Shared>,
     local: Option<LocalState>,
+    /// The newest record of the log whose effects are there since the state was opened, in memory or in the database.
+    applied: Option<LogPoint>,
     /// The first thing that went wrong where the protocol has no way to say it.
     failed: Option<String>,
 }
@@ -44,14 +46,20 @@ impl StageOperator {
         remove_leftovers(dir);
         let (state, local) = open_state(&options, dir, shared)?;
         let executor = Executor::new(options, state)?;
-        Ok(Self { executor, dir: dir.to_owned(), shared: Arc::clone(shared), local, failed: None })
+        let (dir, shared) = (dir.to_owned(), Arc::clone(shared));
+        Ok(Self { executor, dir, shared, local, applied: None, failed: None })
     }
 
     /// Opens the state anew from what lies in the folder now.
     pub fn reopen(&mut self) -> Result<(), StateError> {
         let (state, local) = open_state(self.executor.options(), &self.dir, &self.shared)?;
-        self.local = local;
+        (self.local, self.applied) = (local, None);
         self.executor.replace_state(state)
+    }
+
+    /// The first thing that went wrong where the protocol has no way to say it.
+    pub fn failure(&mut self) -> Option<String> {
+        self.failed.take()
     }
 
     /// The folder of the database.
@@ -65,6 +73,7 @@ impl StageOperator {
         let description = &self.executor.options().description;
         let (state, _) =
             KeyedState::open(&aside, &description.states, &description.timers, &self.shared)?;
+        (self.local, self.applied) = (None, None);
         self.executor.replace_state(state)
     }
 }
@@ -108,7 +117,10 @@ fn open_state(
 
 impl Operator for StageOperator {
     fn local(&self) -> Option<LocalState> {
-        self.local
+        match self.applied {
+            Some(applied) => Some(LocalState { redo_from: applied, newest: applied }),
+            None => self.local,
+        }
     }
 
     fn wipe(&mut self) {
@@ -125,6 +137,7 @@ impl Operator for StageOperator {
         if let Err(error) = self.executor.redo(point.number, &record.slice) {
             self.failed = Some(error.to_string());
         }
+        self.applied = Some(point);
         self.acknowledged(point);
         Ok(())
     }
@@ -135,7 +148,7 @@ impl Operator for StageOperator {
         bytes_max: usize,
         slice: &mut Slice,
     ) -> Result<Computed, Halt> {
-        match self.failed.take() {
+        match self.failure() {
             Some(cause) => Err(Halt::Fault(cause)),
             None => self.executor.compute(number, bytes_max, slice),
         }

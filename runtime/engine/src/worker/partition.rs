@@ -547,7 +547,7 @@ async fn again<T, F: Future<Output = Result<T, LogError>>>(mut read: impl FnMut(
 }
 
 /// At most [`REPLAY_RECORDS`] records; what is no longer there is left out.
-async fn read(
+pub async fn read(
     log: &dyn CommitLog,
     subject: &PartitionSubject,
     from: Sequence,

@@ -1,9 +1,8 @@
 //! One running pipeline on this node: its partitions that are here, its readers, its log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use millstream_core::evolution::misfits;
@@ -16,6 +15,7 @@ use super::here::{Here, Lane};
 use super::opening::{Opened, Opener, executor_options};
 use super::operator::StageOperator;
 use super::partition::{Command, Notice};
+use super::standby::Standby;
 use super::supervisor::Supervisor;
 use crate::executor::Swap;
 use crate::instance;
@@ -25,10 +25,26 @@ use crate::status::{CheckpointInfo, Phase, PipelineStatus, StageStatus};
 /// Which partitions of each stage, by its name, run on a node.
 pub type Assigned = BTreeMap<String, BTreeSet<u16>>;
 
-/// All partitions of a pipeline.
-pub fn whole(spec: &PipelineSpec) -> Assigned {
-    let all = |stage: &StageSpec| (stage.name.clone(), (0..stage.partitions).collect());
-    spec.stages.iter().map(all).collect()
+/// A node's share of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Partitions that it runs.
+    pub runs: Assigned,
+    /// Partitions whose log it follows, to run them at once when that is asked.
+    pub follows: Assigned,
+}
+
+impl Share {
+    /// All partitions of a pipeline.
+    pub fn whole(spec: &PipelineSpec) -> Self {
+        let all = |stage: &StageSpec| (stage.name.clone(), (0..stage.partitions).collect());
+        Self { runs: spec.stages.iter().map(all).collect(), follows: Assigned::new() }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.follows.is_empty()
+    }
 }
 
 /// A pipeline of this process.
@@ -36,6 +52,8 @@ pub struct Pipeline {
     /// What runs; a swap of modules replaces it.
     spec: Mutex<Arc<PipelineSpec>>,
     here: Arc<Here>,
+    /// By stage and partition.
+    standbys: Mutex<BTreeMap<(usize, u16), Standby>>,
     opener: Arc<Opener>,
     notices: mpsc::UnboundedSender<Notice>,
     held: AtomicBool,
@@ -66,6 +84,7 @@ impl Pipeline {
         let pipeline = Self {
             spec: Mutex::new(Arc::new(spec.clone())),
             here: Arc::new(Here::new(spec.stages.len())),
+            standbys: Mutex::default(),
             opener: Arc::clone(&opener),
             notices,
             held: AtomicBool::new(false),
@@ -122,7 +141,17 @@ impl Pipeline {
                 Some((_, sinks)) => sinks,
                 None => self.opener.sinks_of(&spec, &spec.stages[stage], &sinks).await?,
             };
-            opened.push(self.opener.partition(&spec, stage, partition, &stage_sinks).await?);
+            let standby = self.standbys().remove(&(stage, partition));
+            let kept = match standby {
+                Some(standby) => {
+                    let name = &spec.stages[stage].name;
+                    tracing::info!(pipeline = %spec.name, stage = %name, partition, ready = standby.is_ready(), "standby takes the partition over");
+                    standby.end().await
+                }
+                None => None,
+            };
+            let partition = self.opener.partition(&spec, stage, partition, &stage_sinks, kept);
+            opened.push(partition.await?);
             of_stage = Some((stage, stage_sinks));
         }
         // They are here before anybody hears of them: what is not here counts as elsewhere.
@@ -142,6 +171,46 @@ impl Pipeline {
             tokio::spawn(task.run());
         }
         Ok(())
+    }
+
+    /// Stands by for these partitions, none of which runs here, and for no others.
+    pub async fn stand_by(&self, follows: &Assigned) -> Result<(), String> {
+        let spec = self.spec();
+        let of = |(index, stage): (usize, &StageSpec)| {
+            let partitions = follows.get(&stage.name).cloned().unwrap_or_default();
+            partitions.into_iter().map(move |partition| (index, partition))
+        };
+        let wanted: BTreeSet<(usize, u16)> = spec.stages.iter().enumerate().flat_map(of).collect();
+        let unwanted: Vec<Standby> = self
+            .standbys()
+            .extract_if(.., |place, _| !wanted.contains(place))
+            .map(|(_, s)| s)
+            .collect();
+        for standby in unwanted {
+            standby.end().await;
+        }
+        for (stage, partition) in wanted {
+            if !self.standbys().contains_key(&(stage, partition)) {
+                let standby = self.opener.standby(&spec, stage, partition)?;
+                self.standbys().insert((stage, partition), standby);
+            }
+        }
+        Ok(())
+    }
+
+    fn standbys(&self) -> MutexGuard<'_, BTreeMap<(usize, u16), Standby>> {
+        self.standbys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// For which partitions it stands by with all that was in the log when it looked last.
+    pub fn ready(&self) -> Assigned {
+        let (spec, mut ready) = (self.spec(), Assigned::new());
+        for (&(stage, partition), standby) in &*self.standbys() {
+            if standby.is_ready() {
+                ready.entry(spec.stages[stage].name.clone()).or_default().insert(partition);
+            }
+        }
+        ready
     }
 
     /// What runs.
@@ -290,6 +359,10 @@ impl Pipeline {
         self.cancel.cancel();
         for lane in self.all() {
             let _ = lane.commands.send(Command::Drain);
+        }
+        let standbys = std::mem::take(&mut *self.standbys());
+        for standby in standbys.into_values() {
+            standby.end().await;
         }
         self.ended.cancelled().await;
     }
