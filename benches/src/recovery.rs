@@ -1,7 +1,8 @@
 //! `recovery`: from the SIGKILL of a worker under load to the first output of a record that was sent after it.
 //!
-//! Three cases, each under the same load: with a large keyed state in the worker's folder, with the folder lost as well, so that
-//! state comes from the stored checkpoint, and, as the baseline, without any state to speak of.
+//! Four cases, each under the same load: with a large keyed state in the worker's folder, with the folder lost as well, so that
+//! state comes from the stored checkpoint, with a second worker that stood by, and, as the baseline, without any state to
+//! speak of.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -17,7 +18,9 @@ use crate::child::Background;
 use crate::open_loop::{Receiver, Schedule, Sender};
 use crate::report::{self, Figure};
 use crate::transactions::FIRST_MS;
-use crate::worker::{self, CHECKPOINT, SINK, SINK_SUBJECT, SOURCE, SOURCE_SUBJECT};
+use crate::worker::{
+    self, CHECKPOINT, SINK, SINK_SUBJECT, SOURCE, SOURCE_SUBJECT, TAKE_OVER, UNTIL_READY,
+};
 
 /// Bytes of state of one account: the id of its last transaction, kept because that was small.
 const ACCOUNT_BYTES: u64 = 1_000;
@@ -55,11 +58,15 @@ pub struct Args {
     json: bool,
 }
 
-/// How a worker that was killed is started again.
+/// What goes on for a worker that was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Folder {
-    Kept,
-    Lost,
+enum Successor {
+    /// A new process on its folder.
+    OnItsFolder,
+    /// A new process on an empty folder.
+    OnEmptyFolder,
+    /// One that has stood by.
+    Standby,
 }
 
 /// What the kills of one case gave.
@@ -77,9 +84,10 @@ pub fn run(args: &Args) -> Result<()> {
 
 async fn compare(args: &Args) -> Result<()> {
     let accounts = (args.state << 20) / ACCOUNT_BYTES;
-    let empty = measure(args, 0, Folder::Kept).await?;
-    let kept = measure(args, accounts, Folder::Kept).await?;
-    let lost = measure(args, accounts, Folder::Lost).await?;
+    let empty = measure(args, 0, Successor::OnItsFolder).await?;
+    let kept = measure(args, accounts, Successor::OnItsFolder).await?;
+    let lost = measure(args, accounts, Successor::OnEmptyFolder).await?;
+    let standby = measure(args, accounts, Successor::Standby).await?;
     let ms = |pause: Duration| pause.as_secs_f64() * 1e3;
     let p50 = |outcome: &Outcome| ms(outcome.pauses[outcome.pauses.len() / 2]);
     let max = |outcome: &Outcome| ms(outcome.pauses[outcome.pauses.len() - 1]);
@@ -88,21 +96,30 @@ async fn compare(args: &Args) -> Result<()> {
         Figure::against("recovery/max", "ms", max(&kept), max(&empty)),
         Figure::against("recovery/lost-folder-p50", "ms", p50(&lost), p50(&empty)),
         Figure::against("recovery/lost-folder-max", "ms", max(&lost), max(&empty)),
+        Figure::against("recovery/standby-p50", "ms", p50(&standby), p50(&empty)),
+        Figure::against("recovery/standby-max", "ms", max(&standby), max(&empty)),
         Figure::alone("recovery/state", "MiB in checkpoints", kept.state_bytes as f64 / MIB),
     ];
     report::print(&figures, args.json)?;
     Ok(())
 }
 
-async fn measure(args: &Args, accounts: u64, folder: Folder) -> Result<Outcome> {
+async fn measure(args: &Args, accounts: u64, successor: Successor) -> Result<Outcome> {
     let broker = Broker::start().await?;
     let url = broker.server.url();
     broker.create(SOURCE, SOURCE_SUBJECT).await?;
     broker.create(SINK, SINK_SUBJECT).await?;
     let scratch = tempfile::Builder::new().prefix("millstream-bench-").tempdir()?;
-    let data = scratch.path().join("data");
-    let start = || Background::start(&mut worker::command(&url, &data, 1, args.partitions)?);
-    let mut process = start()?;
+    let data = |number: u16| scratch.path().join(format!("data-{number}"));
+    let start =
+        |number| Background::start(&mut worker::command(&url, &data(number), 1, args.partitions)?);
+    let stand_by = |number| -> Result<Background> {
+        let mut command = worker::standby_command(&url, &data(number), 1, args.partitions)?;
+        let mut standby = Background::start(&mut command)?;
+        standby.ask(UNTIL_READY)?;
+        Ok(standby)
+    };
+    let mut process = start(0)?;
 
     let state = scratch.path().join("state.ndjson");
     write_state(&state, accounts.max(1), args.seed)?;
@@ -118,18 +135,29 @@ async fn measure(args: &Args, accounts: u64, folder: Folder) -> Result<Outcome> 
     let sender = Sender::start(&url, &schedule).await?;
     let mut pauses = Vec::new();
     for kill in 1..=args.kills {
+        let standby = match successor {
+            Successor::Standby => Some(stand_by(kill)?),
+            _ => None,
+        };
         let calm = Instant::now() + BETWEEN_KILLS;
         receiver.first_output(&schedule, calm).await?;
         let killed = Instant::now();
         process.kill9()?;
-        // A worker makes it with its first checkpoint.
-        if folder == Folder::Lost && data.exists() {
-            fs::remove_dir_all(&data)?;
+        let left = data(kill - 1);
+        if successor != Successor::OnItsFolder && left.exists() {
+            fs::remove_dir_all(left)?;
         }
-        process = start()?;
+        process = match (successor, standby) {
+            (_, Some(mut standby)) => {
+                standby.ask(TAKE_OVER)?;
+                standby
+            }
+            (Successor::OnEmptyFolder, None) => start(kill)?,
+            (_, None) => start(0)?,
+        };
         let pause = receiver.first_output(&schedule, killed).await? - killed;
         eprintln!(
-            "kill {kill} of {}: {accounts} accounts, folder {folder:?}: {:.0} ms",
+            "kill {kill} of {}: {accounts} accounts, {successor:?}: {:.0} ms",
             args.kills,
             pause.as_secs_f64() * 1e3
         );

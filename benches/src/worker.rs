@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io, process, thread};
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
     InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
     WatermarkSpec,
 };
-use millstream_engine::worker::Worker;
+use millstream_engine::worker::{Share, Worker};
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -48,6 +48,9 @@ pub struct Args {
     /// Partitions
     #[arg(long)]
     partitions: u16,
+    /// Stand by for the partitions until told to run them
+    #[arg(long)]
+    standby: bool,
 }
 
 /// The command that starts such a worker.
@@ -58,9 +61,20 @@ pub fn command(url: &str, data: &Path, life: u64, partitions: u16) -> Result<Com
     Ok(command)
 }
 
+/// The command that starts one that stands by for all partitions, until it is told to [`TAKE_OVER`].
+pub fn standby_command(url: &str, data: &Path, life: u64, partitions: u16) -> Result<Command> {
+    let mut command = command(url, data, life, partitions)?;
+    command.arg("--standby");
+    Ok(command)
+}
+
 /// What a worker is asked to do, a line on its standard input: store a checkpoint of every partition, and answer with their
 /// bytes in a line on its standard output.
 pub const CHECKPOINT: &str = "checkpoint";
+/// Answer when everything is there to go on with all partitions.
+pub const UNTIL_READY: &str = "until-ready";
+/// Run all partitions; answer once they have begun.
+pub const TAKE_OVER: &str = "take-over";
 
 /// The subcommand: runs the job until its standard input ends.
 pub fn run(args: &Args) -> Result<()> {
@@ -92,14 +106,31 @@ async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Resul
     let worker = start(&args.url, &args.data).await?;
     let mut spec = fraud(args.partitions, &module()?)?;
     spec.incarnation = Incarnation(args.life);
-    worker.apply(spec).await.map_err(Error::msg)?;
+    let whole = Share::whole(&spec);
+    let share = match args.standby {
+        true => Share { runs: whole.follows.clone(), follows: whole.runs.clone() },
+        false => whole.clone(),
+    };
+    worker.apply_part(spec.clone(), &share).await.map_err(Error::msg)?;
     loop {
         tokio::select! {
-            Some(line) = asked.recv() => {
-                ensure!(line == CHECKPOINT, "a worker cannot {line}");
-                let stored = worker.checkpoint(PIPELINE).await.map_err(Error::msg)?;
-                println!("{}", stored.iter().map(|checkpoint| checkpoint.size).sum::<u64>());
-            }
+            Some(line) = asked.recv() => match line.as_str() {
+                CHECKPOINT => {
+                    let stored = worker.checkpoint(PIPELINE).await.map_err(Error::msg)?;
+                    println!("{}", stored.iter().map(|checkpoint| checkpoint.size).sum::<u64>());
+                }
+                UNTIL_READY => {
+                    while worker.ready_all().get(PIPELINE) != Some(&whole.runs) {
+                        tokio::time::sleep(ASK_EVERY).await;
+                    }
+                    println!("ready");
+                }
+                TAKE_OVER => {
+                    worker.apply_part(spec.clone(), &whole).await.map_err(Error::msg)?;
+                    println!("taken over");
+                }
+                _ => bail!("a worker cannot {line}"),
+            },
             () = tokio::time::sleep(ASK_EVERY) => {}
         }
         if let Some(reason) = worker.status(PIPELINE).await.and_then(|status| status.reason) {

@@ -84,6 +84,8 @@ fn recovery() {
         "recovery/max",
         "recovery/lost-folder-p50",
         "recovery/lost-folder-max",
+        "recovery/standby-p50",
+        "recovery/standby-max",
         "recovery/state",
     ];
     gives(&["recovery", "--state", "1", "--kills", "1"], &names);

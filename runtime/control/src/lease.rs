@@ -86,12 +86,24 @@ pub enum Ownership {
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
     ownership: watch::Receiver<Ownership>,
+    refreshed: watch::Receiver<Instant>,
+    expiry: Duration,
 }
 
 impl LeaseHandle {
     /// The present ownership.
     pub fn ownership(&self) -> Ownership {
         self.ownership.borrow().clone()
+    }
+
+    /// Whether this node is to do what only the owner does. A process that has slept for the expiry is not, before it has found
+    /// out who is.
+    pub fn holds(&self) -> bool {
+        match self.ownership() {
+            Ownership::Holding => self.refreshed.borrow().elapsed() < self.expiry,
+            Ownership::Doubtful => true,
+            Ownership::Contending(_) => false,
+        }
     }
 
     /// Waits until `wanted` holds. None if the lease's task ended first.
@@ -106,6 +118,8 @@ pub struct Lease {
     me: Holder,
     options: LeaseOptions,
     ownership: watch::Sender<Ownership>,
+    /// When the newest refresh was sent that is known to have been stored.
+    refreshed: watch::Sender<Instant>,
     view: watch::Receiver<View>,
     seen: Option<Seen>,
     /// Whether it has not looked yet: only then may the holder be the process before this one. Later the same
@@ -130,26 +144,29 @@ impl Lease {
         view: watch::Receiver<View>,
         stop: CancellationToken,
     ) -> (LeaseHandle, AbortOnDropHandle<()>) {
-        let (sender, receiver) = watch::channel(Ownership::Contending(None));
+        let (ownership, seen) = watch::channel(Ownership::Contending(None));
+        let (refreshed, refreshes) = watch::channel(Instant::now());
+        let handle = LeaseHandle { ownership: seen, refreshed: refreshes, expiry: options.expiry };
         let me = Holder {
             node: contender.node.clone(),
             identity: format!("{:032x}", contender.identity.0),
             incarnation: format!("{:032x}", contender.incarnation.0),
             refreshes: 0,
         };
-        let lease = Lease { bucket, me, options, ownership: sender, view, seen: None, first: true };
-        (LeaseHandle { ownership: receiver }, AbortOnDropHandle::new(tokio::spawn(lease.run(stop))))
+        let (seen, first) = (None, true);
+        let lease = Lease { bucket, me, options, ownership, refreshed, view, seen, first };
+        (handle, AbortOnDropHandle::new(tokio::spawn(lease.run(stop))))
     }
 
     async fn run(mut self, stop: CancellationToken) {
         let mut held: Option<Revision> = None;
-        let mut refreshed = Instant::now();
         loop {
+            let sent = Instant::now();
             match held {
                 None => {
                     held = self.contend().await;
                     if held.is_some() {
-                        refreshed = Instant::now();
+                        self.refreshed.send_replace(sent);
                         tracing::info!(node = %self.me.node, "this node coordinates the cluster");
                         self.set(Ownership::Holding);
                     }
@@ -157,13 +174,14 @@ impl Lease {
                 Some(at) => match self.refresh(at).await {
                     Refreshed::At(at) => {
                         held = Some(at);
-                        refreshed = Instant::now();
+                        self.refreshed.send_replace(sent);
                         self.set(Ownership::Holding);
                     }
-                    Refreshed::Unknown if refreshed.elapsed() >= self.options.expiry => {
-                        self.set(Ownership::Doubtful)
+                    Refreshed::Unknown => {
+                        if self.refreshed.borrow().elapsed() >= self.options.expiry {
+                            self.set(Ownership::Doubtful);
+                        }
                     }
-                    Refreshed::Unknown => {}
                     Refreshed::Lost(holder) => {
                         tracing::warn!(node = %self.me.node, ?holder, "another node coordinates the cluster now");
                         held = None;

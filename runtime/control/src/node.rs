@@ -258,6 +258,7 @@ impl<W: Worker> Node<W> {
             assignments: self.assignments.clone(),
             leases: Arc::clone(&self.stores.leases),
             dead_letters: self.dead_letters.clone(),
+            lease: lease.clone(),
             facts: facts.clone(),
             changes: tokio::sync::Mutex::new(()),
             connection: self.connection.clone(),

@@ -222,14 +222,14 @@ async fn partitions_of_a_node_that_is_killed_go_on_where_somebody_stood_by() {
     let with_standbys = PIPELINE.replace("    inputs:", "    standbys: 1\n    inputs:");
     let (served, nodes) = cluster(&names, &with_standbys).await;
     let load = Load::start(&served);
-    let mut nodes: BTreeMap<&str, Run> = names.into_iter().zip(nodes).collect();
+    let mut nodes: BTreeMap<&'static str, Run> = names.into_iter().zip(nodes).collect();
     // The coordinator as well: the first has been there before the others.
     for victim in ["b", "a"] {
         let left = nodes.len();
         until_shared(&served, left);
-        let placed_at = |name: &&str| (*name, placed(&served, name));
-        let before: BTreeMap<&str, _> = served.until("all standbys are ready", || {
-            let before: BTreeMap<&str, _> = nodes.keys().map(placed_at).collect();
+        let placed_at = |name: &&'static str| (*name, placed(&served, name));
+        let before: BTreeMap<&'static str, _> = served.until("all standbys are ready", || {
+            let before: BTreeMap<&'static str, _> = nodes.keys().map(placed_at).collect();
             (before.values().map(|[_, standbys]| standbys.len()).sum::<usize>() == 6)
                 .then_some(before)
         });

@@ -31,4 +31,5 @@ mod run;
 mod served;
 mod tutorial;
 mod unreachable;
+mod upgrade;
 mod usage;

@@ -148,6 +148,11 @@ fn single_mistakes_are_named_with_their_place_and_their_cure() {
             "p.yaml:14:17: MS1005: stages.fraud.partitions: expected a whole number, found the text \"lots\"\n  help: write a number, 1 to 256",
         ),
         (
+            "partitions: 8",
+            "standbys: 4",
+            "p.yaml:14:15: MS1008: stages.fraud.standbys: 4 is out of range\n  help: use 0 to 3",
+        ),
+        (
             "checkpoint-interval: 30s",
             "checkpoint-interval: 30 s",
             "p.yaml:2:22: MS1007: checkpoint-interval: \"30 s\" is not a duration\n  help: write a whole number and a unit: `500ms`, `5s`, `2m`, `1h` or `1d`",
@@ -424,10 +429,10 @@ fn a_stage_reads_an_output_of_another() {
 fn a_chained_stage_shares_what_the_one_before_it_has_and_keeps_its_place() {
     let text = TWO_STAGES
         .replace("INPUT", "a.out: { key: same }")
-        .replace("  a:\n", "  a:\n    partitions: 7\n    on-error: stop\n");
+        .replace("  a:\n", "  a:\n    partitions: 7\n    standbys: 2\n    on-error: stop\n");
     let manifest = parse(&text).manifest;
     let b = &manifest.stages["b"];
-    assert_eq!((b.partitions, b.on_error), (7, OnError::Stop));
+    assert_eq!((b.partitions, b.standbys, b.on_error), (7, 2, OnError::Stop));
     assert_eq!((manifest.head_of("b"), manifest.chained_behind("b")), ("a", Some(("a", "out"))));
 
     let module = description(&["in"], &["out"]);

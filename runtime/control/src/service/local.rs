@@ -6,7 +6,7 @@ use millstream_log::connect::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::state::worker_problem;
-use super::{Answer, Offer, ServiceError};
+use super::{Answer, Answering, Offer, ServiceError};
 use crate::api::checkpoints::Checkpoints;
 use crate::api::local::{
     Checkpoint, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
@@ -30,6 +30,12 @@ pub struct Local<W> {
     pub connection: Connection,
 }
 
+impl<W> Answering for Local<W> {
+    fn answers(&self) -> bool {
+        true
+    }
+}
+
 impl<W: Worker> Local<W> {
     /// Answers the other nodes until `stop`. `identity` is this one's.
     ///
@@ -46,7 +52,7 @@ impl<W: Worker> Local<W> {
             self,
             &connection,
             (NODE_SERVICE_NAME, "What one Millstream node knows"),
-            prefix,
+            (prefix, identity.to_owned()),
             stop,
         )
         .await?;

@@ -33,6 +33,7 @@ use crate::cluster::assignments::Assignments;
 use crate::cluster::peers::Peers;
 use crate::dead_letters::DeadLetters;
 use crate::errors;
+use crate::lease::LeaseHandle;
 use crate::problem::{Problem, Problems};
 use crate::registry::{Modules, Pipelines};
 use crate::worker::Worker;
@@ -67,12 +68,20 @@ pub struct Service<W> {
     pub leases: Arc<dyn Kv>,
     /// Dead letters.
     pub dead_letters: DeadLetters,
+    /// Whether this node is the one that answers.
+    pub lease: LeaseHandle,
     /// Who answers.
     pub facts: NodeFacts,
     /// Held while the registry is changed.
     pub changes: tokio::sync::Mutex<()>,
     /// To NATS.
     pub connection: Connection,
+}
+
+/// Who may be silent.
+trait Answering {
+    /// Whether requests are answered now. Others are dropped: what has waited for a process that slept is old.
+    fn answers(&self) -> bool;
 }
 
 /// One operation's handler.
@@ -85,6 +94,12 @@ trait Answer<O: Operation> {
 #[error("the service {SERVICE_NAME} cannot be offered: {0}")]
 pub struct ServiceError(String);
 
+impl<W: Worker> Answering for Service<W> {
+    fn answers(&self) -> bool {
+        self.lease.holds()
+    }
+}
+
 impl<W: Worker> Service<W> {
     /// Answers until `stop`; requests under way are finished.
     ///
@@ -92,11 +107,13 @@ impl<W: Worker> Service<W> {
     /// If the subjects cannot be subscribed to.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), ServiceError> {
         let connection = self.connection.clone();
+        // A group of its own: a coordinator that hangs must not get requests instead of the next one.
+        let group = self.facts.incarnation.clone();
         let mut offer = Offer::start(
             self,
             &connection,
             (SERVICE_NAME, "Millstream control API"),
-            SUBJECT_PREFIX.to_owned(),
+            (SUBJECT_PREFIX.to_owned(), group),
             stop,
         )
         .await?;
@@ -145,18 +162,19 @@ struct Offer<S> {
     stop: CancellationToken,
 }
 
-impl<S: Send + Sync + 'static> Offer<S> {
+impl<S: Answering + Send + Sync + 'static> Offer<S> {
     async fn start(
         service: Arc<S>,
         connection: &Connection,
         (name, description): (&str, &str),
-        prefix: String,
+        (prefix, group): (String, String),
         stop: CancellationToken,
     ) -> Result<Self, ServiceError> {
         let nats = connection
             .client()
             .service_builder()
             .description(description)
+            .queue_group(group)
             .start(name, env!("CARGO_PKG_VERSION"))
             .await
             .map_err(|error| ServiceError(error.to_string()))?;
@@ -197,6 +215,9 @@ impl<S: Send + Sync + 'static> Offer<S> {
                 else {
                     break;
                 };
+                if !service.answers() {
+                    continue;
+                }
                 let service = Arc::clone(&service);
                 answers.spawn(async move {
                     handle::<S, O>(&service, request).await;

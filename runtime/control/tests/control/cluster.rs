@@ -66,6 +66,32 @@ async fn a_node_that_joins_takes_its_share_and_one_that_dies_loses_it() {
 }
 
 #[tokio::test]
+async fn a_standby_is_another_node_and_becomes_the_owner() {
+    let cluster = Cluster::start().await;
+    let module = cluster.push(guest(), false).await.unwrap().module;
+    let text = manifest("p", &format!("sha256:{}", module.digest));
+    let text = text.replace("partitions: 2", "partitions: 2\n    standbys: 1");
+    cluster.apply(&text).await.unwrap();
+    let other = RunningNode::start(&cluster.server, "n2").await;
+    until_held(&[&cluster.node, &other], &[1, 1]).await;
+    let follows = |node: &RunningNode| node.worker.ready_all().remove("p").unwrap_or_default();
+    let stands_by = async {
+        while follows(&other) != cluster.node.worker.held("p") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stands_by).await.expect("it stands by for what it has not");
+    let described = cluster.ask(&Describe { node: "n2".into() }).await;
+    assert_eq!((described.partitions.len(), described.standbys.len()), (1, 1));
+    assert!(described.standbys[0].ready);
+
+    cluster.node.crash().await;
+    until_held(&[&other], &[2]).await;
+    assert!(follows(&other).is_empty(), "nobody stands by for itself");
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_that_leaves_gives_its_partitions_back_first() {
     let (cluster, other) = two().await;
     until_held(&[&cluster.node, &other], &[1, 1]).await;

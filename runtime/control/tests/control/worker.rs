@@ -208,7 +208,8 @@ impl Worker for RecordingWorker {
             name: stage.name.clone(),
             module: String::new(),
             partitions: pipeline
-                .assigned
+                .share
+                .runs
                 .get(&stage.name)
                 .into_iter()
                 .flatten()
