@@ -75,6 +75,8 @@ impl World {
                 stage: topology.at(lane).0 as u32,
                 weight: 1,
                 owner: slot.owner.map(name),
+                barred: Vec::new(),
+                warm: Vec::new(),
             })
             .collect();
         for (slot, owner) in slots.iter_mut().zip(assign(&nodes, &partitions)) {
