@@ -12,6 +12,7 @@ mod latency;
 mod lines;
 mod local;
 mod nexmark;
+mod nodes;
 mod open_loop;
 mod publisher;
 mod random;
@@ -45,6 +46,8 @@ enum Benchmark {
     Swap(swap::Args),
     /// The fraud job from file to file over ever more accounts, against plain Rust
     Keys(keys::Args),
+    /// Two workers that share the partitions of a job, against one with all of them
+    Nodes(nodes::Args),
     /// Nexmark queries from file to file, checked against and beside a reference in plain Rust
     Nexmark(nexmark::Args),
     /// What each shipped UDF costs on its example's records, beside a stage that passes them on
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
         Benchmark::Recovery(args) => recovery::run(&args),
         Benchmark::Swap(args) => swap::run(&args),
         Benchmark::Keys(args) => keys::run(&args),
+        Benchmark::Nodes(args) => nodes::run(&args),
         Benchmark::Nexmark(args) => nexmark::run(&args),
         Benchmark::Udfs(args) => udfs::run(&args),
         Benchmark::NexmarkReference(args) => nexmark::reference::run(&args),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io, process, thread};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
     InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
     WatermarkSpec,
 };
+use millstream_engine::status::Phase;
 use millstream_engine::worker::{Share, Worker};
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_sandbox::codec::{KeySource, TimeSource};
@@ -51,6 +52,18 @@ pub struct Args {
     /// Stand by for the partitions until told to run them
     #[arg(long)]
     standby: bool,
+    /// Pass every transaction on that a list of so many elements lets pass, instead of the fraud job
+    #[arg(long)]
+    work: Option<u16>,
+    /// Core to run on
+    #[arg(long)]
+    core: Option<usize>,
+    /// Which of the workers that share the partitions it is, from 0
+    #[arg(long, default_value_t = 0)]
+    number: u16,
+    /// How many share the partitions
+    #[arg(long, default_value_t = 1)]
+    of: u16,
 }
 
 /// The command that starts such a worker.
@@ -71,6 +84,8 @@ pub fn standby_command(url: &str, data: &Path, life: u64, partitions: u16) -> Re
 /// What a worker is asked to do, a line on its standard input: store a checkpoint of every partition, and answer with their
 /// bytes in a line on its standard output.
 pub const CHECKPOINT: &str = "checkpoint";
+/// Answer when all its partitions run.
+pub const UNTIL_RUNNING: &str = "until-running";
 /// Answer when everything is there to go on with all partitions.
 pub const UNTIL_READY: &str = "until-ready";
 /// Run all partitions; answer once they have begun.
@@ -80,6 +95,9 @@ pub const TAKE_OVER: &str = "take-over";
 pub fn run(args: &Args) -> Result<()> {
     // What an operator would be told of.
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::WARN).init();
+    if let Some(core) = args.core {
+        pin(core)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (ask, asked) = mpsc::unbounded_channel();
     on_input(move |line| {
@@ -87,6 +105,19 @@ pub fn run(args: &Args) -> Result<()> {
         let _ = ask.send(line);
     });
     runtime.block_on(serve(args, asked))
+}
+
+/// Keeps this thread, and all that it starts, on one core.
+fn pin(core: usize) -> Result<()> {
+    // SAFETY: a set of cores is plain bits, for which zero is a value, and the pointer is to one that lives longer than the
+    // call.
+    let done = unsafe {
+        let mut cores: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(core, &mut cores);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &cores)
+    };
+    ensure!(done == 0, "core {core} cannot be had: {}", io::Error::last_os_error());
+    Ok(())
 }
 
 /// Hands over the lines of the standard input, and ends this process with it, which is when whoever started it lets go.
@@ -104,9 +135,15 @@ pub fn on_input(mut take: impl FnMut(String) + Send + 'static) {
 
 async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Result<()> {
     let worker = start(&args.url, &args.data).await?;
-    let mut spec = fraud(args.partitions, &module()?)?;
+    let mut spec = match args.work {
+        Some(elements) => passing(args.partitions, elements)?,
+        None => fraud(args.partitions, &module()?)?,
+    };
     spec.incarnation = Incarnation(args.life);
-    let whole = Share::whole(&spec);
+    let mut whole = Share::whole(&spec);
+    for partitions in whole.runs.values_mut() {
+        partitions.retain(|partition| partition % args.of == args.number);
+    }
     let share = match args.standby {
         true => Share { runs: whole.follows.clone(), follows: whole.runs.clone() },
         false => whole.clone(),
@@ -118,6 +155,12 @@ async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Resul
                 CHECKPOINT => {
                     let stored = worker.checkpoint(PIPELINE).await.map_err(Error::msg)?;
                     println!("{}", stored.iter().map(|checkpoint| checkpoint.size).sum::<u64>());
+                }
+                UNTIL_RUNNING => {
+                    while !worker.status(PIPELINE).await.is_some_and(|s| s.phase == Phase::Running) {
+                        tokio::time::sleep(ASK_EVERY).await;
+                    }
+                    println!("running");
                 }
                 UNTIL_READY => {
                     while worker.ready_all().get(PIPELINE) != Some(&whole.runs) {
@@ -148,8 +191,12 @@ pub async fn start(url: &str, data: &Path) -> Result<Worker> {
 
 /// The shipped module `card-fraud`.
 pub fn module() -> Result<Vec<u8>> {
-    let path = Path::new("udfs/dist/card-fraud.wasm");
-    fs::read(path)
+    shipped("card-fraud")
+}
+
+fn shipped(name: &str) -> Result<Vec<u8>> {
+    let path = Path::new("udfs/dist").join(name).with_extension("wasm");
+    fs::read(&path)
         .with_context(|| format!("failed to read {}; `cargo xtask build` makes it", path.display()))
 }
 
@@ -188,6 +235,14 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
         checkpoint_interval_ms: 10_000,
         checkpoint_store: None,
     })
+}
+
+/// Passes every transaction on, after having gone through a list of so many elements.
+fn passing(partitions: u16, elements: u16) -> Result<PipelineSpec> {
+    let mut spec = fraud(partitions, &shipped("filter")?)?;
+    let list: Vec<String> = (0..elements).map(|element| element.to_string()).collect();
+    spec.stages[0].config = format!(r#"{{"where":"[{}].all(n, n >= 0)"}}"#, list.join(","));
+    Ok(spec)
 }
 
 /// Removes what a life of the job has left on the server and in its folder.

@@ -92,6 +92,12 @@ fn recovery() {
 }
 
 #[test]
+fn nodes() {
+    let sizes = ["--records", "500", "--work", "5", "--runs", "1"];
+    gives(&[&["nodes"], &sizes[..]].concat(), &["nodes/throughput", "nodes/server-cpu"]);
+}
+
+#[test]
 fn swap() {
     let names = ["swap/pause-p50", "swap/pause-max", "swap/delay-p50", "swap/delay-max"];
     gives(&["swap", "--rate", "500", "--swaps", "2"], &names);
