@@ -216,7 +216,18 @@ pub(crate) async fn create_stream(
     connection: &Connection,
     config: &stream::Config,
 ) -> Result<stream::Info, ApiError> {
-    call(connection, &format!("STREAM.CREATE.{}", config.name), config).await
+    let created: stream::Info =
+        call(connection, &format!("STREAM.CREATE.{}", config.name), config).await?;
+    settle_stream(connection, &created.config).await
+}
+
+/// Has the server write a stream's configuration anew. A server that was killed while it created the stream has left half of
+/// that on its disk, takes the next creation for done (2.15.1), and forgets the stream with all its messages when it starts again.
+pub(crate) async fn settle_stream(
+    connection: &Connection,
+    config: &stream::Config,
+) -> Result<stream::Info, ApiError> {
+    call(connection, &format!("STREAM.UPDATE.{}", config.name), config).await
 }
 
 /// Which message to get.

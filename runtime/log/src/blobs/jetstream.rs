@@ -46,13 +46,19 @@ impl JetStreamBlobs {
         let store = match connection.jetstream().get_object_store(bucket.as_str()).await {
             Ok(store) => store,
             Err(_) => {
-                connection.jetstream().create_object_store(config).await.map_err(|error| {
-                    BlobError::Store {
-                        store: shown.clone(),
-                        request: "open",
-                        description: chain(&error),
-                    }
-                })?
+                let failed = |description| BlobError::Store {
+                    store: shown.clone(),
+                    request: "open",
+                    description,
+                };
+                let created = connection.jetstream().create_object_store(config).await;
+                let store = created.map_err(|error| failed(chain(&error)))?;
+                let settled = async {
+                    let info = api::stream_info(connection, &format!("OBJ_{bucket}")).await?;
+                    api::settle_stream(connection, &info.config).await
+                };
+                settled.await.map_err(|error| failed(error.description()))?;
+                store
             }
         };
         // A piece is one message.

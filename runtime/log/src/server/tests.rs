@@ -24,6 +24,27 @@ async fn keeps_port_and_store_over_a_kill() {
     assert_eq!(server.pid(), None);
 }
 
+/// A server that dies between the two files of a stream's configuration.
+#[tokio::test]
+async fn a_stream_whose_creation_was_cut_off_keeps_its_messages_once_it_was_created() {
+    use crate::api::{code, create_stream, stream_info};
+    let mut server = NatsServer::start(ServerOptions::default()).await.unwrap();
+    let config = async_nats::jetstream::stream::Config { name: "S".into(), ..Default::default() };
+    create_stream(&server.connect().await.unwrap(), &config).await.unwrap();
+    server.kill9();
+    let checksum = server.folder().join("jetstream/jetstream/$G/streams/S/meta.sum");
+    std::fs::remove_file(checksum).unwrap();
+    server.restart().await.unwrap();
+    let connection = server.connect().await.unwrap();
+    let found = stream_info(&connection, "S").await.map(|info| info.config.name);
+    assert_eq!(found.unwrap_err().code(), code::STREAM_NOT_FOUND, "that is how the server is");
+    create_stream(&connection, &config).await.unwrap();
+    connection.jetstream().publish("S", "x".into()).await.unwrap().await.unwrap();
+    server.restart().await.unwrap();
+    let connection = server.connect().await.unwrap();
+    assert_eq!(stream_info(&connection, "S").await.unwrap().state.messages, 1);
+}
+
 #[tokio::test]
 async fn says_why_it_does_not_start() {
     let options = ServerOptions { extra: "no_such_setting: 1".into(), ..ServerOptions::default() };
