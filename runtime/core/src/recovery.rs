@@ -147,7 +147,14 @@ impl Follow {
         if stored.sequence <= self.applied.sequence {
             return Ok(Followed::Known);
         }
-        let (record, point) = self.chain.accept(stored)?;
+        let (record, point) = match self.chain.accept(stored) {
+            Ok(accepted) => accepted,
+            // Trimmed under one who was behind.
+            Err(Incident::OutOfOrder { expected, found, .. }) if found > expected => {
+                return Ok(Followed::Trimmed(expected));
+            }
+            Err(incident) => return Err(incident),
+        };
         let next = CommitNumber(self.applied.number.0 + 1);
         if point.number > next {
             return Ok(Followed::Trimmed(next));
@@ -237,6 +244,12 @@ mod tests {
         let log = log(5);
         let mut follow = Follow::behind(PIPELINE, BEFORE_FIRST);
         assert_eq!(follow.accept(&log[2]).unwrap(), Followed::Trimmed(CommitNumber(1)));
+
+        let mut follow = Follow::behind(PIPELINE, BEFORE_FIRST);
+        assert!(matches!(follow.accept(&log[0]).unwrap(), Followed::Next(..)));
+        let trimmed_under_it = follow.accept(&log[3]).unwrap();
+        assert_eq!(trimmed_under_it, Followed::Trimmed(CommitNumber(2)));
+        assert_eq!(follow.applied().number, CommitNumber(1));
 
         let applied =
             LogPoint { number: CommitNumber(2), hash: CommitHash([7; 32]), sequence: Sequence(4) };

@@ -111,6 +111,14 @@ pub enum Fault {
     FollowedElsewhere,
     /// A reader had commits of another stage from memory.
     TakenFromMemory,
+    /// A standby applied a record.
+    StandbyFollowed,
+    /// What a standby found on its disk was not of the log.
+    StandbyWiped,
+    /// The log was trimmed before a standby.
+    StandbyTrimmed,
+    /// A standby's node took its partition over.
+    StandbyTookOver,
     /// A reader of another stage stood still for a while.
     ReaderStalled,
     /// A reader that had begun further behind for others found the log trimmed.
@@ -198,6 +206,10 @@ impl Fault {
             "FormerCheckpoint",
             "FollowedElsewhere",
             "TakenFromMemory",
+            "StandbyFollowed",
+            "StandbyWiped",
+            "StandbyTrimmed",
+            "StandbyTookOver",
             "ReaderStalled",
             "ReaderTrimmed",
         ];
@@ -282,6 +294,12 @@ pub enum Bug {
     ClocksCompared,
     /// Who follows another node's partition begins anew without saying from where, and readers do not notice.
     FollowerSkipsGap,
+    /// A standby takes over as if it had applied all that is in the log.
+    StandbyWithoutTail,
+    /// A standby goes on behind records that it has missed.
+    StandbySkipsGap,
+    /// A standby does not check whether what it finds on its disk is of the log.
+    StandbyUnchecked,
 }
 
 impl Bug {
@@ -325,7 +343,7 @@ impl Bug {
 
 impl Bug {
     /// Those that show with several nodes.
-    pub const OF_THE_CLUSTER: [Self; 8] = [
+    pub const OF_THE_CLUSTER: [Self; 11] = [
         Self::CommitsRebased,
         Self::TrimForOwnLanes,
         Self::TrimByMemory,
@@ -334,6 +352,9 @@ impl Bug {
         Self::OlderAssignmentApplied,
         Self::ClocksCompared,
         Self::FollowerSkipsGap,
+        Self::StandbyWithoutTail,
+        Self::StandbySkipsGap,
+        Self::StandbyUnchecked,
     ];
 }
 
@@ -376,6 +397,8 @@ pub struct Plan {
     pub checkpoint_damaged: u64,
     /// Permille of reads of other stages' commits behind which a reader stalls.
     pub reader_stalled: u64,
+    /// Nodes that stand by for each lane.
+    pub standbys: u16,
     /// Scheduled ones: (fault, mean time between two of them in milliseconds).
     pub scheduled: Vec<(Fault, i64)>,
     /// Faults are over at this time.
@@ -456,6 +479,7 @@ impl Plan {
             duplicate_delivery: some(rng, 200),
             checkpoint_damaged: if shape == Shape::Cluster { some(rng, 400) } else { 0 },
             reader_stalled: if shape == Shape::Cluster { some(rng, 60) } else { 0 },
+            standbys: if shape == Shape::Cluster { rng.below(3) as u16 } else { 0 },
             checkpoint_every_ms: match shape {
                 Shape::Cluster => rng.between(80, 400),
                 _ => 400,

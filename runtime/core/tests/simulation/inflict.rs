@@ -94,10 +94,9 @@ impl World {
     }
 
     fn damage_disk(&mut self, fault: Fault) -> bool {
-        let used: BTreeSet<_> = (self.owners.iter())
-            .filter(|owner| owner.life != Life::Dead)
-            .map(|owner| (owner.lane, owner.node))
-            .collect();
+        let owners = self.owners.iter().filter(|owner| owner.life != Life::Dead);
+        let mut used: BTreeSet<_> = owners.map(|owner| (owner.lane, owner.node)).collect();
+        used.extend(self.standbys());
         let free: Vec<_> = self.disks.keys().filter(|disk| !used.contains(disk)).copied().collect();
         if free.is_empty() {
             return false;

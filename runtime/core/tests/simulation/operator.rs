@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use millstream_core::commit::CommitRecord;
+use millstream_core::commit::{CommitRecord, decode_header_of, hash_of};
 use millstream_core::delta::DeltaOp;
 use millstream_core::exchange::merge::Anchor;
 use millstream_core::exchange::{
@@ -15,7 +15,7 @@ use millstream_core::ids::{CommitNumber, LogPoint, SourceId, WATERMARK_MIN};
 use millstream_core::incident::Incident;
 use millstream_core::outputs::DEAD_LETTER;
 use millstream_core::partition::{Computed, Halt, Operator};
-use millstream_core::recovery::LocalState;
+use millstream_core::recovery::{LocalState, StoredRecord};
 use millstream_core::slice::{Call, CallKind, Failure, FailureCause, Run, Slice, SourcePosition};
 use millstream_core::timers::{Timer, TimerQueue};
 use millstream_core::watermark::Generator;
@@ -132,6 +132,8 @@ pub struct CountOperator {
     /// All timers up to here have fired.
     watermark: i64,
     acknowledged: LogPoint,
+    /// The newest record of the log whose effects are there since the database was opened.
+    applied: Option<LogPoint>,
     points: BTreeMap<CommitNumber, LogPoint>,
     rng: Rng,
     bug: Option<Bug>,
@@ -151,6 +153,7 @@ impl CountOperator {
             standings: Vec::new(),
             watermark: WATERMARK_MIN,
             acknowledged: LogPoint::default(),
+            applied: None,
             points: BTreeMap::new(),
             rng,
             bug,
@@ -177,6 +180,7 @@ impl CountOperator {
             self.cache.insert(key.clone(), Cached { entry: entry.clone(), ..Cached::default() });
         }
         self.acknowledged = database.local.redo_from;
+        self.applied = None;
         self.points.insert(self.acknowledged.number, self.acknowledged);
         self.points.insert(database.local.newest.number, database.local.newest);
         self.database = database;
@@ -217,6 +221,13 @@ impl CountOperator {
         if self.bug == Some(Bug::RedoFromTooNew) {
             local.redo_from = local.newest;
         }
+    }
+
+    /// A planted bug: says that it has applied a record that it has not seen.
+    pub fn claim(&mut self, stored: &StoredRecord) {
+        let header = decode_header_of(&stored.message).unwrap();
+        let (number, hash) = (header.number, hash_of(&stored.message));
+        self.applied = Some(LogPoint { number, hash, sequence: stored.sequence });
     }
 
     /// The state, for comparison.
@@ -533,7 +544,9 @@ impl CountOperator {
 
 impl Operator for CountOperator {
     fn local(&self) -> Option<LocalState> {
-        (self.database.local.newest.number > CommitNumber(0)).then_some(self.database.local)
+        let applied = self.applied.map(|point| LocalState { redo_from: point, newest: point });
+        let is_any = self.database.local.newest.number > CommitNumber(0);
+        applied.or_else(|| is_any.then_some(self.database.local))
     }
 
     fn wipe(&mut self) {
@@ -549,6 +562,7 @@ impl Operator for CountOperator {
             }
         }
         self.acknowledged = point;
+        self.applied = Some(point);
         self.points.insert(point.number, point);
         self.redo_positions(&record.slice);
         Ok(())

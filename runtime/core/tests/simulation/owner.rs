@@ -20,7 +20,7 @@ use millstream_core::trim::LogNeeds;
 use crate::exchange::Reader;
 use crate::faults::{Bug, Fault};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
-use crate::operator::{CountOperator, Input as Queued, Role};
+use crate::operator::{CountOperator, Database, Input as Queued, Role};
 use crate::servers::source::{Pulled, Record};
 use crate::world::{TIME_OUT_MS, World};
 
@@ -102,9 +102,19 @@ impl World {
         if self.bug == Some(Bug::StaleDatabaseReused) {
             self.pretend_newest(lane, &mut database.local);
         }
+        let operator = self.open_operator(lane, database);
+        self.start_owner_with(lane, node, operator);
+    }
+
+    pub fn open_operator(&mut self, lane: u16, database: Database) -> CountOperator {
         let seed = self.rng.next();
         let role = Role::of(&self.plan.topology, lane);
-        let operator = CountOperator::open(role, database, crate::rng::Rng::new(seed), self.bug);
+        CountOperator::open(role, database, crate::rng::Rng::new(seed), self.bug)
+    }
+
+    /// Starts an owner with what an operator has.
+    pub fn start_owner_with(&mut self, lane: u16, node: u8, operator: CountOperator) {
+        let wiped = operator.wiped;
         let sink = |sink| SinkConfig {
             sink,
             duplicate_window_ms: self.plan.duplicate_window_ms,
@@ -144,7 +154,7 @@ impl World {
             last_arrival_at: 0,
             last_reply_at: 0,
             takeover_expected: None,
-            wiped: 0,
+            wiped,
             turn_due: false,
             asked_to_drain: false,
             said: LogNeeds::default(),

@@ -421,7 +421,7 @@ impl World {
     }
 
     /// The newest intact checkpoint.
-    fn serve_checkpoint(&mut self, lane: u16) -> Option<Database> {
+    pub fn serve_checkpoint(&mut self, lane: u16) -> Option<Database> {
         let kept = self.checkpoints.get(&lane)?;
         let newest = kept.last()?.clone();
         let before = kept.len().checked_sub(2).map(|before| kept[before].clone());

@@ -41,6 +41,8 @@ pub struct Slot {
     pub owner: Option<NodeId>,
     /// The node before: the next one lets it finish, if it can.
     pub previous: Option<NodeId>,
+    /// Those that follow its log.
+    pub standbys: Vec<NodeId>,
 }
 
 /// What was expected of a key is not so.

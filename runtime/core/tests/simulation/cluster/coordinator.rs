@@ -1,6 +1,8 @@
 //! The coordinator: the node that holds a lease writes which node is to run which lane.
 
-use millstream_core::assignment::{AssignableNode, AssignablePartition, NodeState, assign};
+use millstream_core::assignment::{
+    AssignableNode, AssignablePartition, NodeState, assign, stand_by,
+};
 
 use super::bucket::{Assignment, Slot};
 use super::{EXPIRY_MS, NodeId, NodeRequest, Purpose, REFRESH_MS};
@@ -69,20 +71,30 @@ impl World {
         let topology = &self.plan.topology;
         let mut slots = node.assignment.slots.clone();
         slots.resize(usize::from(topology.lanes()), Slot::default());
-        let partitions: Vec<AssignablePartition> = (0..topology.lanes())
-            .zip(&slots)
-            .map(|(lane, slot)| AssignablePartition {
-                stage: topology.at(lane).0 as u32,
-                weight: 1,
-                owner: slot.owner.map(name),
-                barred: Vec::new(),
-                warm: Vec::new(),
-            })
-            .collect();
-        for (slot, owner) in slots.iter_mut().zip(assign(&nodes, &partitions)) {
+        let partition = |(lane, slot): (u16, &Slot)| AssignablePartition {
+            stage: topology.at(lane).0 as u32,
+            weight: 1,
+            owner: present_owner(slot, &nodes),
+            barred: Vec::new(),
+            warm: slot.standbys.iter().copied().map(name).collect(),
+        };
+        let partitions: Vec<_> = (0..).zip(&slots).map(partition).collect();
+        let owners = assign(&nodes, &partitions);
+        for (slot, owner) in slots.iter_mut().zip(&owners) {
             let owner = owner.map(|owner| there[owner]);
             if owner.is_some() && owner != slot.owner {
                 slot.previous = std::mem::replace(&mut slot.owner, owner);
+            }
+        }
+        let warm = |slot: &Slot| -> Vec<String> {
+            slot.standbys.iter().chain(&slot.previous).copied().map(name).collect()
+        };
+        let warm: Vec<Vec<String>> = slots.iter().map(warm).collect();
+        let wanted = vec![self.plan.standbys; slots.len()];
+        let chosen = stand_by(&nodes, &partitions, &owners, &warm, &wanted);
+        for ((slot, owner), chosen) in slots.iter_mut().zip(owners).zip(chosen) {
+            if owner.is_some() {
+                slot.standbys = chosen.into_iter().map(|node| there[node]).collect();
             }
         }
         let epoch = node.assignment.epoch + 1;
@@ -92,4 +104,17 @@ impl World {
 
 fn name(node: NodeId) -> String {
     format!("node-{node}")
+}
+
+/// Where a lane is, or goes on at once: if its owner takes none, at a node that stands by.
+fn present_owner(slot: &Slot, nodes: &[AssignableNode]) -> Option<String> {
+    let is_live = |of: &NodeId| {
+        nodes.iter().any(|node| node.name == name(*of) && node.state == NodeState::Live)
+    };
+    let owner = slot.owner;
+    owner
+        .filter(is_live)
+        .or_else(|| slot.standbys.iter().copied().find(is_live))
+        .or(owner)
+        .map(name)
 }

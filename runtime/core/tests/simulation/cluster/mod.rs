@@ -9,6 +9,7 @@ mod chaos;
 mod coordinator;
 mod following;
 mod reconcile;
+mod standby;
 mod trimming;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,10 +20,12 @@ use millstream_core::recovery::StoredRecord;
 
 use crate::faults::{Bug, Fault};
 use crate::network::Event;
+use crate::operator::Database;
 use crate::owner::Life;
 use crate::world::{Part, TIME_OUT_MS, World};
 use bucket::{Assignment, Bucket, Lease, Revision};
 use following::Follower;
+use standby::Standby;
 
 /// Number of a node: its data folder. Never used by two at once.
 pub type NodeId = u8;
@@ -48,6 +51,7 @@ pub enum Purpose {
     Coordinate,
     Assign,
     Follow(u16),
+    StandBy(u16),
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +73,10 @@ pub enum NodeRequest {
     Last(u16),
     /// Records of a lane in order.
     Records(u16, Sequence),
+    /// The record of a lane at a sequence.
+    Record(u16, Sequence),
+    /// The newest intact checkpoint of a lane.
+    Checkpoint(u16),
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +85,8 @@ pub enum NodeReply {
     Written(Option<Revision>),
     Last(Sequence),
     Records(Vec<StoredRecord>),
+    Record(Option<StoredRecord>),
+    Checkpoint(Option<Box<Database>>),
 }
 
 /// What happens to nodes.
@@ -155,6 +165,7 @@ pub struct Node {
     /// The latest commits of lanes that others read.
     pub recent: BTreeMap<u16, Recent>,
     followers: BTreeMap<u16, Follower>,
+    standbys: BTreeMap<u16, Standby>,
     /// What came while it was paused.
     held: Vec<NodeEvent>,
 }
@@ -232,6 +243,7 @@ impl World {
             trim_at: self.now + 150,
             recent: BTreeMap::new(),
             followers: BTreeMap::new(),
+            standbys: BTreeMap::new(),
             held: Vec::new(),
         };
         let ticks = former.is_some();
@@ -301,6 +313,7 @@ impl World {
         self.coordinate(id);
         self.reconcile(id);
         self.follow(id);
+        self.stand_by(id);
         self.trim_from(id);
     }
 
@@ -334,6 +347,12 @@ impl World {
             NodeRequest::Records(lane, from) => {
                 let (records, _) = self.serve_commits(lane, from);
                 return NodeReply::Records(records);
+            }
+            NodeRequest::Record(lane, sequence) => {
+                return NodeReply::Record(self.log.at(lane, sequence));
+            }
+            NodeRequest::Checkpoint(lane) => {
+                return NodeReply::Checkpoint(self.serve_checkpoint(lane).map(Box::new));
             }
             NodeRequest::Lease { lease, at } => bucket.join(lease, at),
             NodeRequest::Coordinate { lease, at } => bucket.coordinate(lease, at),
@@ -385,6 +404,15 @@ impl World {
             (Purpose::Follow(lane), NodeReply::Last(last)) => self.follower_begins(id, lane, last),
             (Purpose::Follow(lane), NodeReply::Records(records)) => {
                 self.follower_reads(id, lane, &records)
+            }
+            (Purpose::StandBy(lane), NodeReply::Records(records)) => {
+                self.standby_reads(id, lane, &records)
+            }
+            (Purpose::StandBy(lane), NodeReply::Record(found)) => {
+                self.standby_checks(id, lane, found.as_ref())
+            }
+            (Purpose::StandBy(lane), NodeReply::Checkpoint(checkpoint)) => {
+                self.standby_restores(id, lane, checkpoint)
             }
             (purpose, reply) => unreachable!("{purpose:?} answered by {reply:?}"),
         }

@@ -96,7 +96,10 @@ impl World {
                 self.fire(Fault::MovedBack);
             }
         }
-        self.start_owner(lane, id);
+        match self.end_standby(id, lane) {
+            Some(operator) => self.start_owner_with(lane, id, operator),
+            None => self.start_owner(lane, id),
+        }
     }
 
     /// An owner on a node has stopped.
