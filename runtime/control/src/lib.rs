@@ -13,6 +13,7 @@
 //! | [`folder`] | a node's data folder: its identity, and its lock |
 //! | [`readiness`] | whether a node does what it is there for |
 //! | [`registry`] | modules and pipelines on record |
+//! | [`starts`] | where the sources of a new pipeline begin |
 //! | [`dead_letters`] | listing, redriving and dropping dead letters |
 //! | [`worker`] | what is asked of the engine |
 //! | [`compiler`] | compiling modules outside this process |
@@ -40,4 +41,5 @@ pub mod readiness;
 pub mod reconcile;
 pub mod registry;
 pub mod service;
+pub mod starts;
 pub mod worker;

@@ -205,6 +205,7 @@ impl<W: Worker> Node<W> {
             pipelines: self.pipelines.clone(),
             assignments: self.assignments.clone(),
             modules: Arc::clone(&self.modules),
+            connection: self.connection.clone(),
             worker: Arc::clone(&self.worker),
             reconciled: peers.local.reconciled.clone(),
             peers,

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use millstream_log::connect::Connection;
 use millstream_log::kv::Revision;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +110,8 @@ pub struct Reconciler<W> {
     pub assignments: Assignments,
     /// The registry of modules.
     pub modules: Arc<Modules>,
+    /// To NATS, where the streams are.
+    pub connection: Connection,
     /// What runs here.
     pub worker: Arc<W>,
     /// The other nodes.
@@ -131,6 +134,7 @@ impl<W> Clone for Reconciler<W> {
             pipelines: self.pipelines.clone(),
             assignments: self.assignments.clone(),
             modules: Arc::clone(&self.modules),
+            connection: self.connection.clone(),
             worker: Arc::clone(&self.worker),
             peers: self.peers.clone(),
             standing: self.standing.clone(),

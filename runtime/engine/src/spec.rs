@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_core::description::Description;
 use millstream_core::exchange::Ordering;
-use millstream_core::ids::Incarnation;
+use millstream_core::ids::{Incarnation, Sequence};
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use sha2::{Digest, Sha256};
@@ -99,12 +99,13 @@ impl PipelineSpec {
 pub enum Start {
     /// With the first record the stream still holds.
     Beginning,
-    /// With the first record published after the pipeline was created.
-    New,
-    /// With this stream sequence.
-    Sequence(u64),
-    /// With the first record at or after this broker time (milliseconds since 1970 UTC).
-    Time(i64),
+    /// With the first record behind this place, the same for all partitions and every start.
+    Behind {
+        /// The sequence before it.
+        sequence: Sequence,
+        /// When the stream was created that it is a sequence of, nanoseconds since 1970 UTC; 0: in whichever it is.
+        stream_created_ns: i64,
+    },
 }
 
 /// What to do when records between the position and the stream's first sequence are gone.

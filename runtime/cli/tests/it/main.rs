@@ -10,6 +10,7 @@
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
 //! - `deploy`: the files for operators in `deploy`.
 //! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
+//! - `starts`: where a new pipeline begins, through nodes that die before their first commit.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
@@ -29,6 +30,7 @@ mod no_code;
 mod projects;
 mod run;
 mod served;
+mod starts;
 mod tutorial;
 mod unreachable;
 mod upgrade;

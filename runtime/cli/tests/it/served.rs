@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::millstream::{Called, Millstream, root};
 
 /// How long a test waits for something before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with the streams `COMMANDS` (`commands.>`) and `ECHOES` (`echoes`), and a folder for runtimes.
 pub struct Served {

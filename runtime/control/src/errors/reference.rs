@@ -55,4 +55,10 @@ super::catalogue! {
     NOT_CHAINED = 1119, "a stage cannot be chained behind another",
         "`key: same` chains a stage behind the one whose output it reads: it runs in that stage's partitions, with the same keys, and a record and all that follows from it are committed together. So it reads nothing else, has no broadcast input, and shares partitions and `on-error` with that stage.",
         "Leave out what differs, or write where the key is (`key: { pointer: /id }`): the output then goes through the log to partitions of the stage's own.";
+    START_NOT_IN_STREAM = 1120, "a source cannot start there",
+        "`start` is looked up in the stream once, when the pipeline is created. The sequence is below the stream's first (those records are gone: a gap) or beyond the one that comes next, or the time has not come yet.",
+        "Use a sequence that the stream holds (`nats stream info` shows the first and the last), a time that has passed, `beginning` or `new`.";
+    START_UNKNOWN = 1121, "where a source starts cannot be looked up",
+        "A `start` other than `beginning` is looked up in the stream when the pipeline is created. The stream does not exist, or cannot be read.",
+        "Create the stream before the pipeline, or correct its name. `nats stream ls` lists streams.";
 }

@@ -75,7 +75,8 @@ pub struct Source {
     /// Only subjects that match this filter. Default: all of the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Where a new pipeline begins: `beginning` (default), `new`, `{ sequence: 42 }` or `{ time: 2026-01-31T00:00:00Z }`.
+    /// Where a new pipeline begins: `beginning` (default), `new`, `{ sequence: 42 }` or `{ time: 2026-01-31T00:00:00Z }`. It is
+    /// looked up once, when the pipeline is created; cannot be changed later.
     #[serde(default)]
     pub start: Start,
     /// Where a record's event time is: `broker` (default), `{ pointer: /ts }` or `{ header: Event-Time }`,

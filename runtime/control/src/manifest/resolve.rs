@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_core::description::Description;
-use millstream_core::ids::Incarnation;
+use millstream_core::ids::{Incarnation, Sequence};
 use millstream_engine::spec::{
     self, ChainedSpec, InputFrom, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
     WatermarkSpec,
@@ -23,7 +23,8 @@ use crate::problem::Problems;
 const CHAIN_OUTPUTS_MAX: usize = 250;
 
 /// Checks the manifest against its modules (one per stage) and puts both together.
-/// Sources, stages and sinks come out in the order of their names.
+/// Sources, stages and sinks come out in the order of their names. Where sources begin that start with `new` or at a time is
+/// still to be set ([`crate::starts::set`]): only the stream knows.
 ///
 /// # Errors
 /// All mismatches, in the order of the text.
@@ -161,10 +162,11 @@ fn source_spec(name: &str, source: &Source) -> SourceSpec {
         stream: source.stream.clone(),
         subject: source.subject.clone(),
         start: match source.start {
-            Start::Beginning => spec::Start::Beginning,
-            Start::New => spec::Start::New,
-            Start::Sequence(sequence) => spec::Start::Sequence(sequence),
-            Start::Time(time) => spec::Start::Time(time.ms),
+            Start::Sequence(sequence) => spec::Start::Behind {
+                sequence: Sequence(sequence.saturating_sub(1)),
+                stream_created_ns: 0,
+            },
+            Start::Beginning | Start::New | Start::Time(_) => spec::Start::Beginning,
         },
         event_time: match &source.event_time {
             EventTime::Broker => TimeSource::Broker,

@@ -12,10 +12,12 @@ use tokio::time::Instant;
 use super::{Reconciler, Wanted};
 use crate::api::pipelines::Desired;
 use crate::api::status::Phase;
+use crate::clock;
 use crate::errors;
 use crate::manifest::{Document, resolve};
 use crate::problem::{Problem, Problems};
 use crate::registry::{PipelineRecord, Recorded};
+use crate::starts;
 use crate::worker::{Assigned, Share, Worker, WorkerError};
 
 /// How often another node is asked whether it has let go of a partition, or is done.
@@ -181,7 +183,14 @@ impl<W: Worker> Reconciler<W> {
         for (stage, digest) in &record.modules {
             modules.insert(stage.clone(), self.modules.load(digest).await?);
         }
-        resolve(&document, &modules, record.incarnation())
+        let mut spec = resolve(&document, &modules, record.incarnation())?;
+        let starts = match starts::are_known(&record.starts, &document) {
+            true => record.starts.clone(),
+            // A version that did not record them began where they are now.
+            false => starts::look_up(&self.connection, &document, clock::now_ms()).await?,
+        };
+        starts::set(&starts, &mut spec);
+        Ok(spec)
     }
 
     /// The drain is done: a later start of the node must not drain again.

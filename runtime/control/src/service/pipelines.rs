@@ -16,6 +16,7 @@ use crate::manifest::{Document, ModuleRef, Version, Wiring, check_evolution, dif
 use crate::problem::{Problem, Problems};
 use crate::reconcile::status_of;
 use crate::registry::{PipelineRecord, Recorded, Reference};
+use crate::starts;
 use crate::worker::Worker;
 
 impl<W: Worker> Answer<Validate> for Service<W> {
@@ -138,16 +139,18 @@ impl<W: Worker> Service<W> {
             changes: Vec::new(),
             revision: 0,
         };
+        let now = clock::now_ms();
+        let starts = starts::look_up(&self.connection, &new.document, now).await?;
         if request.dry_run {
             return Ok(applied);
         }
-        let now = clock::now_ms();
         let record = PipelineRecord {
             name,
             file: request.manifest.file,
             manifest: request.manifest.text,
             modules: new.digests,
             incarnation: clock::random_incarnation().0,
+            starts,
             revision: 1,
             desired: Desired::Running,
             drain: false,

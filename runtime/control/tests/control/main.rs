@@ -5,5 +5,6 @@ mod cluster;
 mod dead_letters;
 mod lease;
 mod pipelines;
+mod starts;
 mod support;
 mod worker;

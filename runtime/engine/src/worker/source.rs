@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream_core::ids::{Sequence, SourceId};
 use millstream_core::incident::Incident;
 use millstream_core::slice::SourcePosition;
+use millstream_core::source::never_read;
 use millstream_log::connect::Connection;
 use millstream_log::source::{
     Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
@@ -90,14 +91,14 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     // The reader serves the partition that is furthest behind; the others skip what they know.
     let furthest_behind =
         || reader.positions.iter().min_by_key(|p| p.map_or(Sequence(0), |p| p.sequence)).copied();
-    let behind = reader.handed_over.or_else(|| furthest_behind().flatten());
-    let start = match (behind, reader.spec.start) {
-        (Some(position), _) => StartAt::After(position.sequence),
-        (None, Start::Beginning) => StartAt::Beginning,
-        (None, Start::New) => StartAt::New,
-        (None, Start::Sequence(sequence)) => StartAt::After(Sequence(sequence.saturating_sub(1))),
-        (None, Start::Time(ms)) => StartAt::Time(ms.saturating_mul(1_000_000)),
+    let begins = || match reader.spec.start {
+        Start::Beginning => None,
+        Start::Behind { sequence, stream_created_ns } => {
+            Some(SourcePosition { stream_created_ns, ..never_read(reader.source, sequence) })
+        }
     };
+    let behind = reader.handed_over.or_else(|| furthest_behind().flatten()).or_else(begins);
+    let start = behind.map_or(StartAt::Beginning, |position| StartAt::After(position.sequence));
     let options = SourceOptions {
         stream: reader.spec.stream.clone(),
         filters: reader.spec.subject.iter().cloned().collect(),
