@@ -211,12 +211,13 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
         event_time: TimeSource::Pointer("/ts".into()),
         watermark: WatermarkSpec::default(),
         on_gap: OnGap::Stop,
+        consumed: false,
     };
     let stage = StageSpec {
         name: "fraud".to_owned(),
         partitions,
         outputs: vec![vec![0]; module.description().outputs.len()],
-        module,
+        module: module.into(),
         config: "{}".to_owned(),
         inputs: vec![StageInput {
             from: InputFrom::Source(0),

@@ -1,5 +1,6 @@
 //! A private nats-server, or three that keep copies of each other's streams, with what a test needs of them.
 
+use async_nats::jetstream::stream::RetentionPolicy;
 use futures::stream::{self, StreamExt};
 use millstream_log::connect::Connection;
 use millstream_log::server::{NatsServer, ServerOptions};
@@ -66,10 +67,16 @@ impl Broker {
 
     /// Creates a stream.
     pub async fn stream(&self, name: &str, subjects: &[&str]) {
+        self.stream_with(name, subjects, RetentionPolicy::Limits).await;
+    }
+
+    /// Creates a stream with a retention.
+    pub async fn stream_with(&self, name: &str, subjects: &[&str], retention: RetentionPolicy) {
         let subjects = subjects.iter().map(|s| (*s).to_owned()).collect();
         let config = async_nats::jetstream::stream::Config {
             name: name.to_owned(),
             subjects,
+            retention,
             num_replicas: self.replicas(),
             ..Default::default()
         };
@@ -154,6 +161,12 @@ impl Broker {
     pub async fn count(&self, stream: &str) -> u64 {
         let mut stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
         stream.info().await.expect("it answers").state.messages
+    }
+
+    /// Consumers of a stream.
+    pub async fn consumers(&self, stream: &str) -> usize {
+        let mut stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        stream.info().await.expect("it answers").state.consumer_count
     }
 
     /// Records in a stream on the subjects that `filter` matches.

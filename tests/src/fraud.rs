@@ -12,6 +12,9 @@ use millstream_sandbox::{Limits, Sandbox};
 
 use crate::shipped_module;
 
+/// The source of the job.
+pub const SOURCE: &str = "transactions";
+
 /// The pipeline `fraud`: stream `TRANSACTIONS` to subject `fraud`.
 pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
     on_fraud_streams("fraud", "card-fraud", "{}", bound_ms, partitions)
@@ -31,19 +34,20 @@ pub fn on_fraud_streams(
         name: name.into(),
         incarnation: Incarnation(1),
         sources: vec![SourceSpec {
-            name: "transactions".into(),
+            name: SOURCE.into(),
             stream: "TRANSACTIONS".into(),
             subject: None,
             start: Start::Beginning,
             event_time: TimeSource::Pointer("/ts".into()),
             watermark: WatermarkSpec { bound_ms, ..WatermarkSpec::default() },
             on_gap: OnGap::Stop,
+            consumed: false,
         }],
         stages: vec![StageSpec {
             name: name.into(),
             partitions,
             outputs: vec![vec![0]; module.description().outputs.len()],
-            module,
+            module: module.into(),
             config: config.into(),
             inputs: vec![StageInput {
                 from: InputFrom::Source(0),

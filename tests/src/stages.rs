@@ -33,7 +33,7 @@ pub fn stages(config: &str, path: Path, partitions: (u16, u16)) -> PipelineSpec 
         name: name.into(),
         partitions,
         outputs: vec![Vec::new(); module.description().outputs.len()],
-        module,
+        module: module.into(),
         config: config.into(),
         inputs,
         on_error: OnError::DeadLetter,

@@ -9,6 +9,7 @@ use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{self, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use futures::TryStreamExt;
+use millstream_engine::ingest::stage_of;
 use millstream_log::connect::Connection;
 
 use crate::api::Data;
@@ -233,11 +234,12 @@ impl Inputs {
     /// Those of a manifest.
     pub fn of(document: &Document) -> Self {
         let stages = document.manifest.stages.iter();
-        Self(
-            stages
-                .map(|(name, stage)| (name.clone(), stage.inputs.keys().cloned().collect()))
-                .collect(),
-        )
+        let stages =
+            stages.map(|(name, stage)| (name.clone(), stage.inputs.keys().cloned().collect()));
+        // Some sources are read by a stage of their own.
+        let sources = document.manifest.sources.keys();
+        let ingest = sources.map(|name| (stage_of(name), BTreeSet::from([name.clone()])));
+        Self(stages.chain(ingest).collect())
     }
 
     /// MS1321 if nobody would read the letter's record.

@@ -13,6 +13,7 @@
 //! | [`folder`] | a node's data folder: its identity, and its lock |
 //! | [`readiness`] | whether a node does what it is there for |
 //! | [`registry`] | modules and pipelines on record |
+//! | [`queues`] | sources that only one consumer may read |
 //! | [`starts`] | where the sources of a new pipeline begin |
 //! | [`dead_letters`] | listing, redriving and dropping dead letters |
 //! | [`worker`] | what is asked of the engine |
@@ -37,6 +38,7 @@ pub mod lease;
 pub mod manifest;
 pub mod node;
 pub mod problem;
+pub mod queues;
 pub mod readiness;
 pub mod reconcile;
 pub mod registry;

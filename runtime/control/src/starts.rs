@@ -102,6 +102,7 @@ async fn look_up_source(
         start,
         created_ns: None,
         ahead: ReadAhead::default(),
+        consume: None,
     };
     let reader = SourceReader::open(connection, options).await.map_err(unreadable)?;
     let facts = reader.facts().await.map_err(unreadable)?;

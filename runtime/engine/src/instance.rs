@@ -6,13 +6,14 @@ use millstream_core::description::Description;
 use millstream_core::exchange::Ordering;
 use millstream_core::udf::{Fault, Udf};
 use millstream_sandbox::codec::{Decoder, TimeSource};
-use millstream_sandbox::{GuestObserver, Instance, Module};
+use millstream_sandbox::{GuestObserver, Instance};
 
 use crate::chain::Chain;
 use crate::error::EngineError;
 use crate::executor::{ExecutorOptions, Feeding, OperatorSource};
+use crate::ingest::PassOn;
 use crate::input::BOUND_OF_WATERMARKS_MS;
-use crate::spec::{InputFrom, PipelineSpec, StageInput, StageSpec};
+use crate::spec::{InputFrom, PipelineSpec, StageInput, StageModule, StageSpec};
 
 /// Who hears what the UDF of a stage of this name says.
 pub type Observers<'a> = &'a dyn Fn(&str) -> Box<dyn GuestObserver>;
@@ -24,7 +25,11 @@ fn start_udf(
 ) -> Result<Box<dyn Udf + Send>, EngineError> {
     let own = [(&stage.name, &stage.module, &stage.config)];
     let links = stage.chained.iter().map(|link| (&link.name, &link.module, &link.config));
-    let start = |(name, module, config): (&String, &Arc<Module>, &String)| {
+    let start = |(name, module, config): (&String, &StageModule, &String)| {
+        let module = match module {
+            StageModule::Guest(module) => module,
+            StageModule::Ingest(_) => return Ok(Box::new(PassOn) as Box<dyn Udf + Send>),
+        };
         let mut instance = Instance::new(module, config, observers(name));
         instance.start().map_err(|fault| {
             let (Fault::Trapped { message }

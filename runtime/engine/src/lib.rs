@@ -10,6 +10,7 @@ pub mod crash;
 pub mod dead_letter;
 mod error;
 pub mod executor;
+pub mod ingest;
 pub mod input;
 mod instance;
 pub mod local;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_core::columns::Values;
 use millstream_core::exchange::Place;
 use millstream_core::exchange::merge::{Anchor, Merged};
 use millstream_core::ids::{Sequence, SourceId, key_hash, partition_of};
@@ -11,6 +12,7 @@ use millstream_core::slice::SourcePosition;
 use millstream_log::HeaderMap;
 use millstream_sandbox::codec::{Columns, Decoder, HeaderSource};
 
+use crate::ingest::{self, Envelope};
 use crate::input::{Chunk, MergedChunk, Origin, Scan, Undecodable};
 
 /// Decodes and distributes. One per source and stage.
@@ -23,6 +25,21 @@ pub struct Router {
     /// Per partition whether it is here: nothing is kept for the others.
     here: Vec<bool>,
     merged: Option<MergedRouter>,
+    envelopes: Envelopes,
+    /// A buffer kept from record to record.
+    sealed: Vec<u8>,
+}
+
+/// Whether payloads are envelopes of records ([`crate::ingest`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Envelopes {
+    /// They are records.
+    #[default]
+    No,
+    /// Records are put into envelopes: for the stage that takes them into the log.
+    Seal,
+    /// Records are taken out of them: for who reads that stage.
+    Open,
 }
 
 /// What routing another stage's outputs needs beside.
@@ -87,7 +104,15 @@ impl Router {
         let parts = (0..partitions).map(|_| Part::new(&decoder)).collect();
         let scan = Scan { event_time_before: position.max_event_time, ..Scan::default() };
         let here = vec![true; usize::from(partitions)];
-        Self { input, decoder, position, scan, parts, here, merged: None }
+        let (envelopes, sealed) = (Envelopes::No, Vec::new());
+        Self { input, decoder, position, scan, parts, here, merged: None, envelopes, sealed }
+    }
+
+    /// Payloads are envelopes, or become such.
+    #[must_use]
+    pub fn with(mut self, envelopes: Envelopes) -> Self {
+        self.envelopes = envelopes;
+        self
     }
 
     /// The partition is elsewhere: its chunks are empty from now on.
@@ -138,14 +163,32 @@ impl Router {
                 }
             }
             Merged::Output { number, partition, place, event_time, payload, .. } => {
-                let raw = Raw {
-                    sequence: number,
-                    time_ns: event_time.saturating_mul(1_000_000),
-                    arrived_ms: event_time,
-                    subject: name.clone(),
-                    headers: None,
-                    attempts: 0,
-                    payload,
+                let opened = match self.envelopes {
+                    Envelopes::Open => ingest::open(payload.clone()),
+                    _ => None,
+                };
+                let raw = match opened {
+                    Some(Envelope { time_ns, attempts, subject, headers, payload }) => {
+                        let (arrived_ms, headers) = (event_time, headers.map(Arc::new));
+                        Raw {
+                            sequence: number,
+                            time_ns,
+                            arrived_ms,
+                            subject,
+                            headers,
+                            attempts,
+                            payload,
+                        }
+                    }
+                    None => Raw {
+                        sequence: number,
+                        time_ns: event_time.saturating_mul(1_000_000),
+                        arrived_ms: event_time,
+                        subject: name.clone(),
+                        headers: None,
+                        attempts: 0,
+                        payload,
+                    },
                 };
                 self.route(raw, Some((partition, place)));
             }
@@ -176,6 +219,13 @@ impl Router {
         };
         let behind = place.map(|(from, at)| (from, Place { outputs: at.outputs + 1, ..at }));
         let source = Headers(headers.as_deref());
+        let seals = self.envelopes == Envelopes::Seal;
+        if let (true, Some(origin)) = (seals, &origin) {
+            self.sealed.clear();
+            let (headers, out) = (headers.as_deref(), &mut self.sealed);
+            let Origin { time_ns, attempts, subject, payload, .. } = origin;
+            ingest::seal(*time_ns, *attempts, subject, headers, payload, out);
+        }
         match self.decoder.scan(&payload, subject, &source, raw.arrived_ms) {
             Ok(scanned) => {
                 let hash = key_hash(scanned.key());
@@ -186,7 +236,13 @@ impl Router {
                     let copy = if every { origin.clone() } else { origin.take() };
                     let Some(origin) = copy else { break };
                     let part = &mut self.parts[partition];
-                    match scanned.append(&mut part.records) {
+                    let appended = if seals {
+                        append_sealed(&mut part.records, event_time, &self.sealed);
+                        Ok(())
+                    } else {
+                        scanned.append(&mut part.records)
+                    };
+                    match appended {
                         Ok(()) => {
                             part.hashes.push(hash);
                             part.origins.push(origin);
@@ -252,6 +308,17 @@ impl Router {
             Chunk { source, input, scan, records, hashes, origins, undecodable, merged }
         });
         parts.collect()
+    }
+}
+
+/// Appends an envelope as a record without a key.
+fn append_sealed(records: &mut Columns, event_time: i64, sealed: &[u8]) {
+    records.keys.push(&[]);
+    records.event_times.push(event_time);
+    for column in &mut records.columns {
+        if let Values::Blobs(items) = &mut column.values {
+            items.push(sealed);
+        }
     }
 }
 

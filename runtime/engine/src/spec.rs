@@ -12,6 +12,7 @@ use millstream_sandbox::codec::{KeySource, TimeSource};
 use sha2::{Digest, Sha256};
 
 use crate::chain;
+use crate::ingest;
 
 /// A pipeline, ready to run.
 #[derive(Clone)]
@@ -36,6 +37,9 @@ impl PipelineSpec {
     /// What an input is called: the source's name, or `STAGE.OUTPUT`.
     pub fn input_name(&self, input: &StageInput) -> String {
         match input.from {
+            InputFrom::Stage { stage, .. } if self.stages[stage].is_ingest() => {
+                self.input_name(&self.stages[stage].inputs[0])
+            }
             InputFrom::Source(source) => self.sources[source].name.clone(),
             InputFrom::Stage { stage, output } => self.stages[stage].output_name(output),
         }
@@ -146,6 +150,8 @@ pub struct SourceSpec {
     pub watermark: WatermarkSpec,
     /// What to do about lost records.
     pub on_gap: OnGap,
+    /// Its records vanish once they are acknowledged: only an ingest stage reads it ([`crate::ingest::insert`]).
+    pub consumed: bool,
 }
 
 /// What happens to a record that the UDF refuses or that cannot be decoded.
@@ -182,6 +188,39 @@ pub struct StageInput {
     pub key: KeySource,
 }
 
+/// What a stage computes with.
+#[derive(Clone, Debug)]
+pub enum StageModule {
+    /// A UDF.
+    Guest(Arc<Module>),
+    /// The host's own operator, which takes a source's records into the log; what it says of itself.
+    Ingest(Arc<Description>),
+}
+
+impl StageModule {
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        match self {
+            Self::Guest(module) => module.description(),
+            Self::Ingest(description) => description,
+        }
+    }
+
+    /// SHA-256 of the module; what stands for it if there is none.
+    pub fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Guest(module) => module.digest(),
+            Self::Ingest(_) => ingest::DIGEST,
+        }
+    }
+}
+
+impl From<Arc<Module>> for StageModule {
+    fn from(module: Arc<Module>) -> Self {
+        Self::Guest(module)
+    }
+}
+
 /// An operator with its partitions.
 #[derive(Clone)]
 pub struct StageSpec {
@@ -190,7 +229,7 @@ pub struct StageSpec {
     /// Fixed number of partitions, at least 1.
     pub partitions: u16,
     /// Its own UDF.
-    pub module: Arc<Module>,
+    pub module: StageModule,
     /// Its configuration, a JSON object.
     pub config: String,
     /// What feeds it; every declared input of the UDF is fed.
@@ -209,7 +248,7 @@ pub struct ChainedSpec {
     /// Name in the manifest.
     pub name: String,
     /// The UDF; it declares one input.
-    pub module: Arc<Module>,
+    pub module: StageModule,
     /// Its configuration, a JSON object.
     pub config: String,
     /// What feeds it: 0 for the stage's own UDF, n for number n of the chained ones (counted from 1), and which of
@@ -232,6 +271,11 @@ impl StageSpec {
         hasher.update(self.module.digest());
         self.chained.iter().for_each(|link| hasher.update(link.module.digest()));
         hasher.finalize().into()
+    }
+
+    /// Whether it takes a source's records into the log.
+    pub fn is_ingest(&self) -> bool {
+        matches!(self.module, StageModule::Ingest(_))
     }
 
     /// Whether a stage of this name runs in its partitions.

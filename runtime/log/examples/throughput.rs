@@ -68,6 +68,7 @@ async fn source(connection: &Connection) -> Outcome {
                 start: StartAt::After(Sequence(0)),
                 created_ns: None,
                 ahead,
+                consume: None,
             };
             let mut reader = SourceReader::open(connection, options).await?;
             let (mut batch, mut records, mut batches) = (Vec::new(), 0, 0);

@@ -1,5 +1,5 @@
 //! A process that runs the fraud pipeline until it is killed or the pipeline stops:
-//! `fraud-worker URL DATA PARTITIONS REPLICAS`. For tests that kill and pause an owner, or let it die by itself: with
+//! `fraud-worker URL DATA PARTITIONS REPLICAS [consume]`; the last if the stream's records vanish once they are acknowledged. For tests that kill and pause an owner, or let it die by itself: with
 //! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time.
 
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use millstream_engine::crash::{self, CrashPoint};
+use millstream_engine::ingest;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_state::{Budgets, Shared};
-use millstream_tests::fraud::fraud;
+use millstream_tests::fraud::{SOURCE, fraud};
 
 /// How often the pipeline is asked whether it still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -20,12 +21,15 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 #[tokio::main]
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [url, data, partitions, replicas] = args.as_slice() else {
-        bail!("usage: fraud-worker URL DATA PARTITIONS REPLICAS")
+    let [url, data, partitions, replicas, rest @ ..] = args.as_slice() else {
+        bail!("usage: fraud-worker URL DATA PARTITIONS REPLICAS [consume]")
     };
     let replicas = replicas.parse().context("REPLICAS is a number")?;
     crash_as_told()?;
     let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
+    if rest.first().is_some_and(|word| word == "consume") {
+        ingest::insert([SOURCE], &mut pipeline);
+    }
     // Often, so that kills meet checkpoints and trimming as well.
     pipeline.checkpoint_interval_ms = 200;
     // As a node does: what cannot be started now, because the server is away, is started later.

@@ -38,6 +38,7 @@ fn pipeline(
         event_time: TimeSource::Pointer("/ts".into()),
         watermark: WatermarkSpec { bound_ms, ..WatermarkSpec::default() },
         on_gap: OnGap::Stop,
+        consumed: false,
     };
     let input =
         |input: usize, key: KeySource| StageInput { from: InputFrom::Source(input), input, key };
@@ -52,7 +53,7 @@ fn pipeline(
             name: "join".into(),
             partitions,
             outputs: vec![vec![0]; module.description().outputs.len()],
-            module,
+            module: module.into(),
             config: config.into(),
             inputs: inputs.into_iter().enumerate().map(|(i, (_, key))| input(i, key)).collect(),
             on_error: OnError::DeadLetter,

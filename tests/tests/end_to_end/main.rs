@@ -14,6 +14,7 @@ mod owner;
 mod patterns;
 mod pipelines;
 mod python;
+mod queues;
 mod stages;
 mod states;
 mod under_load;

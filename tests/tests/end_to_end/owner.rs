@@ -45,6 +45,18 @@ impl Owner {
         Self::spawn(broker, data, Some(format!("{point}@{count}")))
     }
 
+    /// One whose source vanishes as it is acknowledged; it dies at a crash point if one is given.
+    pub fn start_consuming(
+        broker: &Broker,
+        data: &Path,
+        crash: Option<(CrashPoint, usize)>,
+    ) -> Self {
+        let mut command = fraud_worker(broker, data);
+        let crash = crash.map(|(point, count)| format!("{point}@{count}"));
+        command.arg("consume").envs(crash.map(|crash| ("MILLSTREAM_CRASH", crash)));
+        Self::run(command)
+    }
+
     /// One of some jobs, which notes how far they are until it is killed.
     pub fn of_jobs(
         broker: &Broker,
@@ -77,11 +89,8 @@ impl Owner {
     }
 
     fn spawn(broker: &Broker, data: &Path, crash: Option<String>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fraud-worker"));
-        command
-            .args([&broker.url(), &data.display().to_string(), "4", &broker.replicas().to_string()])
-            .envs(crash.map(|crash| ("MILLSTREAM_CRASH", crash)))
-            .stdout(Stdio::null());
+        let mut command = fraud_worker(broker, data);
+        command.envs(crash.map(|crash| ("MILLSTREAM_CRASH", crash)));
         Self::run(command)
     }
 
@@ -137,6 +146,14 @@ impl Owner {
         let said = tokio::task::spawn_blocking(move || said.join()).await.expect("no panic");
         (self.process.wait().expect("it ends"), said.expect("no panic"))
     }
+}
+
+fn fraud_worker(broker: &Broker, data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fraud-worker"));
+    command
+        .args([&broker.url(), &data.display().to_string(), "4", &broker.replicas().to_string()])
+        .stdout(Stdio::null());
+    command
 }
 
 impl Drop for Owner {

@@ -20,7 +20,7 @@ fn another_version(spec: &PipelineSpec, number: u8) -> PipelineSpec {
     bytes.extend_from_slice(&[0, 3, 1, b'v', number]);
     let sandbox = Sandbox::new(Limits::default(), None).unwrap();
     let mut spec = spec.clone();
-    spec.stages[0].module = Arc::new(sandbox.compile(&bytes).unwrap());
+    spec.stages[0].module = Arc::new(sandbox.compile(&bytes).unwrap()).into();
     spec
 }
 

@@ -28,7 +28,7 @@ fn totals(module: &str, partitions: u16) -> PipelineSpec {
     spec.name = "totals".into();
     let stage = &mut spec.stages[0];
     stage.outputs = vec![vec![0]; module.description().outputs.len()];
-    stage.module = module;
+    stage.module = module.into();
     spec
 }
 

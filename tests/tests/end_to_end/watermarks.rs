@@ -32,6 +32,7 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
         event_time: TimeSource::Pointer("/ts".into()),
         watermark,
         on_gap: OnGap::Stop,
+        consumed: false,
     };
     let stage = |name: &str, module: &str, config: &str, partitions, inputs: Vec<InputFrom>| {
         let module = compile(module);
@@ -44,7 +45,7 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
             name: name.into(),
             partitions,
             outputs: vec![Vec::new(); module.description().outputs.len()],
-            module,
+            module: module.into(),
             config: config.into(),
             inputs: inputs.into_iter().enumerate().map(input).collect(),
             on_error: OnError::DeadLetter,

@@ -232,14 +232,11 @@ pub fn source(end: &EndFacts) -> Finding {
         let advice = format!("create it: `nats stream add {}`", end.wanted);
         return Finding::fail(check, format!("stream {} does not exist", end.wanted), advice);
     };
-    match stream.retention {
-        Retention::Limits => Finding::ok(check, format!("stream {}", stream.name)),
-        Retention::Interest | Retention::WorkQueue => Finding::fail(
-            check,
-            format!("stream {} removes messages that were acknowledged", stream.name),
-            "use a stream with retention `limits`, or source one from it",
-        ),
-    }
+    let found = match stream.retention {
+        Retention::Limits => format!("stream {}", stream.name),
+        Retention::Interest | Retention::WorkQueue => format!("stream {}, a queue", stream.name),
+    };
+    Finding::ok(check, found)
 }
 
 /// A stream that a pipeline writes.

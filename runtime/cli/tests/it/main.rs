@@ -11,6 +11,7 @@
 //! - `deploy`: the files for operators in `deploy`.
 //! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
 //! - `starts`: where a new pipeline begins, through nodes that die before their first commit.
+//! - `queues`: pipelines on streams that only one consumer may read.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
@@ -28,6 +29,7 @@ mod millstream;
 mod new;
 mod no_code;
 mod projects;
+mod queues;
 mod run;
 mod served;
 mod starts;

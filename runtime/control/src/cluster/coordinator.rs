@@ -18,6 +18,7 @@ use super::view::View;
 use crate::api::pipelines::Desired;
 use crate::manifest::{Document, Stage};
 use crate::problem::Problem;
+use crate::queues;
 use crate::registry::{PipelineRecord, Pipelines};
 
 /// Wait after a pass that failed, or that another coordinator spoiled.
@@ -229,5 +230,6 @@ pub fn stages_of(record: &PipelineRecord) -> Option<Vec<HeadStage>> {
         partitions: stage.partitions,
         standbys: stage.standbys,
     };
-    Some(heads.map(head).collect())
+    let ingest = |name| HeadStage { name, partitions: 1, standbys: 0 };
+    Some(heads.map(head).chain(queues::stages(&record.queues).map(ingest)).collect())
 }

@@ -61,4 +61,10 @@ super::catalogue! {
     START_UNKNOWN = 1121, "where a source starts cannot be looked up",
         "A `start` other than `beginning` is looked up in the stream when the pipeline is created. The stream does not exist, or cannot be read.",
         "Create the stream before the pipeline, or correct its name. `nats stream ls` lists streams.";
+    START_OF_QUEUE = 1122, "a queue has no place to start at",
+        "Records of a stream with retention `workqueue` or `interest` vanish once they are processed. What it holds is what is left to read.",
+        "Leave `start` out.";
+    SOURCE_TAKEN = 1123, "another consumer takes the same records",
+        "Each record of a stream with retention `workqueue` goes to one consumer only, and the server refuses consumers whose filters overlap.",
+        "Give each consumer its own `subject`, remove the other one (`nats consumer rm`), or let several stages of one pipeline read one source.";
 }

@@ -66,7 +66,7 @@ pub fn resolve(
             outputs.extend(wirings.remove(*link)?.outputs);
             chained.push(ChainedSpec {
                 name: (*link).to_owned(),
-                module: Arc::clone(modules.get(*link)?),
+                module: Arc::clone(modules.get(*link)?).into(),
                 config: manifest.stages.get(*link)?.config.to_string(),
                 from: (
                     chain.iter().position(|name| *name == before)?,
@@ -79,7 +79,7 @@ pub fn resolve(
         Some(StageSpec {
             name: (*name).to_owned(),
             partitions: stage.partitions,
-            module,
+            module: module.into(),
             config: stage.config.to_string(),
             inputs: inputs
                 .into_iter()
@@ -182,6 +182,7 @@ fn source_spec(name: &str, source: &Source) -> SourceSpec {
             OnGap::Stop => spec::OnGap::Stop,
             OnGap::Skip => spec::OnGap::Skip,
         },
+        consumed: false,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::errors;
 use crate::manifest::{Document, resolve};
 use crate::problem::{Problem, Problems};
+use crate::queues;
 use crate::registry::{PipelineRecord, Recorded};
 use crate::starts;
 use crate::worker::{Assigned, Share, Worker, WorkerError};
@@ -89,6 +90,9 @@ impl<W: Worker> Reconciler<W> {
                 let store = checkpoint_store(record);
                 self.worker
                     .delete(name, record.incarnation(), store.as_deref())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                queues::forget(&self.connection, &record.queues, name, record.incarnation())
                     .await
                     .map_err(|error| error.to_string())?;
                 self.removed(recorded).await
@@ -190,6 +194,7 @@ impl<W: Worker> Reconciler<W> {
             false => starts::look_up(&self.connection, &document, clock::now_ms()).await?,
         };
         starts::set(&starts, &mut spec);
+        queues::set(&record.queues, &mut spec);
         Ok(spec)
     }
 

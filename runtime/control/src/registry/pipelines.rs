@@ -12,6 +12,7 @@ use super::{PIPELINES_BUCKET, damaged, storage};
 use crate::api::pipelines::Desired;
 use crate::errors;
 use crate::problem::Problem;
+use crate::queues::Queues;
 use crate::starts::Starts;
 
 /// What is wanted of a pipeline.
@@ -28,6 +29,9 @@ pub struct PipelineRecord {
     /// Random, made when the pipeline was created; 32 hexadecimal digits.
     #[serde(with = "hexadecimal")]
     pub incarnation: u128,
+    /// Its sources on streams that only one consumer may read, as found when it was created.
+    #[serde(default, skip_serializing_if = "Queues::is_empty")]
+    pub queues: Queues,
     /// Where its sources begin that do not start at the beginning, as found when it was created.
     #[serde(default, skip_serializing_if = "Starts::is_empty")]
     pub starts: Starts,

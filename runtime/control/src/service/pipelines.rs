@@ -14,6 +14,7 @@ use crate::clock;
 use crate::errors;
 use crate::manifest::{Document, ModuleRef, Version, Wiring, check_evolution, diff, resolve, wire};
 use crate::problem::{Problem, Problems};
+use crate::queues;
 use crate::reconcile::status_of;
 use crate::registry::{PipelineRecord, Recorded, Reference};
 use crate::starts;
@@ -140,6 +141,7 @@ impl<W: Worker> Service<W> {
             revision: 0,
         };
         let now = clock::now_ms();
+        let queues = queues::look_up(&self.connection, &new.document).await?;
         let starts = starts::look_up(&self.connection, &new.document, now).await?;
         if request.dry_run {
             return Ok(applied);
@@ -150,6 +152,7 @@ impl<W: Worker> Service<W> {
             manifest: request.manifest.text,
             modules: new.digests,
             incarnation: clock::random_incarnation().0,
+            queues,
             starts,
             revision: 1,
             desired: Desired::Running,

@@ -18,7 +18,7 @@ use super::commits::{Commits, Committed, Following};
 use super::lanes::Lanes;
 use super::pace::Pace;
 use super::report::Heads;
-use crate::router::Router;
+use crate::router::{Envelopes, Router};
 
 /// Outputs that wait for a slower partition of the stage; above it only that partition is read on.
 const WAITING_MAX: usize = 65_536;
@@ -38,6 +38,8 @@ pub struct ExchangeSpec {
     pub ordering: Ordering,
     /// What the input is called.
     pub name: String,
+    /// Whether its outputs are records in envelopes.
+    pub envelopes: Envelopes,
     pub source: SourceId,
     pub input: u32,
     /// One per partition of the stage that reads and is here.
@@ -95,7 +97,8 @@ impl Reader {
             }
         });
         let mut router =
-            Router::merged(spec.input, decoder, spec.source, start.clone(), done.collect());
+            Router::merged(spec.input, decoder, spec.source, start.clone(), done.collect())
+                .with(spec.envelopes);
         spec.lanes.left_out(&mut router);
         let readings = start.places.iter().map(|&place| Reading::at(place)).collect();
         let merge = Merge::new(spec.output, spec.ordering, &start);

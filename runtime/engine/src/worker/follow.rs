@@ -75,6 +75,7 @@ async fn read(spec: &FollowSpec) -> Result<std::convert::Infallible, String> {
         },
         created_ns: None,
         ahead: ReadAhead::default(),
+        consume: None,
     };
     let mut reader = SourceReader::open(&spec.connection, options).await.map_err(text)?;
     let partition_of: BTreeMap<&str, u16> =

@@ -242,8 +242,9 @@ impl Opener {
         partition: u16,
         sinks: &[OpenSink],
     ) -> Vec<EgressSpec> {
-        let streams: Vec<_> =
-            spec.sources.iter().map(|s| (s.name.clone(), s.stream.clone())).collect();
+        // What a stage sees of a queue has numbers of its own.
+        let read = spec.sources.iter().filter(|source| !source.consumed || stage.is_ingest());
+        let streams: Vec<_> = read.map(|s| (s.name.clone(), s.stream.clone())).collect();
         let outputs = |sink: usize| -> Vec<u8> {
             if sink == spec.sinks.len() {
                 return vec![DEAD_LETTER];

@@ -15,10 +15,12 @@ use super::lanes::Lanes;
 use super::opening::subject_of;
 use super::pace::Pace;
 use super::redrive;
-use super::source::{self, ReaderError, ReaderSpec};
+use super::source::{self, Consuming, ReaderError, ReaderSpec};
 use super::supervisor::Supervisor;
+use crate::ingest;
 use crate::input::Chunk;
 use crate::instance;
+use crate::router::Envelopes;
 use crate::spec::{InputFrom, SourceSpec, StageInput};
 
 /// Where a partition was when it began to run, or its readers were given up.
@@ -141,6 +143,7 @@ impl Supervisor {
         let (stage_index, stage) = (shared.index, &self.spec.stages[shared.index]);
         let fields = stage.module.description().inputs[input.input].fields.clone();
         let (key, event_time) = (input.key.clone(), spec.event_time.clone());
+        let (spec_consumed, name) = (spec.consumed, spec.name.clone());
         let read = |p: &&SourcePosition| p.source == id && p.stream_created_ns != 0;
         let reader = ReaderSpec {
             connection: self.opener.context.connection.clone(),
@@ -157,6 +160,8 @@ impl Supervisor {
                 .map(|p| p.positions.iter().find(read).copied())
                 .collect(),
             handed_over: None,
+            envelopes: if stage.is_ingest() { Envelopes::Seal } else { Envelopes::No },
+            consuming: spec_consumed.then(|| self.consuming(stage_index, &name)).flatten(),
         };
         // Pointers were checked when the manifest was resolved.
         if let Err(error) = decoder(&fields, &key, &event_time) {
@@ -168,6 +173,13 @@ impl Supervisor {
             let make = move || decoder(&fields, &key, &event_time).expect("it was made before");
             (stage_index, source::run(reader, make, cancel).await)
         });
+    }
+
+    /// How the only partition of an ingest stage consumes its source.
+    fn consuming(&self, stage: usize, source: &str) -> Option<Consuming> {
+        let lane = self.here.get(stage, 0)?;
+        let prefix = ingest::consumers_of(&self.spec.name, self.spec.incarnation, source);
+        Some(Consuming { prefix, board: lane.board, commands: lane.commands })
     }
 
     /// Starts the reader of another stage's output.
@@ -194,6 +206,7 @@ impl Supervisor {
             output,
             ordering: self.spec.ordering(from),
             name: self.spec.input_name(input),
+            envelopes: if upstream.is_ingest() { Envelopes::Open } else { Envelopes::No },
             source: id,
             input: input.input as u32,
             lanes: shared.lanes.clone(),

@@ -41,6 +41,7 @@ pub fn source_of(pipeline: &str, stage: &str, input: &str, event_time: TimeSourc
         event_time,
         watermark: WatermarkSpec::default(),
         on_gap: OnGap::Skip,
+        consumed: false,
     }
 }
 

@@ -43,6 +43,8 @@ struct Inner {
     merged: Vec<Option<Arc<Anchor>>>,
     /// How far the last commit says that other stages' outputs are applied.
     upstream: Vec<UpstreamPosition>,
+    /// Per source, how far the last commit says that it was read.
+    committed: Vec<Sequence>,
     /// (time, records, outputs), oldest first.
     rates: VecDeque<(i64, u64, u64)>,
 }
@@ -120,6 +122,23 @@ impl Board {
         .await;
     }
 
+    /// How much of source `source` is committed since the partition was opened; 0: nothing.
+    pub fn committed_of(&self, source: usize) -> Sequence {
+        self.with(|inner| inner.committed.get(source).copied()).unwrap_or(Sequence(0))
+    }
+
+    /// Waits until more of source `source` is committed than this; how far. Forever if the partition has stopped.
+    pub async fn committed_beyond(&self, source: usize, known: Sequence) -> Sequence {
+        loop {
+            self.until(|inner| inner.committed.get(source).is_some_and(|s| *s > known)).await;
+            let committed = self.with(|inner| inner.committed.get(source).copied());
+            match committed.filter(|committed| *committed > known) {
+                Some(committed) => return committed,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     async fn until(&self, is_reached: impl Fn(&Inner) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -145,6 +164,8 @@ impl Board {
             inner.needs_from = needs_from;
             inner.upstream.clear();
             inner.upstream.extend_from_slice(upstream);
+            inner.committed.clear();
+            inner.committed.extend(positions.iter().map(|p| p.sequence));
             let status = &mut inner.status;
             status.commit = point.number.0;
             status.watermark = shown(watermark);

@@ -11,19 +11,22 @@ use millstream_core::slice::SourcePosition;
 use millstream_core::source::never_read;
 use millstream_log::connect::Connection;
 use millstream_log::source::{
-    Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
+    Consume, Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader,
+    StartAt,
 };
 use millstream_sandbox::codec::Decoder;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::ExchangeError;
 use super::lanes::Lanes;
 use super::pace::Pace;
+use super::partition::Command;
 use super::redrive::{self, Before};
-use super::report::Heads;
+use super::report::{Board, Heads};
 use crate::input::watermark_of;
-use crate::router::{Ends, Raw, Router};
+use crate::router::{Ends, Envelopes, Raw, Router};
 use crate::spec::{OnGap, SourceSpec, Start};
 
 /// Wait before a source that could not be reached is opened again.
@@ -46,6 +49,19 @@ pub struct ReaderSpec {
     pub positions: Vec<Option<SourcePosition>>,
     /// How far this reader has handed over; a reader that opens its source again goes on from here.
     pub handed_over: Option<SourcePosition>,
+    /// Whether records are put into envelopes.
+    pub envelopes: Envelopes,
+    /// If the stream's records vanish once they are acknowledged.
+    pub consuming: Option<Consuming>,
+}
+
+/// How a stream is consumed by the only partition of its ingest stage.
+pub struct Consuming {
+    /// Names of the stream's consumers that are this pipeline's begin so.
+    pub prefix: String,
+    /// Where the partition says what is committed.
+    pub board: Arc<Board>,
+    pub commands: mpsc::UnboundedSender<Command>,
 }
 
 /// Why a reader ended.
@@ -76,6 +92,10 @@ pub async fn run(
                 ..
             }) => {
                 tracing::warn!(%stream, %description, "source cannot be reached; trying again");
+                // If it is because another node has taken over, the partition learns it by a commit.
+                if let Some(consuming) = &reader.consuming {
+                    let _ = consuming.commands.send(Command::Anchor);
+                }
                 tokio::select! {
                     () = cancel.cancelled() => return Ok(()),
                     () = tokio::time::sleep(REOPEN_AFTER) => {}
@@ -105,6 +125,7 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
         start,
         created_ns: behind.filter(|p| p.stream_created_ns != 0).map(|p| p.stream_created_ns),
         ahead: ReadAhead::default(),
+        consume: reader.consume(),
     };
     let mut source = SourceReader::open(&reader.connection, options).await.map_err(failed)?;
     let facts = source.facts().await.map_err(failed)?;
@@ -118,7 +139,8 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     }
     let unread = SourcePosition::unread(reader.source);
     let start = SourcePosition { stream_created_ns: facts.created_ns, ..behind.unwrap_or(unread) };
-    let mut router = Router::new(reader.input, decoder, reader.partitions, start);
+    let mut router =
+        Router::new(reader.input, decoder, reader.partitions, start).with(reader.envelopes);
     reader.lanes.left_out(&mut router);
     let head = &reader.heads[usize::from(reader.source.0)];
     let watermark = reader.spec.watermark;
@@ -126,7 +148,8 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
         batch.clear();
-        let Some(event) = idleness.watch(&mut source, &mut batch).await.map_err(failed)? else {
+        let event = reader.next(&mut source, &mut idleness, &mut batch).await;
+        let Some(event) = event.map_err(failed)? else {
             tracing::debug!(source = %reader.spec.name, "the source is idle");
             let position = router.position();
             reader.pace.reached(reader.source.0.into(), position.max_event_time, true);
@@ -177,6 +200,43 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
         let reached = watermark_of(position.max_event_time, watermark.bound_ms);
         reader.pace.reached(input, reached, ends == Ends::Idle);
         reader.handed_over = Some(position);
+    }
+}
+
+impl ReaderSpec {
+    /// What is committed of the source.
+    fn committed(&self) -> Sequence {
+        let committed = self.positions.iter().map(|p| p.map_or(Sequence(0), |p| p.sequence));
+        let said =
+            self.consuming.as_ref().map(|c| c.board.committed_of(usize::from(self.source.0)));
+        committed.min().max(said).unwrap_or(Sequence(0))
+    }
+
+    fn consume(&self) -> Option<Consume> {
+        let prefix = self.consuming.as_ref()?.prefix.clone();
+        Some(Consume { prefix, committed: self.committed() })
+    }
+
+    /// The next event of the source; `None` when it has just become idle. Meanwhile what is committed is acknowledged.
+    async fn next(
+        &self,
+        source: &mut SourceReader,
+        idleness: &mut Idleness,
+        batch: &mut Vec<Delivery>,
+    ) -> Result<Option<SourceEvent>, SourceError> {
+        let Some(consuming) = &self.consuming else { return idleness.watch(source, batch).await };
+        let mut committed = self.committed();
+        loop {
+            source.acknowledge(committed);
+            tokio::select! {
+                biased;
+                beyond = consuming.board.committed_beyond(usize::from(self.source.0), committed) => {
+                    committed = beyond;
+                }
+                // A dropped call loses nothing.
+                event = idleness.watch(source, batch) => return event,
+            }
+        }
     }
 }
 

@@ -175,6 +175,7 @@ async fn begin(
         start,
         created_ns: None,
         ahead: ReadAhead::default(),
+        consume: None,
     };
     SourceReader::open(&spec.connection, options).await.map(Some).map_err(text)
 }

@@ -30,7 +30,7 @@ pub(super) struct Supervisor {
     pub(super) opener: Arc<Opener>,
     pub(super) stages: Vec<StageReading>,
     pub(super) readers: tokio::task::JoinSet<(usize, Result<(), ReaderError>)>,
-    here: Arc<Here>,
+    pub(super) here: Arc<Here>,
     /// Per stage, if others read it and some of it is elsewhere.
     followers: Vec<Option<Follower>>,
     /// Partitions that have not stopped.

@@ -31,6 +31,7 @@ impl JetStreamSinkReader {
             start: StartAt::After(after),
             created_ns: None,
             ahead: ReadAhead::default(),
+            consume: None,
         };
         let mut reader = SourceReader::open(&self.connection, options)
             .await

@@ -203,6 +203,7 @@ impl JetStreamKv {
             start,
             created_ns: None,
             ahead: ReadAhead { messages: 4_096, bytes: 16 << 20 },
+            consume: None,
         };
         SourceReader::open(&self.connection, options)
             .await

@@ -196,6 +196,7 @@ impl OnServer {
             start,
             created_ns,
             ahead: ReadAhead { messages: 500, bytes: 16 << 20 },
+            consume: None,
         };
         SourceReader::open(&self.0, options).await
     }

@@ -40,29 +40,43 @@ pub(super) struct Created {
     pub pending: u64,
 }
 
+/// A configuration with these filters.
+pub(super) fn with_filters(filters: &[String]) -> Config {
+    let (filter_subject, filter_subjects) = match filters {
+        [one] => (one.clone(), Vec::new()),
+        several => (String::new(), several.to_vec()),
+    };
+    Config { filter_subject, filter_subjects, ..Config::default() }
+}
+
 /// Makes an ack-none pull consumer in memory.
-pub(super) async fn create(
+pub(super) async fn create_scanning(
     connection: &Connection,
     stream: &str,
     name: &str,
     filters: &[String],
     deliver_policy: DeliverPolicy,
 ) -> Result<Created, SourceError> {
-    let (filter_subject, filter_subjects) = match filters {
-        [one] => (one.clone(), Vec::new()),
-        several => (String::new(), several.to_vec()),
-    };
     let config = Config {
         name: Some(name.to_owned()),
         ack_policy: AckPolicy::None,
         deliver_policy,
-        filter_subject,
-        filter_subjects,
         memory_storage: true,
         num_replicas: 1,
         inactive_threshold: INACTIVE_THRESHOLD,
-        ..Config::default()
+        ..with_filters(filters)
     };
+    create(connection, stream, name, filters, config).await
+}
+
+/// Makes a consumer.
+pub(super) async fn create(
+    connection: &Connection,
+    stream: &str,
+    name: &str,
+    filters: &[String],
+    config: Config,
+) -> Result<Created, SourceError> {
     // A single filter is part of the subject, so that rights can be given by it.
     let call = match filters {
         [filter] => format!("CONSUMER.CREATE.{stream}.{name}.{filter}"),
@@ -91,15 +105,16 @@ pub(super) async fn forget(connection: &Connection, stream: &str, name: &str) {
     let _ = connection.client.publish(subject, "".into()).await;
 }
 
-/// A stream's identity and state; refuses streams that cannot be read by position.
+/// A stream's identity and state; unless it is `consumed`, refuses one that cannot be read by position.
 pub(super) async fn stream_info(
     connection: &Connection,
     stream: &str,
+    consumed: bool,
 ) -> Result<StreamInfo, SourceError> {
     let info = api::stream_info(connection, stream)
         .await
         .map_err(|error| source_error(stream, "get the state", error))?;
-    match api::unusable_retention(info.config.retention) {
+    match api::unusable_retention(info.config.retention).filter(|_| !consumed) {
         Some(retention) => Err(SourceError::Retention { stream: stream.to_owned(), retention }),
         None => Ok(info),
     }

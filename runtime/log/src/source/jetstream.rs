@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::consumer::{self, facts, source_error};
 use super::demand::{Demand, Pull, ReadAhead};
+use super::queue::{Consume, Queue};
 use super::reply::Reply;
 use super::{Delivery, Source, SourceError, SourceEvent, StartAt, StreamFacts};
 use crate::api::{self, MessageRequest};
@@ -53,6 +54,8 @@ pub struct SourceOptions {
     pub created_ns: Option<i64>,
     /// What may be held that nobody has taken yet.
     pub ahead: ReadAhead,
+    /// If the stream's records vanish once they are acknowledged: how it is consumed. None: it is only read.
+    pub consume: Option<Consume>,
 }
 
 /// A reader of a JetStream stream.
@@ -65,6 +68,8 @@ pub struct SourceReader {
     /// A hole in the stream's sequences means deleted records: no filter, and nothing that deletes
     /// single records as a matter of course.
     dense: bool,
+    /// If what is committed must be acknowledged.
+    queue: Option<Queue>,
     position: Sequence,
     delivered: u64,
     restarts: u64,
@@ -115,6 +120,10 @@ enum Taken {
 /// A server keeps a consumer that nobody asks for a minute; who lists buckets often would leave many.
 impl Drop for SourceReader {
     fn drop(&mut self) {
+        // A durable one stays for whoever comes next.
+        if self.queue.is_some() {
+            return;
+        }
         let (Some(link), Ok(runtime)) = (self.link.take(), tokio::runtime::Handle::try_current())
         else {
             return;
@@ -132,7 +141,8 @@ impl SourceReader {
         connection: &Connection,
         options: SourceOptions,
     ) -> Result<SourceReader, SourceError> {
-        let info = consumer::stream_info(connection, &options.stream).await?;
+        let consumed = options.consume.is_some();
+        let info = consumer::stream_info(connection, &options.stream, consumed).await?;
         let now = facts(&info);
         let position = match options.start {
             StartAt::After(position) => position,
@@ -147,7 +157,8 @@ impl SourceReader {
             filters: if whole { Vec::new() } else { options.filters },
             created_ns: options.created_ns.unwrap_or(now.created_ns),
             ahead: options.ahead,
-            dense: whole && keeps_single_records(&info.config),
+            dense: whole && !consumed && keeps_single_records(&info.config),
+            queue: options.consume.map(Queue::new),
             position,
             delivered: 0,
             restarts: 0,
@@ -161,8 +172,23 @@ impl SourceReader {
 
     /// Has the server forget the consumer. Without this it does so after a minute.
     pub async fn close(mut self) {
-        if let Some(link) = self.link.take() {
+        if let Some(link) = self.link.take()
+            && self.queue.is_none()
+        {
             consumer::forget(&self.connection, &self.stream, &link.consumer).await;
+        }
+    }
+
+    /// Acknowledges what was delivered up to here: it is committed. For a stream that is consumed.
+    pub fn acknowledge(&mut self, through: Sequence) {
+        let Some(queue) = &mut self.queue else { return };
+        let mut acks = Vec::new();
+        queue.commit(through, &mut acks);
+        // On a lost line they go nowhere; what is delivered again is acknowledged again.
+        if let Some(link) = &self.link
+            && !acks.is_empty()
+        {
+            link.line.send(&mut acks);
         }
     }
 
@@ -182,7 +208,8 @@ impl SourceReader {
     /// Checks the stream and makes a consumer behind the position.
     #[cold]
     async fn attach(&mut self) -> Result<(), SourceError> {
-        let info = consumer::stream_info(&self.connection, &self.stream).await?;
+        let consumed = self.queue.is_some();
+        let info = consumer::stream_info(&self.connection, &self.stream, consumed).await?;
         let now = facts(&info);
         if now.created_ns != self.created_ns {
             return Err(SourceError::Recreated {
@@ -199,17 +226,26 @@ impl SourceReader {
             });
         }
         let start_sequence = self.position.0 + 1;
-        if now.first.0 > start_sequence {
+        // What was acknowledged is gone, as it should be.
+        if now.first.0 > start_sequence && !consumed {
             self.gap = Some((Sequence(start_sequence), Sequence(now.first.0 - 1)));
         }
         let line = Line::open(&self.connection).await.map_err(|error| {
             SourceError::Unreachable { stream: self.stream.clone(), description: chain(&error) }
         })?;
         // The inbox's last token is random.
-        let name = format!("millstream-{}", line.inbox().rsplit('.').next().unwrap_or_default());
-        let policy = DeliverPolicy::ByStartSequence { start_sequence };
-        let created =
-            consumer::create(&self.connection, &self.stream, &name, &self.filters, policy).await?;
+        let id = line.inbox().rsplit('.').next().unwrap_or_default();
+        let (name, created) = match &mut self.queue {
+            Some(queue) => queue.attach(&self.connection, &info, id, &self.filters).await?,
+            None => {
+                let (name, connection) = (format!("millstream-{id}"), &self.connection);
+                let policy = DeliverPolicy::ByStartSequence { start_sequence };
+                let (stream, filters) = (&self.stream, &self.filters);
+                let created =
+                    consumer::create_scanning(connection, stream, &name, filters, policy).await?;
+                (name, created)
+            }
+        };
         let payload_bytes_max = self.connection.payload_bytes_max() as u64;
         self.link = Some(Link {
             consumer: name,
@@ -232,7 +268,9 @@ impl SourceReader {
         self.held = None;
         self.restarts += 1;
         tracing::info!(stream = %self.stream, position = self.position.0, ?doubt, "source consumer is made anew");
-        consumer::forget(&self.connection, &self.stream, &link.consumer).await;
+        if self.queue.is_none() {
+            consumer::forget(&self.connection, &self.stream, &link.consumer).await;
+        }
     }
 
     /// A record of a dense stream is not the next one: has the stream dropped what lies between?
@@ -241,7 +279,7 @@ impl SourceReader {
         let Some((_, reply)) = &self.held else { return Ok(()) };
         let found = reply.stream_sequence;
         let expected = self.position.0 + 1;
-        let now = facts(&consumer::stream_info(&self.connection, &self.stream).await?);
+        let now = facts(&consumer::stream_info(&self.connection, &self.stream, false).await?);
         // If not, then single records were deleted on purpose.
         if now.first.0 > expected {
             self.gap = Some((Sequence(expected), Sequence(found - 1)));
@@ -279,6 +317,7 @@ impl SourceReader {
         let before = batch.len();
         let room = before + BATCH_MAX;
         let (mut statuses, mut heard) = (false, false);
+        let mut acks = Vec::new();
         while batch.len() < room {
             let (mut delivery, reply) = match self.held.take() {
                 Some(held) => held,
@@ -295,7 +334,10 @@ impl SourceReader {
                             Ok(None) => {}
                             // A heartbeat says that there is nothing to deliver.
                             Ok(Some(last)) => {
-                                link.pending = 0;
+                                // Or that too much is not acknowledged yet.
+                                if self.queue.as_ref().is_none_or(Queue::is_settled) {
+                                    link.pending = 0;
+                                }
                                 link.fresh = true;
                                 link.scanned = link.scanned.max(last);
                             }
@@ -311,12 +353,20 @@ impl SourceReader {
                     };
                     link.demand.delivered();
                     link.fresh = link.demand.is_open();
+                    let is_known = reply.stream_sequence <= self.position.0;
                     if reply.consumer_sequence != link.sequence + 1
-                        || reply.stream_sequence <= self.position.0
+                        || is_known && self.queue.is_none()
                     {
                         return Ok(Taken::Doubtful(Doubt::Hole));
                     }
                     link.sequence = reply.consumer_sequence;
+                    if let Some(queue) = &mut self.queue {
+                        queue.delivered(reply.stream_sequence, message.reply(), &mut acks);
+                        if is_known {
+                            (statuses, link.pending) = (true, reply.pending);
+                            continue;
+                        }
+                    }
                     (delivery(&message, &reply), reply)
                 }
             };
@@ -330,6 +380,9 @@ impl SourceReader {
             link.scanned = self.position;
             delivery.consumer_sequence = self.delivered;
             batch.push(delivery);
+        }
+        if !acks.is_empty() {
+            link.line.send(&mut acks);
         }
         if heard {
             link.heard = Instant::now();
@@ -379,6 +432,14 @@ impl SourceReader {
         loop {
             if let Some(doubt) = self.doubt.take() {
                 self.detach(doubt).await;
+                // Whoever removes a durable consumer has taken over, or means it: making it anew at once would be a fight.
+                if doubt == Doubt::Ended && self.queue.is_some() {
+                    let description = "its consumer was removed".to_owned();
+                    return Err(SourceError::Unreachable {
+                        stream: self.stream.clone(),
+                        description,
+                    });
+                }
             }
             if let Some((from, through)) = self.gap.take() {
                 self.position = self.position.max(through);
@@ -474,7 +535,8 @@ async fn before(
     let name = format!("millstream-{}", inbox.rsplit('.').next().unwrap_or_default());
     let policy = DeliverPolicy::ByStartTime { start_time };
     let created =
-        consumer::create(connection, &options.stream, &name, &options.filters, policy).await?;
+        consumer::create_scanning(connection, &options.stream, &name, &options.filters, policy)
+            .await?;
     consumer::forget(connection, &options.stream, &name).await;
     Ok(created.before)
 }
@@ -506,9 +568,10 @@ impl Source for SourceReader {
     }
 
     fn facts(&self) -> BoxFuture<'_, Result<StreamFacts, SourceError>> {
-        Box::pin(
-            async move { Ok(facts(&consumer::stream_info(&self.connection, &self.stream).await?)) },
-        )
+        Box::pin(async move {
+            let consumed = self.queue.is_some();
+            Ok(facts(&consumer::stream_info(&self.connection, &self.stream, consumed).await?))
+        })
     }
 
     fn time_of(&self, sequence: Sequence) -> BoxFuture<'_, Result<Option<i64>, SourceError>> {

@@ -14,6 +14,7 @@ mod conformance;
 mod consumer;
 mod demand;
 mod jetstream;
+mod queue;
 mod reply;
 
 use async_nats::{HeaderMap, Subject};
@@ -23,6 +24,7 @@ use millstream_core::ids::Sequence;
 
 pub use demand::ReadAhead;
 pub use jetstream::{SourceOptions, SourceReader};
+pub use queue::{Consume, UNACKNOWLEDGED_MAX, do_overlap, forget_consumers, is_consumed, takers};
 
 /// One record as delivered.
 #[derive(Clone, Debug)]
@@ -111,13 +113,24 @@ pub enum SourceError {
     },
     /// Its messages vanish when acknowledged, so a position means nothing.
     #[error(
-        "stream {stream} has retention {retention}; only streams with retention limits can be read by position"
+        "stream {stream} has retention {retention}; only streams with retention limits can be read by position, and when the pipeline was created it was not there"
     )]
     Retention {
         /// Its name.
         stream: String,
         /// `workqueue` or `interest`.
         retention: &'static str,
+    },
+    /// It is a work queue, and others take the same records from it.
+    #[error(
+        "stream {stream} is a work queue, and another consumer takes the same records: it has {}",
+        .consumers.join(", ")
+    )]
+    Taken {
+        /// Its name.
+        stream: String,
+        /// All its consumers.
+        consumers: Vec<String>,
     },
     /// It was deleted and created again under the same name.
     #[error(
