@@ -13,7 +13,7 @@ use millstream_engine::spec::{
     WatermarkSpec,
 };
 use millstream_engine::status::Phase;
-use millstream_engine::worker::{Share, Worker};
+use millstream_engine::worker::{Life, Share, Worker};
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -157,7 +157,7 @@ async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Resul
                     println!("{}", stored.iter().map(|checkpoint| checkpoint.size).sum::<u64>());
                 }
                 UNTIL_RUNNING => {
-                    while !worker.status(PIPELINE).await.is_some_and(|s| s.phase == Phase::Running) {
+                    while worker.status(PIPELINE).await.is_none_or(|s| s.phase != Phase::Running) {
                         tokio::time::sleep(ASK_EVERY).await;
                     }
                     println!("running");
@@ -230,6 +230,7 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
     Ok(PipelineSpec {
         name: PIPELINE.to_owned(),
         incarnation: Incarnation(1),
+        log: None,
         sources: vec![source],
         stages: vec![stage],
         sinks: vec![SinkSpec { name: "results".to_owned(), subject: SINK_SUBJECT.to_owned() }],
@@ -249,5 +250,6 @@ fn passing(partitions: u16, elements: u16) -> Result<PipelineSpec> {
 /// Removes what a life of the job has left on the server and in its folder.
 pub async fn forget(url: &str, data: &Path, life: u64) -> Result<()> {
     let worker = start(url, data).await?;
-    worker.delete(PIPELINE, Incarnation(life.into()), None).await.map_err(Error::msg)
+    let life = Life { incarnation: Incarnation(life.into()), ..Life::default() };
+    worker.delete(PIPELINE, &life).await.map_err(Error::msg)
 }

@@ -33,6 +33,7 @@ pub fn on_fraud_streams(
     PipelineSpec {
         name: name.into(),
         incarnation: Incarnation(1),
+        log: None,
         sources: vec![SourceSpec {
             name: SOURCE.into(),
             stream: "TRANSACTIONS".into(),

@@ -19,6 +19,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Pause before a server that is waited for is tried again.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a command waits at least that stores or reads all state of a pipeline.
+pub const LONG: Duration = Duration::from_secs(600);
+
 /// A runtime somewhere, as commands talk to it.
 pub struct Remote {
     connection: Connection,
@@ -39,8 +42,8 @@ impl Remote {
     }
 
     /// The same, waiting for answers at most so long.
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Remote::on(self.connection, timeout)
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Remote::on(self.connection.clone(), timeout)
     }
 
     /// Asks the runtime.

@@ -22,7 +22,7 @@ pub enum Exit {
     Unreachable = 6,
     /// It did not finish within `--timeout`; it may still happen.
     TimedOut = 7,
-    /// `diff --exit-code` found differences, or a case of `test` failed.
+    /// `diff --exit-code` found differences, a case of `test` failed, or `checkpoint verify` found a damaged file.
     Differs = 8,
     /// The server does not accept these credentials, or they do not allow this.
     NotPermitted = 9,
@@ -61,7 +61,9 @@ impl Exit {
             }
             Exit::Unreachable => "no NATS server or no Millstream runtime answers",
             Exit::TimedOut => "not finished within --timeout; it may still happen",
-            Exit::Differs => "`diff --exit-code` found differences; for `test`: a case failed",
+            Exit::Differs => {
+                "`diff --exit-code` found differences; for `test`: a case failed; for `checkpoint verify`: a file is damaged or missing"
+            }
             Exit::NotPermitted => "these credentials are refused or do not allow this",
         }
     }

@@ -171,6 +171,7 @@ fn exit_of(code: Code) -> Exit {
         | errors::STAGE_UNKNOWN
         | errors::PARTITION_UNKNOWN
         | errors::SINK_UNKNOWN
+        | errors::SAVEPOINT_UNKNOWN
         | errors::DEAD_LETTER_UNKNOWN
         | errors::NODE_UNKNOWN
         | errors::CONTEXT_UNKNOWN
@@ -193,7 +194,11 @@ fn exit_of(code: Code) -> Exit {
         | errors::SERVER_TOO_OLD
         | errors::ADDRESS
         | errors::FOLDER_EXISTS
-        | errors::NOT_CONFIRMED => Exit::Refused,
+        | errors::NOT_CONFIRMED
+        | errors::SAVEPOINT_NOT_RESTORED
+        | errors::PARTITIONS_NOT_CHANGED
+        | errors::PIPELINE_EXISTS
+        | errors::PIPELINE_SPREAD => Exit::Refused,
         Code(1000..1200) => Exit::Invalid,
         Code(1200..1314) => Exit::Refused,
         _ => Exit::Failure,

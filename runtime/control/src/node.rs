@@ -157,6 +157,7 @@ impl<W: Worker> Node<W> {
         let local = Arc::new(Local {
             worker: Arc::clone(&self.worker),
             reconciled: Reconciled::default(),
+            pipelines: self.pipelines.clone(),
             connection: self.connection.clone(),
         });
         let peers = Peers {

@@ -5,10 +5,11 @@ use std::future::Future;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
-pub use millstream_engine::worker::{Assigned, Share};
+pub use millstream_engine::worker::{Assigned, Life, Share};
 
-use crate::api::checkpoints::CheckpointInfo;
+use crate::api::checkpoints::{CheckpointInfo, CheckpointVerified};
 use crate::api::logs::LogLine;
+use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::PipelineStatus;
 
@@ -76,12 +77,17 @@ pub trait Worker: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Stops the pipeline if it runs, and removes this life's log, state and checkpoints, whether or not it ran here.
-    /// `checkpoint_store` is the URL of the manifest; none: the worker's own store.
     fn delete(
         &self,
         pipeline: &str,
-        incarnation: Incarnation,
-        checkpoint_store: Option<&str>,
+        life: &Life,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// The same for an earlier life of a pipeline that runs in another.
+    fn retire(
+        &self,
+        pipeline: &str,
+        life: &Life,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// How the pipeline is; none if it does not run here.
@@ -119,4 +125,43 @@ pub trait Worker: Send + Sync + 'static {
         &self,
         pipeline: &str,
     ) -> impl Future<Output = Result<Vec<CheckpointInfo>, WorkerError>> + Send;
+
+    /// Reads the stored checkpoints of the pipeline's partitions that are here back; of one stage or partition, if given.
+    fn verify_checkpoints(
+        &self,
+        pipeline: &str,
+        stage: Option<&str>,
+        partition: Option<u16>,
+    ) -> impl Future<Output = Result<Vec<CheckpointVerified>, WorkerError>> + Send;
+
+    /// Takes a savepoint of the pipeline, all of whose partitions must be here. With `stay` it computes nothing more until
+    /// [`Worker::go_on`].
+    fn savepoint(
+        &self,
+        pipeline: &str,
+        name: &str,
+        stay: bool,
+    ) -> impl Future<Output = Result<SavepointInfo, WorkerError>> + Send;
+
+    /// The pipeline computes again after a savepoint.
+    fn go_on(&self, pipeline: &str);
+
+    /// All savepoints, by name.
+    fn savepoints(&self) -> impl Future<Output = Result<Vec<SavepointInfo>, WorkerError>> + Send;
+
+    /// Removes a savepoint. `false`: there was none.
+    fn forget_savepoint(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<bool, WorkerError>> + Send;
+
+    /// Makes the beginning of a life of a pipeline that goes on from a savepoint. It does not run before it is applied.
+    fn restore(
+        &self,
+        savepoint: &str,
+        spec: &PipelineSpec,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Removes what [`Worker::restore`] has made of a life that is not to be.
+    fn unrestore(&self, spec: &PipelineSpec) -> impl Future<Output = ()> + Send;
 }

@@ -20,6 +20,7 @@ pub mod incident;
 pub mod outputs;
 pub mod partition;
 pub mod recovery;
+pub mod savepoint;
 pub mod slice;
 pub mod source;
 pub mod timers;

@@ -43,7 +43,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::append::{AppendReply, Attempt};
-use crate::commit::{CommitRecord, Compression};
+use crate::commit::{CommitHeader, CommitKind, CommitRecord, Compression, encode};
 use crate::exchange::{Exchange, UpstreamPosition};
 use crate::ids::{CommitNumber, Generation, Incarnation, LogPoint, Sequence, WATERMARK_MIN};
 use crate::incident::Incident;
@@ -484,6 +484,34 @@ impl<O: Operator> Partition<O> {
         &self.last.upstream
     }
 
+    /// The record with which a new owner would go on behind the last one: where the partition stands, for a savepoint.
+    pub fn standing(&self) -> Bytes {
+        let header = CommitHeader {
+            kind: CommitKind::Takeover,
+            generation: self.generation,
+            owner: self.config.owner,
+            pipeline: self.config.pipeline,
+            number: CommitNumber(self.last.point.number.0 + 1),
+            prev_hash: self.last.point.hash,
+            module: self.config.module,
+        };
+        let mut message = Vec::new();
+        encode(&header, &self.repeated(), &[], Compression::Off, &mut message);
+        message.into()
+    }
+
+    /// What a record without effects says behind the last one.
+    fn repeated(&self) -> Slice {
+        Slice {
+            processing_time: self.last.processing_time,
+            watermark: self.last.watermark,
+            positions: self.last.positions.clone(),
+            upstream: self.last.upstream.clone(),
+            exchange: self.last.exchange.clone(),
+            ..Slice::default()
+        }
+    }
+
     /// From where on the log must be kept for the sinks, as the last record known to be in it says: what they have got since
     /// is forgotten in a crash. `None` without sinks.
     pub fn sinks_need(&self) -> Option<Sequence> {
@@ -533,7 +561,8 @@ impl<O: Operator> Partition<O> {
         self.cursors.backlog_bytes() > self.config.backlog_bytes_max
     }
 
-    fn has_moved(&self) -> bool {
+    /// Whether positions have moved since the last record.
+    pub fn has_moved(&self) -> bool {
         self.next.slice.positions != self.last.positions
     }
 

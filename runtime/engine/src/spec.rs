@@ -7,6 +7,7 @@ use std::time::Duration;
 use millstream_core::description::Description;
 use millstream_core::exchange::Ordering;
 use millstream_core::ids::{Incarnation, Sequence};
+use millstream_log::Name;
 use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use sha2::{Digest, Sha256};
@@ -21,6 +22,9 @@ pub struct PipelineSpec {
     pub name: String,
     /// Random, made when the pipeline was created; part of message ids and commit records.
     pub incarnation: Incarnation,
+    /// Name of its log if that was made from a savepoint, before the pipeline; none: its own name, and the log is made when
+    /// it starts for the first time.
+    pub log: Option<String>,
     /// What it reads.
     pub sources: Vec<SourceSpec>,
     /// What it computes.
@@ -34,6 +38,17 @@ pub struct PipelineSpec {
 }
 
 impl PipelineSpec {
+    /// The name of its log: that of the stream, and a token of its subjects.
+    pub fn log_name(&self) -> Result<Name, String> {
+        Name::new(self.log.as_ref().unwrap_or(&self.name)).map_err(|error| error.to_string())
+    }
+
+    /// The name of a log that is made from a savepoint for one life of a pipeline. No other pipeline and no other life has
+    /// it: names of pipelines hold no `_`.
+    pub fn seeded_log(pipeline: &str, life: Incarnation) -> String {
+        format!("{pipeline}_{:012x}", life.0 >> 80)
+    }
+
     /// What an input is called: the source's name, or `STAGE.OUTPUT`.
     pub fn input_name(&self, input: &StageInput) -> String {
         match input.from {

@@ -155,3 +155,60 @@ pub struct CheckpointFile {
     /// Bytes.
     pub size: u64,
 }
+
+/// What reading a stored checkpoint back has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointVerified {
+    /// The stage.
+    pub stage: String,
+    /// The partition.
+    pub partition: u16,
+    /// Its document in the store.
+    pub document: String,
+    /// Number of the newest commit in it; 0 if the document cannot be read.
+    pub commit: u64,
+    /// When it was stored, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// How many files it has.
+    pub files: u32,
+    /// Their length, bytes.
+    pub size: u64,
+    /// What is damaged or missing; nothing: it is whole.
+    pub faults: Vec<CheckpointFault>,
+}
+
+/// A file of a checkpoint that is not what was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFault {
+    /// The file, or the checkpoint's document.
+    pub file: String,
+    /// What is wrong with it.
+    pub fact: String,
+}
+
+/// A savepoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavepointInfo {
+    /// Its name.
+    pub name: String,
+    /// The pipeline it is of.
+    pub pipeline: String,
+    /// When it was taken, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Length of its files, bytes.
+    pub size: u64,
+    /// URL of the store of its files; none: the node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// Its stages.
+    pub stages: Vec<SavedStage>,
+}
+
+/// A stage of a savepoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedStage {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it had.
+    pub partitions: u16,
+}

@@ -48,6 +48,33 @@ pub(crate) struct Catalogue {
 
 const VERSION: u32 = 1;
 
+/// Which ids the rows of another database get: by their own id, per kind of row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    /// Columns of value states.
+    pub values: Vec<Option<u16>>,
+    groups: Vec<Option<u16>>,
+    timers: Vec<Option<u16>>,
+}
+
+impl Ids {
+    /// The id of a list or map.
+    pub fn group(&self, id: u16) -> Option<u16> {
+        *self.groups.get(usize::from(id))?
+    }
+
+    /// The id of a timer.
+    pub fn timer(&self, id: u16) -> Option<u16> {
+        *self.timers.get(usize::from(id))?
+    }
+}
+
+fn put(ids: &mut Vec<Option<u16>>, from: u16, to: u16) {
+    let from = usize::from(from);
+    ids.resize(ids.len().max(from + 1), None);
+    ids[from] = Some(to);
+}
+
 /// A declared state, resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
@@ -110,6 +137,68 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// Takes over all that another database knows; which ids its rows get here.
+    pub fn adopt(&mut self, other: &Self) -> Result<Ids, StateError> {
+        let mut ids = Ids::default();
+        for known in &other.states {
+            let is_value = known.kind == "value";
+            let id = match self.states.iter_mut().find(|own| own.name == known.name) {
+                Some(own) if own.kind != known.kind => {
+                    return Err(StateError::KindChanged {
+                        name: known.name.clone(),
+                        before: known_name(&own.kind),
+                        now: known_name(&known.kind),
+                    });
+                }
+                Some(own) if own.event_time != known.event_time => {
+                    return Err(StateError::ClockChanged {
+                        name: known.name.clone(),
+                        before: clock_name(own.event_time),
+                        now: clock_name(known.event_time),
+                    });
+                }
+                Some(own) => {
+                    own.ttl |= known.ttl;
+                    own.versions.extend(&known.versions);
+                    own.versions.sort_unstable();
+                    own.versions.dedup();
+                    own.id
+                }
+                None => {
+                    let id = self.next_id(is_value)?;
+                    self.states.push(KnownState { id, ..known.clone() });
+                    id
+                }
+            };
+            let of_kind = if is_value { &mut ids.values } else { &mut ids.groups };
+            put(of_kind, known.id, id);
+        }
+        for known in &other.timers {
+            let id = match self.timers.iter().find(|own| own.name == known.name) {
+                Some(own) if own.domain != known.domain => {
+                    return Err(StateError::KindChanged {
+                        name: known.name.clone(),
+                        before: known_name(&own.domain),
+                        now: known_name(&known.domain),
+                    });
+                }
+                Some(own) => own.id,
+                None => {
+                    let id = checked_id(self.timers.len())?;
+                    self.timers.push(KnownTimer { id, ..known.clone() });
+                    id
+                }
+            };
+            put(&mut ids.timers, known.id, id);
+        }
+        Ok(ids)
+    }
+
+    /// Value states are numbered on their own: their ids are columns of a row.
+    fn next_id(&self, is_value: bool) -> Result<u16, StateError> {
+        checked_id(self.states.iter().filter(|known| (known.kind == "value") == is_value).count())
+    }
+
     /// Resolves declared states, adding new ones.
     pub fn states(&mut self, specs: &[StateSpec]) -> Result<Vec<State>, StateError> {
         specs.iter().map(|spec| self.state(spec)).collect()
@@ -155,10 +244,7 @@ impl Catalogue {
             }
             return Ok(resolved(known.id));
         }
-        // Value states are numbered on their own: their ids are columns of a row.
-        let id =
-            self.states.iter().filter(|known| (known.kind == "value") == (kind == "value")).count();
-        let id = checked_id(id)?;
+        let id = self.next_id(kind == "value")?;
         self.states.push(KnownState {
             name: spec.name.clone(),
             kind: kind.to_owned(),

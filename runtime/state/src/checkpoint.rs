@@ -26,6 +26,12 @@ pub struct Checkpoint {
     hashes: HashCache,
 }
 
+/// A checkpoint that is taken and waits to be hashed.
+pub struct Linked {
+    target: PathBuf,
+    hashes: HashCache,
+}
+
 /// A file of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointFile {
@@ -94,17 +100,31 @@ impl Checkpoint {
     /// not on the partition's thread. Fails when the state was closed meanwhile. `redo_from` is at least
     /// what it was when [`KeyedState::checkpoint`] returned.
     pub fn hash(self) -> Result<CheckpointFiles, StateError> {
-        self.link()?;
+        self.link()?.hash()
+    }
+
+    /// Takes the checkpoint: what the state does from now on is not in it.
+    pub fn link(self) -> Result<Linked, StateError> {
+        // Closing the state waits for this lock; the database must be let go of before it is.
+        let linking = self.linking.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = self.db.upgrade().ok_or_else(|| StateError::Closed { dir: self.dir.clone() })?;
+        db.checkpoint(&self.target)?;
+        drop((db, linking));
+        Ok(Linked { target: self.target, hashes: self.hashes })
+    }
+}
+
+impl Linked {
+    /// The folder of its files.
+    pub fn dir(&self) -> &Path {
+        &self.target
+    }
+
+    /// Hashes the files that no earlier checkpoint of the open state has hashed.
+    pub fn hash(self) -> Result<CheckpointFiles, StateError> {
         let positions = Database::read_positions(&self.target)?;
         let files = self.files()?;
         Ok(CheckpointFiles { files, redo_from: positions.redo_from, newest: positions.newest })
-    }
-
-    fn link(&self) -> Result<(), StateError> {
-        // Closing the state waits for this lock; the database must be let go of before it is.
-        let _linking = self.linking.lock().unwrap_or_else(PoisonError::into_inner);
-        let db = self.db.upgrade().ok_or_else(|| StateError::Closed { dir: self.dir.clone() })?;
-        db.checkpoint(&self.target)
     }
 
     fn files(&self) -> Result<Vec<CheckpointFile>, StateError> {

@@ -15,6 +15,7 @@
 //! | `expiry`, `clean` | when elements expire, and dropping those that have |
 //! | `database`, `layout`, `positions`, `catalogue` | RocksDB and its rows |
 //! | `checkpoint`, `manifest` | copies for another machine |
+//! | `deal` | the state of a stage for another number of partitions |
 //! | `inspect`, `metrics` | for operators |
 //!
 //! Architecture invariant: nothing here knows the log, the network or a clock. Time is what
@@ -25,6 +26,7 @@ mod catalogue;
 mod checkpoint;
 mod clean;
 mod database;
+mod deal;
 mod dirty;
 mod error;
 mod evict;
@@ -48,11 +50,14 @@ mod timers;
 pub use budget::{
     BLOCK_CACHE_BYTES_DEFAULT, Budgets, CACHE_BYTES_DEFAULT, MEMTABLE_BYTES_DEFAULT, Shared,
 };
-pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointFiles};
+pub use checkpoint::{Checkpoint, CheckpointFile, CheckpointFiles, Linked};
+pub use deal::{Share, deal};
 pub use error::{ErrorKind, StateError};
 pub use inspect::{Inspected, Item, KeyContent};
 pub use keyed::KeyedState;
-pub use manifest::{CheckpointManifest, MANIFEST_VERSION, ManifestFile, verify_restored, wipe};
+pub use manifest::{
+    CheckpointManifest, MANIFEST_VERSION, ManifestFile, verify_file, verify_restored, wipe,
+};
 pub use maps::Entries;
 pub use metrics::StateMetrics;
 pub use persist::Progress;

@@ -184,30 +184,8 @@ fn unhex(text: &str) -> Result<[u8; 32], StateError> {
 /// Checks that `dir` holds exactly the files of a checkpoint, each with its length and hash. What it accepts can be
 /// opened with [`KeyedState::open`](crate::KeyedState::open). To be called before that, as RocksDB adds files of its own.
 pub fn verify_restored(dir: &Path, files: &[ManifestFile]) -> Result<(), StateError> {
-    let differs =
-        |name: &str, fact: String| StateError::CheckpointFile { name: name.to_owned(), fact };
     for file in files {
-        let path = dir.join(&file.name);
-        let length = match std::fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(differs(&file.name, "is missing".to_owned()));
-            }
-            Err(source) => return Err(StateError::Io { action: "inspect", path, source }),
-        };
-        if length != file.length {
-            return Err(differs(
-                &file.name,
-                format!("has {length} bytes, expected {}", file.length),
-            ));
-        }
-        let hash = hash_file(&path)?;
-        if hash != file.blake3 {
-            return Err(differs(
-                &file.name,
-                format!("has hash {}, expected {}", hex(&hash), hex(&file.blake3)),
-            ));
-        }
+        verify_file(dir, file)?;
     }
     let listing = std::fs::read_dir(dir).map_err(|source| StateError::Io {
         action: "list",
@@ -222,8 +200,31 @@ pub fn verify_restored(dir: &Path, files: &[ManifestFile]) -> Result<(), StateEr
         })?;
         let name = found.file_name().to_string_lossy().into_owned();
         if !files.iter().any(|file| file.name == name) {
-            return Err(differs(&name, "does not belong to the checkpoint".to_owned()));
+            let fact = "does not belong to the checkpoint".to_owned();
+            return Err(StateError::CheckpointFile { name, fact });
         }
+    }
+    Ok(())
+}
+
+/// Checks that `dir` holds a file of a checkpoint with its length and hash.
+pub fn verify_file(dir: &Path, file: &ManifestFile) -> Result<(), StateError> {
+    let differs = |fact: String| StateError::CheckpointFile { name: file.name.clone(), fact };
+    let path = dir.join(&file.name);
+    let length = match std::fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(differs("is missing".to_owned()));
+        }
+        Err(source) => return Err(StateError::Io { action: "inspect", path, source }),
+    };
+    if length != file.length {
+        return Err(differs(format!("has {length} bytes, expected {}", file.length)));
+    }
+    let hash = hash_file(&path)?;
+    if hash != file.blake3 {
+        let (found, expected) = (hex(&hash), hex(&file.blake3));
+        return Err(differs(format!("has hash {found}, expected {expected}")));
     }
     Ok(())
 }

@@ -120,6 +120,23 @@ pub(crate) fn is_well_formed(row: &[u8]) -> bool {
     true
 }
 
+/// The row with the value of column n in column `ids[n]`. `None` if it is malformed or has a value in a column without one.
+pub(crate) fn renumber(row: &[u8], ids: &[Option<u16>]) -> Option<Vec<u8>> {
+    let (mut at, mut index) = (0, 0);
+    let mut cells: Vec<&[u8]> = Vec::new();
+    while at < row.len() {
+        let cell = cell(row, at)?;
+        at = cell.whole.end;
+        if cell.value.is_some() {
+            let column = usize::from((*ids.get(index)?)?);
+            cells.resize(cells.len().max(column + 1), &[0]);
+            cells[column] = &row[cell.whole];
+        }
+        index += 1;
+    }
+    Some(cells.concat())
+}
+
 /// What is left of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Left {

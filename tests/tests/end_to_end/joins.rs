@@ -48,6 +48,7 @@ fn pipeline(
     PipelineSpec {
         name: "joins".into(),
         incarnation: Incarnation(1),
+        log: None,
         sources: inputs.iter().map(|(name, _)| source(name)).collect(),
         stages: vec![StageSpec {
             name: "join".into(),

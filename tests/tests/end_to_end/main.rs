@@ -15,6 +15,7 @@ mod patterns;
 mod pipelines;
 mod python;
 mod queues;
+mod savepoints;
 mod stages;
 mod states;
 mod under_load;

@@ -16,6 +16,8 @@ use millstream_tests::fraud::fraud;
 use millstream_tests::{golden, guest, sorted_lines};
 use serde_json::{Value, json};
 
+use crate::savepoints::rescale;
+
 /// Out-of-orderness of the source, and the life of what expires, milliseconds.
 const BOUND_MS: i64 = 5_000;
 const TTL_MS: i64 = 60_000;
@@ -161,6 +163,35 @@ async fn states_are_migrated_by_a_swap_under_load_and_one_that_does_not_fit_is_r
 
     let found = broker.read("RESULTS", wanted.len()).await;
     second.stop("totals", true).await.unwrap();
+    assert_eq!(broker.count("RESULTS").await, wanted.len() as u64);
+    for (found, wanted) in sorted_lines(&found).iter().zip(&wanted) {
+        assert_eq!(found, wanted);
+    }
+}
+
+/// Values, lists and maps that expire by event time, dealt out among other partitions under load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn states_that_expire_are_dealt_out_by_key() {
+    let broker = Broker::start().await;
+    broker.stream("TRANSACTIONS", &["tx"]).await;
+    broker.stream("RESULTS", &["fraud"]).await;
+    let records = golden("input_disorder");
+    let wanted = reference(&records);
+    let wanted = sorted_lines(&wanted);
+    let lines: Vec<&[u8]> = records.split_inclusive(|b| *b == b'\n').collect();
+    let parts: Vec<Vec<u8>> =
+        lines.chunks(lines.len().div_ceil(3)).map(<[&[u8]]>::concat).collect();
+    let data = tempfile::tempdir().unwrap();
+    let worker = worker(&broker, data.path()).await;
+    let mut spec = totals("totals", 4);
+    worker.apply(spec.clone()).await.unwrap();
+    for (life, partitions, part) in [(2, 7, &parts[0]), (3, 2, &parts[1])] {
+        let fed = broker.publish_lines("tx", part);
+        (spec, ()) = tokio::join!(rescale(&worker, &spec, life, partitions), fed);
+    }
+    broker.publish_lines("tx", &parts[2]).await;
+    let found = broker.read("RESULTS", wanted.len()).await;
+    worker.stop("totals", true).await.unwrap();
     assert_eq!(broker.count("RESULTS").await, wanted.len() as u64);
     for (found, wanted) in sorted_lines(&found).iter().zip(&wanted) {
         assert_eq!(found, wanted);

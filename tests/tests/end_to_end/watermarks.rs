@@ -67,6 +67,7 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
     PipelineSpec {
         name: "settled".into(),
         incarnation: Incarnation(1),
+        log: None,
         sources: vec![source("payments", payments), source("settlements", settlements)],
         stages,
         sinks: vec![SinkSpec { name: "results".into(), subject: "results".into() }],

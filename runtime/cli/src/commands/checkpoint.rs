@@ -1,16 +1,19 @@
-//! `millstream checkpoint`: take and list checkpoints.
+//! `millstream checkpoint`: take, list and verify checkpoints.
 
 use clap::{Args, Subcommand};
-use millstream_control::api::checkpoints::{CheckpointInfo, List, Now, Show};
+use millstream_control::api::checkpoints::{
+    CheckpointFault, CheckpointInfo, CheckpointVerified, List, Now, Show, Verify,
+};
 
 use crate::cli::App;
-use crate::connection::{Remote, block_on};
+use crate::connection::{LONG, Remote, block_on};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::format::say;
-use crate::output::{Cell, Listed, progress, units};
+use crate::output::table::printable;
+use crate::output::{Cell, Listed, Tone, progress, units};
 
-/// Take, list or show checkpoints of a pipeline
+/// Take, list, show or verify checkpoints of a pipeline
 #[derive(Args)]
 pub struct Checkpoint {
     #[command(subcommand)]
@@ -39,6 +42,20 @@ enum What {
         #[arg(long)]
         stage: Option<String>,
     },
+    /// Read stored checkpoints back, and check length and hash of every file
+    ///
+    /// Exits with 8 if a file is damaged or missing, after it has named all of them. A partition restores from the newest
+    /// checkpoint that is whole.
+    Verify {
+        /// The pipeline
+        name: String,
+        /// Only of this stage
+        #[arg(long)]
+        stage: Option<String>,
+        /// Only of this partition
+        #[arg(long)]
+        partition: Option<u16>,
+    },
 }
 
 impl Checkpoint {
@@ -54,6 +71,10 @@ impl Checkpoint {
                     (answer?, false)
                 }
                 What::Ls { name } => (remote.call(&List { pipeline: name }).await?, false),
+                What::Verify { name, stage, partition } => {
+                    let request = Verify { pipeline: name, stage, partition };
+                    return verify(app, &remote, &request).await;
+                }
                 What::Show { name, partition, stage } => {
                     (remote.call(&Show { pipeline: name, stage, partition }).await?, true)
                 }
@@ -65,6 +86,24 @@ impl Checkpoint {
             Ok(Exit::Ok)
         })
     }
+}
+
+async fn verify(app: &App, remote: &Remote, request: &Verify) -> Result<Exit, Failure> {
+    let bar = progress::spinner("reading checkpoints back");
+    let answer = remote.with_timeout(app.global.timeout.max(LONG)).call(request).await;
+    bar.finish_and_clear();
+    let verified = answer?.checkpoints;
+    app.out.list(&verified, "no checkpoints are stored")?;
+    let is_whole = verified.iter().all(|checkpoint| checkpoint.faults.is_empty());
+    if app.out.is_for_people() {
+        for checkpoint in &verified {
+            for CheckpointFault { file, fact } in &checkpoint.faults {
+                let name = Listed::name(checkpoint);
+                app.out.line(&printable(&format!("{name}: {file}: {fact}")))?;
+            }
+        }
+    }
+    Ok(if is_whole { Exit::Ok } else { Exit::Differs })
 }
 
 fn print_files(app: &App, checkpoints: &[CheckpointInfo]) -> Result<(), Failure> {
@@ -79,6 +118,31 @@ fn print_files(app: &App, checkpoints: &[CheckpointInfo]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+impl Listed for CheckpointVerified {
+    const COLUMNS: &'static [&'static str] =
+        &["STAGE", "PARTITION", "COMMIT", "STORED", "FILES", "SIZE", "STATE"];
+
+    fn name(&self) -> String {
+        format!("{}/{}/{}", self.stage, self.partition, self.commit)
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let state = match self.faults.len() {
+            0 => Cell::toned("whole", Tone::Good),
+            faults => Cell::toned(format!("{faults} damaged"), Tone::Bad),
+        };
+        vec![
+            Cell::text(&self.stage),
+            Cell::number(self.partition.to_string()),
+            Cell::number(self.commit.to_string()),
+            Cell::text(units::time(self.at_ms)),
+            Cell::number(self.files.to_string()),
+            Cell::number(units::bytes(self.size)),
+            state,
+        ]
+    }
 }
 
 impl Listed for CheckpointInfo {

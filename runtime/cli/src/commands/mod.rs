@@ -24,8 +24,10 @@ mod new;
 mod node;
 mod pause;
 mod publish;
+mod rescale;
 mod resume;
 mod run;
+mod savepoint;
 mod schema;
 mod state;
 mod stop;
@@ -65,6 +67,8 @@ pub enum Command {
     State(state::State),
     Dlq(dlq::Dlq),
     Checkpoint(checkpoint::Checkpoint),
+    Savepoint(savepoint::Savepoint),
+    Rescale(rescale::Rescale),
     Module(module::Module),
     Node(node::Node),
     Info(info::Info),
@@ -101,6 +105,8 @@ impl Command {
             Command::State(command) => command.run(app),
             Command::Dlq(command) => command.run(app),
             Command::Checkpoint(command) => command.run(app),
+            Command::Savepoint(command) => command.run(app),
+            Command::Rescale(command) => command.run(app),
             Command::Module(command) => command.run(app),
             Command::Node(command) => command.run(app),
             Command::Info(command) => command.run(app),

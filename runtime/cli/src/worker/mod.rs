@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use millstream_control::api::Data;
-use millstream_control::api::checkpoints::CheckpointInfo;
+use millstream_control::api::checkpoints::{CheckpointInfo, CheckpointVerified};
 use millstream_control::api::logs::LogLine;
+use millstream_control::api::savepoints::SavepointInfo;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
 use millstream_control::errors;
-use millstream_control::worker::{Assigned, Share, Worker, WorkerError};
+use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
@@ -103,14 +104,12 @@ impl Worker for EngineWorker {
         self.engine.stop(pipeline, drain).await.map_err(WorkerError::Failed)
     }
 
-    async fn delete(
-        &self,
-        pipeline: &str,
-        incarnation: Incarnation,
-        checkpoint_store: Option<&str>,
-    ) -> Result<(), WorkerError> {
-        let deleted = self.engine.delete(pipeline, incarnation, checkpoint_store).await;
-        deleted.map_err(WorkerError::Failed)
+    async fn delete(&self, pipeline: &str, life: &Life) -> Result<(), WorkerError> {
+        self.engine.delete(pipeline, life).await.map_err(WorkerError::Failed)
+    }
+
+    async fn retire(&self, pipeline: &str, life: &Life) -> Result<(), WorkerError> {
+        self.engine.retire(pipeline, life).await.map_err(WorkerError::Failed)
     }
 
     async fn status(&self, pipeline: &str) -> Option<PipelineStatus> {
@@ -164,5 +163,49 @@ impl Worker for EngineWorker {
             Ok(stored) => Ok(stored),
             Err(reason) => Err(self.failed(pipeline, reason).await),
         }
+    }
+
+    async fn verify_checkpoints(
+        &self,
+        pipeline: &str,
+        stage: Option<&str>,
+        partition: Option<u16>,
+    ) -> Result<Vec<CheckpointVerified>, WorkerError> {
+        match self.engine.verify_checkpoints(pipeline, stage, partition).await {
+            Ok(verified) => Ok(verified),
+            Err(reason) => Err(self.failed(pipeline, reason).await),
+        }
+    }
+
+    async fn savepoint(
+        &self,
+        pipeline: &str,
+        name: &str,
+        stay: bool,
+    ) -> Result<SavepointInfo, WorkerError> {
+        match self.engine.savepoint(pipeline, name, stay).await {
+            Ok(taken) => Ok(taken),
+            Err(reason) => Err(self.failed(pipeline, reason).await),
+        }
+    }
+
+    fn go_on(&self, pipeline: &str) {
+        self.engine.go_on(pipeline);
+    }
+
+    async fn savepoints(&self) -> Result<Vec<SavepointInfo>, WorkerError> {
+        self.engine.savepoints().await.map_err(WorkerError::Failed)
+    }
+
+    async fn forget_savepoint(&self, name: &str) -> Result<bool, WorkerError> {
+        self.engine.forget_savepoint(name).await.map_err(WorkerError::Failed)
+    }
+
+    async fn restore(&self, savepoint: &str, spec: &PipelineSpec) -> Result<(), WorkerError> {
+        self.engine.restore(savepoint, spec).await.map_err(WorkerError::Failed)
+    }
+
+    async fn unrestore(&self, spec: &PipelineSpec) {
+        self.engine.unrestore(spec).await;
     }
 }

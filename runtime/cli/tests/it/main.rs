@@ -9,6 +9,7 @@
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
 //! - `deploy`: the files for operators in `deploy`.
+//! - `savepoints`: savepoints, rescaling, and checkpoints that are read back.
 //! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
 //! - `starts`: where a new pipeline begins, through nodes that die before their first commit.
 //! - `queues`: pipelines on streams that only one consumer may read.
@@ -31,6 +32,7 @@ mod no_code;
 mod projects;
 mod queues;
 mod run;
+mod savepoints;
 mod served;
 mod starts;
 mod tutorial;

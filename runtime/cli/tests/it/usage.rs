@@ -2,7 +2,7 @@
 
 use crate::millstream::Millstream;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 29] = [
     "dev",
     "run",
     "new",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 27] = [
     "state",
     "dlq",
     "checkpoint",
+    "savepoint",
+    "rescale",
     "info",
     "doctor",
     "explain",

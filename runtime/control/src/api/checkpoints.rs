@@ -1,6 +1,8 @@
 //! `checkpoint.*`: checkpoints of a pipeline.
 
-pub use millstream_engine::status::{CheckpointFile, CheckpointInfo};
+pub use millstream_engine::status::{
+    CheckpointFault, CheckpointFile, CheckpointInfo, CheckpointVerified,
+};
 use serde::{Deserialize, Serialize};
 
 use super::operations;
@@ -31,6 +33,26 @@ pub struct Show {
     pub partition: u16,
 }
 
+/// Reads stored checkpoints back, every file of each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verify {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Only of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Only of this partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u16>,
+}
+
+/// What that has shown, by stage, partition and commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The checkpoints.
+    pub checkpoints: Vec<CheckpointVerified>,
+}
+
 /// Checkpoints, by stage, partition and commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoints {
@@ -42,4 +64,5 @@ operations! {
     Now => "checkpoint.now" => Checkpoints,
     List => "checkpoint.ls" => Checkpoints,
     Show => "checkpoint.show" => Checkpoints,
+    Verify => "checkpoint.verify" => Verified,
 }

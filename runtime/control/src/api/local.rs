@@ -7,9 +7,10 @@ use millstream_engine::worker::Assigned;
 use serde::{Deserialize, Serialize};
 
 use super::Data;
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, Verified};
 use super::logs::Lines;
 use super::operations;
+use super::savepoints::SavepointInfo;
 use super::state::{KeyState, Keys};
 use super::status::PipelineStatus;
 
@@ -100,6 +101,41 @@ pub struct StoredCheckpoints {
     pub pipeline: String,
 }
 
+/// Reads the stored checkpoints of the node's partitions back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyCheckpoints {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Only of this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Only of this partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u16>,
+}
+
+/// Takes a savepoint of a pipeline that runs on the node as a whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TakeSavepoint {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Name of the savepoint.
+    pub name: String,
+    /// It computes nothing more until it is told to, or stopped.
+    pub stay: bool,
+}
+
+/// A pipeline on the node computes again after a savepoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GoOn {
+    /// The pipeline.
+    pub pipeline: String,
+}
+
+/// Nothing to say but that it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
 operations! {
     Held => "local.held" => HeldPartitions,
     Status => "local.status" => PartStatus,
@@ -108,4 +144,7 @@ operations! {
     StateKeys => "local.state.ls" => Keys,
     Checkpoint => "local.checkpoint" => Checkpoints,
     StoredCheckpoints => "local.checkpoints" => Checkpoints,
+    VerifyCheckpoints => "local.checkpoints.verify" => Verified,
+    TakeSavepoint => "local.savepoint" => SavepointInfo,
+    GoOn => "local.go-on" => Done,
 }

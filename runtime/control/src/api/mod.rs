@@ -16,6 +16,7 @@ pub mod logs;
 pub mod modules;
 pub mod node;
 pub mod pipelines;
+pub mod savepoints;
 pub mod state;
 pub mod status;
 

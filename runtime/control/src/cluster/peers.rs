@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use super::coordinator::stages_of;
 use super::view::View;
 use crate::api::Operation;
-use crate::api::checkpoints::CheckpointInfo;
+use crate::api::checkpoints::{CheckpointInfo, CheckpointVerified};
 use crate::api::local::{
-    Checkpoint, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
-    StoredCheckpoints,
+    Checkpoint, GoOn, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
+    StoredCheckpoints, TakeSavepoint, VerifyCheckpoints,
 };
 use crate::api::logs::LogLine;
+use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::{PartitionStatus, Phase, PipelineStatus, StageStatus};
 use crate::client::Client;
@@ -29,6 +30,8 @@ use crate::worker::Worker;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a node may take to store checkpoints or to list them.
 const STORING: Duration = Duration::from_secs(60);
+/// How long a node may take to take a savepoint, or to read checkpoints back.
+const SAVING: Duration = Duration::from_secs(600);
 
 /// The nodes, seen from one of them.
 pub struct Peers<W> {
@@ -173,6 +176,58 @@ impl<W: Worker> Peers<W> {
         let here = self.local.checkpoints(pipeline).await.map(|stored| stored.checkpoints);
         let others = self.ask_others(&request, STORING).await;
         gathered(here, others.into_iter().map(|stored| stored.checkpoints).collect())
+    }
+
+    /// Has every node read its partitions' stored checkpoints back.
+    ///
+    /// # Errors
+    /// As [`Peers::checkpoint`].
+    pub async fn verify(
+        &self,
+        request: &VerifyCheckpoints,
+    ) -> Result<Vec<CheckpointVerified>, Problems> {
+        let here = self.local.verify(request).await.map(|verified| verified.checkpoints);
+        let others = self.ask_others(request, SAVING).await;
+        let mut all = match here {
+            Ok(found) => found,
+            Err(problem) if others.is_empty() => return Err(problem.into()),
+            Err(_) => Vec::new(),
+        };
+        all.extend(others.into_iter().flat_map(|verified| verified.checkpoints));
+        all.sort_by(|a, b| {
+            (&a.stage, a.partition, &a.document).cmp(&(&b.stage, b.partition, &b.document))
+        });
+        Ok(all)
+    }
+
+    /// Has the node that runs a whole pipeline take a savepoint of it.
+    ///
+    /// # Errors
+    /// What that node says.
+    pub async fn savepoint(
+        &self,
+        identity: &str,
+        pipeline: &str,
+        name: &str,
+        stay: bool,
+    ) -> Result<SavepointInfo, Problems> {
+        let (pipeline, name) = (pipeline.to_owned(), name.to_owned());
+        let request = TakeSavepoint { pipeline, name, stay };
+        match identity == self.me {
+            true => Ok(self.local.savepoint(&request).await?),
+            false => self.ask(identity, &request, SAVING).await,
+        }
+    }
+
+    /// Has a pipeline on a node compute again after a savepoint.
+    pub async fn go_on(&self, identity: &str, pipeline: &str) {
+        if identity == self.me {
+            return self.local.worker.go_on(pipeline);
+        }
+        let request = GoOn { pipeline: pipeline.to_owned() };
+        if let Err(problems) = self.ask(identity, &request, PATIENCE).await {
+            tracing::warn!(%identity, %pipeline, %problems, "a pipeline was not told to go on");
+        }
     }
 }
 

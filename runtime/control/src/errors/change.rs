@@ -9,7 +9,7 @@ super::catalogue! {
         "Apply the manifest under a new `name`.";
     PARTITIONS_CHANGED = 1203, "the number of partitions cannot be changed",
         "Keys are distributed over partitions by their hash, and each partition's state and log belong to its keys.",
-        "Apply the manifest under a new `name`.";
+        "`millstream rescale NAME --partitions 8` changes it: the state is dealt out anew, and the manifest on record changes with it.";
     KEY_CHANGED = 1204, "the key cannot be changed",
         "State is kept under the key that the records had.",
         "Apply the manifest under a new `name`.";

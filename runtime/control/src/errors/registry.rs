@@ -55,4 +55,22 @@ super::catalogue! {
     NOTHING_TO_REDRIVE = 1321, "the dead letter cannot be redriven",
         "It is a timer's, which has no record, or its stage does not read the input any more that the record came from.",
         "Let the stage read that input again, or delete the letter with `millstream dlq drop`.";
+    SAVEPOINT_UNKNOWN = 1322, "no such savepoint",
+        "No savepoint of this name is stored. It may have been removed.",
+        "`millstream savepoint ls` lists what there is.";
+    SAVEPOINT_FAILED = 1323, "the savepoint cannot be taken, listed or removed",
+        "The pipeline did not come to rest, the checkpoint store refused or did not answer, or the name is taken or none. A pipeline that runs goes on.",
+        "The message says which. Take it again, if need be under another name.";
+    SAVEPOINT_NOT_RESTORED = 1324, "the savepoint cannot be restored",
+        "The manifest has other stages or inputs than the savepoint, a module cannot go on with its state, or a file is damaged or missing.          No pipeline was made or changed.",
+        "The message says what does not fit. Other stages need a new pipeline that begins with its sources.";
+    PARTITIONS_NOT_CHANGED = 1325, "the manifest's partitions cannot be changed",
+        "The number of partitions is written into the text of the manifest, which has to have one field of a stage a line.",
+        "Apply the manifest once with its stages written so, then repeat the command.";
+    PIPELINE_EXISTS = 1326, "there is a pipeline of this name",
+        "A savepoint begins a new pipeline; it does not take one back.",
+        "Give the manifest another name, or delete the pipeline first.";
+    PIPELINE_SPREAD = 1327, "the pipeline is on several nodes",
+        "A savepoint stops all partitions at a common place. For that they must be on one node.",
+        "`millstream node drain NODE` moves its partitions to the others; afterwards `millstream node resume NODE` takes it back.";
 }

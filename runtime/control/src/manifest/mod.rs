@@ -19,6 +19,7 @@ mod document;
 mod evolution;
 mod model;
 mod parse;
+mod partitions;
 mod resolve;
 mod suggest;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use document::Document;
 pub use evolution::{Version, check as check_evolution};
 pub use millstream_core::evolution::{domain_name, kind_name};
 pub use model::*;
+pub use partitions::with_partitions;
 pub use resolve::resolve;
 pub use suggest::help as suggest;
 pub use text::{check_digest, check_name, parse_module};

@@ -120,6 +120,7 @@ pub fn resolve(
         name: manifest.name.clone(),
         incarnation,
         stages,
+        log: None,
         sources: manifest.sources.iter().map(|(name, source)| source_spec(name, source)).collect(),
         sinks: manifest
             .sinks

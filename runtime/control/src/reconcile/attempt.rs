@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_log::kv::Revision;
 use millstream_sandbox::Module;
@@ -19,7 +20,7 @@ use crate::problem::{Problem, Problems};
 use crate::queues;
 use crate::registry::{PipelineRecord, Recorded};
 use crate::starts;
-use crate::worker::{Assigned, Share, Worker, WorkerError};
+use crate::worker::{Assigned, Life, Share, Worker, WorkerError};
 
 /// How often another node is asked whether it has let go of a partition, or is done.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -52,7 +53,8 @@ impl<W: Worker> Reconciler<W> {
         match record.desired {
             Desired::Running => {
                 self.run_partitions(record, wanted, &mine, running).await?;
-                accepted(self.worker.resume(name).await)
+                accepted(self.worker.resume(name).await)?;
+                self.retire(recorded).await
             }
             Desired::Paused => {
                 accepted(self.worker.pause(name).await)?;
@@ -87,11 +89,16 @@ impl<W: Worker> Reconciler<W> {
                 }
                 accepted(self.worker.stop(name, false).await)?;
                 self.until_others_settled(name, recorded.at).await;
-                let store = checkpoint_store(record);
-                self.worker
-                    .delete(name, record.incarnation(), store.as_deref())
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let deleted = async {
+                    for (place, life) in lives(record).enumerate() {
+                        match place {
+                            0 => self.worker.delete(name, &life).await?,
+                            _ => self.worker.retire(name, &life).await?,
+                        }
+                    }
+                    Ok::<(), WorkerError>(())
+                };
+                deleted.await.map_err(|error| error.to_string())?;
                 queues::forget(&self.connection, &record.queues, name, record.incarnation())
                     .await
                     .map_err(|error| error.to_string())?;
@@ -181,13 +188,28 @@ impl<W: Worker> Reconciler<W> {
         }
     }
 
+    /// Removes what earlier lives have left, once no node runs them any more.
+    async fn retire(&self, recorded: &Recorded) -> Result<(), String> {
+        let record = &recorded.record;
+        if record.retired.is_empty() || !self.is_coordinator() {
+            return Ok(());
+        }
+        self.until_others_settled(&record.name, recorded.at).await;
+        for life in lives(record).skip(1) {
+            self.worker.retire(&record.name, &life).await.map_err(|error| error.to_string())?;
+        }
+        let record = PipelineRecord { retired: Vec::new(), ..record.clone() };
+        superseded_or(self.pipelines.update(&record, recorded.at).await.map(drop))
+    }
+
     async fn spec(&self, record: &PipelineRecord) -> Result<PipelineSpec, Problems> {
         let document = Document::parse(&record.file, &record.manifest)?;
         let mut modules: BTreeMap<String, Arc<Module>> = BTreeMap::new();
         for (stage, digest) in &record.modules {
             modules.insert(stage.clone(), self.modules.load(digest).await?);
         }
-        let mut spec = resolve(&document, &modules, record.incarnation())?;
+        let spec = resolve(&document, &modules, record.incarnation())?;
+        let mut spec = PipelineSpec { log: record.log.clone(), ..spec };
         let starts = match starts::are_known(&record.starts, &document) {
             true => record.starts.clone(),
             // A version that did not record them began where they are now.
@@ -207,6 +229,19 @@ impl<W: Worker> Reconciler<W> {
     async fn removed(&self, recorded: &Recorded) -> Result<(), String> {
         superseded_or(self.pipelines.remove(&recorded.record.name, recorded.at).await)
     }
+}
+
+/// The life of a pipeline that is wanted, then those before it.
+fn lives(record: &PipelineRecord) -> impl Iterator<Item = Life> {
+    let checkpoint_store = checkpoint_store(record);
+    let known = std::iter::once((record.incarnation, record.log.clone()));
+    let retired = record.retired.iter().map(|life| (life.incarnation, life.log.clone()));
+    let lives: Vec<_> = known.chain(retired).collect();
+    lives.into_iter().map(move |(incarnation, log)| Life {
+        incarnation: Incarnation(incarnation),
+        log,
+        checkpoint_store: checkpoint_store.clone(),
+    })
 }
 
 /// The store that the manifest names. A manifest that cannot be read any more must not keep its pipeline from being

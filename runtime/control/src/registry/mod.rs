@@ -20,7 +20,7 @@ mod stores;
 
 pub use describe::describe;
 pub use modules::{ModuleRecord, Modules, Reference, check_module_size};
-pub use pipelines::{PipelineRecord, Pipelines, Recorded};
+pub use pipelines::{PipelineRecord, Pipelines, Recorded, RetiredLife};
 pub use stores::Stores;
 
 use millstream_log::blobs::BlobError;

@@ -35,6 +35,12 @@ pub struct PipelineRecord {
     /// Where its sources begin that do not start at the beginning, as found when it was created.
     #[serde(default, skip_serializing_if = "Starts::is_empty")]
     pub starts: Starts,
+    /// Name of its log if that was made from a savepoint; none: its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Earlier lives that have left something to remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<RetiredLife>,
     /// Counts changes, from 1.
     pub revision: u64,
     /// What is wanted.
@@ -49,6 +55,17 @@ pub struct PipelineRecord {
     /// Who changed it last.
     #[serde(default)]
     pub by: String,
+}
+
+/// A life of a pipeline that another one goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredLife {
+    /// Which; 32 hexadecimal digits.
+    #[serde(with = "hexadecimal")]
+    pub incarnation: u128,
+    /// As [`PipelineRecord::log`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 impl PipelineRecord {

@@ -1,7 +1,8 @@
 //! `checkpoint.*`.
 
 use super::{Answer, Service};
-use crate::api::checkpoints::{CheckpointInfo, Checkpoints, List, Now, Show};
+use crate::api::checkpoints::{CheckpointInfo, Checkpoints, List, Now, Show, Verified, Verify};
+use crate::api::local::VerifyCheckpoints;
 use crate::errors;
 use crate::problem::{Problem, Problems};
 use crate::worker::Worker;
@@ -42,6 +43,22 @@ impl<W: Worker> Answer<Show> for Service<W> {
                 .into());
         }
         Ok(Checkpoints { checkpoints })
+    }
+}
+
+impl<W: Worker> Answer<Verify> for Service<W> {
+    async fn answer(&self, request: Verify) -> Result<Verified, Problems> {
+        let stage = match request.stage {
+            Some(stage) => Some(self.stage(&request.pipeline, Some(stage)).await?),
+            None => {
+                self.pipelines.require(&request.pipeline).await?;
+                None
+            }
+        };
+        let Verify { pipeline, partition, .. } = request;
+        let checkpoints =
+            self.peers.verify(&VerifyCheckpoints { pipeline, stage, partition }).await?;
+        Ok(Verified { checkpoints })
     }
 }
 

@@ -1,24 +1,32 @@
 //! `local.*`: every node answers for itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_log::connect::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::state::worker_problem;
 use super::{Answer, Answering, Offer, ServiceError};
-use crate::api::checkpoints::Checkpoints;
+use crate::api::checkpoints::{Checkpoints, Verified};
 use crate::api::local::{
-    Checkpoint, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
-    StoredCheckpoints,
+    Checkpoint, Done, GoOn, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
+    StoredCheckpoints, TakeSavepoint, VerifyCheckpoints,
 };
 use crate::api::logs::Lines;
+use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::{NODE_SERVICE_NAME, NODE_SUBJECT_PREFIX};
 use crate::errors;
 use crate::problem::{Problem, Problems};
 use crate::reconcile::Reconciled;
+use crate::registry::{PipelineRecord, Pipelines};
 use crate::worker::Worker;
+
+/// How long a pipeline rests behind a savepoint for another node.
+const REST_MAX: Duration = Duration::from_secs(600);
+/// Wait before a record is looked at again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What one node alone knows.
 pub struct Local<W> {
@@ -26,6 +34,8 @@ pub struct Local<W> {
     pub worker: Arc<W>,
     /// What came of making it run.
     pub reconciled: Reconciled,
+    /// What is wanted.
+    pub pipelines: Pipelines,
     /// To NATS.
     pub connection: Connection,
 }
@@ -63,6 +73,9 @@ impl<W: Worker> Local<W> {
         offer.endpoint::<StateKeys>().await?;
         offer.endpoint::<Checkpoint>().await?;
         offer.endpoint::<StoredCheckpoints>().await?;
+        offer.endpoint::<VerifyCheckpoints>().await?;
+        offer.endpoint::<TakeSavepoint>().await?;
+        offer.endpoint::<GoOn>().await?;
         offer.end().await;
         Ok(())
     }
@@ -129,6 +142,77 @@ impl<W: Worker> Local<W> {
         let stored = self.worker.checkpoints(pipeline).await;
         let problem = |error| worker_problem(pipeline, errors::CHECKPOINT_FAILED, &error);
         stored.map(|checkpoints| Checkpoints { checkpoints }).map_err(problem)
+    }
+}
+
+impl<W: Worker> Local<W> {
+    /// Reads the stored checkpoints of the partitions that are here back.
+    ///
+    /// # Errors
+    /// What the worker says.
+    pub async fn verify(&self, request: &VerifyCheckpoints) -> Result<Verified, Problem> {
+        let VerifyCheckpoints { pipeline, stage, partition } = request;
+        let verified = self.worker.verify_checkpoints(pipeline, stage.as_deref(), *partition).await;
+        let problem = |error| worker_problem(pipeline, errors::CHECKPOINT_FAILED, &error);
+        verified.map(|checkpoints| Verified { checkpoints }).map_err(problem)
+    }
+
+    /// Takes a savepoint of a pipeline that runs here as a whole.
+    ///
+    /// # Errors
+    /// What the worker says.
+    pub async fn savepoint(&self, request: &TakeSavepoint) -> Result<SavepointInfo, Problem> {
+        let TakeSavepoint { pipeline, name, stay } = request;
+        let taken = self.worker.savepoint(pipeline, name, *stay).await;
+        taken.map_err(|error| worker_problem(pipeline, errors::SAVEPOINT_FAILED, &error))
+    }
+}
+
+impl<W: Worker> Answer<VerifyCheckpoints> for Local<W> {
+    async fn answer(&self, request: VerifyCheckpoints) -> Result<Verified, Problems> {
+        Ok(self.verify(&request).await?)
+    }
+}
+
+impl<W: Worker> Answer<TakeSavepoint> for Local<W> {
+    async fn answer(&self, request: TakeSavepoint) -> Result<SavepointInfo, Problems> {
+        let record = self.pipelines.require(&request.pipeline).await?.record;
+        let taken = self.savepoint(&request).await?;
+        if request.stay {
+            tokio::spawn(go_on_in_the_end(
+                Arc::clone(&self.worker),
+                self.pipelines.clone(),
+                record,
+            ));
+        }
+        Ok(taken)
+    }
+}
+
+/// Has a pipeline go on that rests for a node that may have died meanwhile. What that node may still want to record is
+/// superseded first.
+async fn go_on_in_the_end<W: Worker>(worker: Arc<W>, pipelines: Pipelines, rests: PipelineRecord) {
+    tokio::time::sleep(REST_MAX).await;
+    loop {
+        match pipelines.get(&rests.name).await {
+            Ok(Some(found)) if found.record.incarnation == rests.incarnation => {
+                if pipelines.update(&found.record, found.at).await.is_ok() {
+                    return worker.go_on(&rests.name);
+                }
+            }
+            Ok(_) => return,
+            Err(problem) => {
+                tracing::warn!(pipeline = %rests.name, %problem, "a record cannot be read")
+            }
+        }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+    }
+}
+
+impl<W: Worker> Answer<GoOn> for Local<W> {
+    async fn answer(&self, request: GoOn) -> Result<Done, Problems> {
+        self.worker.go_on(&request.pipeline);
+        Ok(Done {})
     }
 }
 

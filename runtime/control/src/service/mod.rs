@@ -12,6 +12,7 @@ mod logs;
 mod modules;
 mod nodes;
 mod pipelines;
+mod savepoints;
 mod state;
 
 use std::future::Future;
@@ -142,6 +143,12 @@ impl<W: Worker> Service<W> {
         offer.endpoint::<api::checkpoints::Now>().await?;
         offer.endpoint::<api::checkpoints::List>().await?;
         offer.endpoint::<api::checkpoints::Show>().await?;
+        offer.endpoint::<api::checkpoints::Verify>().await?;
+        offer.endpoint::<api::savepoints::Create>().await?;
+        offer.endpoint::<api::savepoints::List>().await?;
+        offer.endpoint::<api::savepoints::Remove>().await?;
+        offer.endpoint::<api::savepoints::Restore>().await?;
+        offer.endpoint::<api::savepoints::Rescale>().await?;
         offer.endpoint::<api::dead_letters::List>().await?;
         offer.endpoint::<api::dead_letters::Show>().await?;
         offer.endpoint::<api::dead_letters::Redrive>().await?;

@@ -55,10 +55,10 @@ impl<W: Worker> Answer<Apply> for Service<W> {
 }
 
 /// A manifest with its modules, checked against each other.
-struct Prepared {
-    document: Document,
-    digests: BTreeMap<String, String>,
-    modules: BTreeMap<String, Arc<Module>>,
+pub(super) struct Prepared {
+    pub document: Document,
+    pub digests: BTreeMap<String, String>,
+    pub modules: BTreeMap<String, Arc<Module>>,
     wirings: BTreeMap<String, Wiring>,
 }
 
@@ -69,7 +69,7 @@ impl Prepared {
 }
 
 impl<W: Worker> Service<W> {
-    async fn prepare(&self, manifest: &ManifestText) -> Result<Prepared, Problems> {
+    pub(super) async fn prepare(&self, manifest: &ManifestText) -> Result<Prepared, Problems> {
         let document = Document::parse(&manifest.file, &manifest.text)?;
         let (mut digests, mut problems) = (BTreeMap::new(), Vec::new());
         for (stage, wanted) in &document.manifest.stages {
@@ -86,7 +86,7 @@ impl<W: Worker> Service<W> {
     }
 
     /// Loads the modules and checks the manifest against them.
-    async fn check(
+    pub(super) async fn check(
         &self,
         document: Document,
         digests: BTreeMap<String, String>,
@@ -154,6 +154,8 @@ impl<W: Worker> Service<W> {
             incarnation: clock::random_incarnation().0,
             queues,
             starts,
+            log: None,
+            retired: Vec::new(),
             revision: 1,
             desired: Desired::Running,
             drain: false,
@@ -290,7 +292,7 @@ impl<W: Worker> Service<W> {
     }
 }
 
-fn refuse_deleted(record: &PipelineRecord) -> Result<(), Problem> {
+pub(super) fn refuse_deleted(record: &PipelineRecord) -> Result<(), Problem> {
     match record.desired {
         Desired::Deleted => {
             let message = format!("the pipeline `{}` is being deleted", record.name);

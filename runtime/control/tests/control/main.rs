@@ -5,6 +5,7 @@ mod cluster;
 mod dead_letters;
 mod lease;
 mod pipelines;
+mod savepoints;
 mod starts;
 mod support;
 mod worker;

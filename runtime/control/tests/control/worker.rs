@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use millstream_control::api::Data;
-use millstream_control::api::checkpoints::{CheckpointFile, CheckpointInfo};
+use millstream_control::api::checkpoints::{
+    CheckpointFault, CheckpointFile, CheckpointInfo, CheckpointVerified,
+};
 use millstream_control::api::logs::LogLine;
+use millstream_control::api::savepoints::{SavedStage, SavepointInfo};
 use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
 use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
 };
-use millstream_control::worker::{Assigned, Share, Worker, WorkerError};
+use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use tokio::sync::watch;
@@ -29,6 +32,7 @@ pub struct RecordingWorker {
     running: Mutex<BTreeMap<String, Running>>,
     refused: Mutex<BTreeMap<String, String>>,
     endless_drains: Mutex<BTreeSet<String>>,
+    savepoints: Mutex<BTreeMap<String, SavepointInfo>>,
     calls: watch::Sender<Vec<String>>,
 }
 
@@ -38,6 +42,7 @@ impl RecordingWorker {
             running: Mutex::default(),
             refused: Mutex::default(),
             endless_drains: Mutex::default(),
+            savepoints: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
         }
     }
@@ -184,14 +189,15 @@ impl Worker for RecordingWorker {
         Ok(())
     }
 
-    async fn delete(
-        &self,
-        pipeline: &str,
-        _incarnation: Incarnation,
-        checkpoint_store: Option<&str>,
-    ) -> Result<(), WorkerError> {
+    async fn delete(&self, pipeline: &str, life: &Life) -> Result<(), WorkerError> {
         self.running.lock().unwrap().remove(pipeline);
-        self.note(format!("delete {pipeline} {}", checkpoint_store.unwrap_or("millstream")));
+        let store = life.checkpoint_store.as_deref().unwrap_or("millstream");
+        self.note(format!("delete {pipeline} {store}"));
+        Ok(())
+    }
+
+    async fn retire(&self, pipeline: &str, life: &Life) -> Result<(), WorkerError> {
+        self.note(format!("retire {pipeline} {}", life.log.as_deref().unwrap_or(pipeline)));
         Ok(())
     }
 
@@ -298,5 +304,70 @@ impl Worker for RecordingWorker {
             size: 3,
             files,
         }])
+    }
+
+    async fn verify_checkpoints(
+        &self,
+        pipeline: &str,
+        _stage: Option<&str>,
+        _partition: Option<u16>,
+    ) -> Result<Vec<CheckpointVerified>, WorkerError> {
+        self.require(pipeline)?;
+        let fault = CheckpointFault { file: "000001.sst".into(), fact: "is missing".into() };
+        Ok(vec![CheckpointVerified {
+            stage: "work".into(),
+            commit: 9,
+            files: 1,
+            size: 3,
+            faults: vec![fault],
+            ..CheckpointVerified::default()
+        }])
+    }
+
+    async fn savepoint(
+        &self,
+        pipeline: &str,
+        name: &str,
+        stay: bool,
+    ) -> Result<SavepointInfo, WorkerError> {
+        self.require(pipeline)?;
+        self.note(format!("savepoint {pipeline}{}", if stay { " stay" } else { "" }));
+        let info = SavepointInfo {
+            name: name.to_owned(),
+            pipeline: pipeline.to_owned(),
+            at_ms: 1,
+            size: 3,
+            store: None,
+            stages: vec![SavedStage { name: "work".into(), partitions: 4 }],
+        };
+        self.savepoints.lock().unwrap().insert(name.to_owned(), info.clone());
+        Ok(info)
+    }
+
+    fn go_on(&self, pipeline: &str) {
+        self.note(format!("go on {pipeline}"));
+    }
+
+    async fn savepoints(&self) -> Result<Vec<SavepointInfo>, WorkerError> {
+        Ok(self.savepoints.lock().unwrap().values().cloned().collect())
+    }
+
+    async fn forget_savepoint(&self, name: &str) -> Result<bool, WorkerError> {
+        Ok(self.savepoints.lock().unwrap().remove(name).is_some())
+    }
+
+    async fn restore(&self, savepoint: &str, spec: &PipelineSpec) -> Result<(), WorkerError> {
+        if let Some(reason) = self.refused.lock().unwrap().get(&spec.name) {
+            return Err(WorkerError::Failed(reason.clone()));
+        }
+        let partitions: Vec<_> = spec.stages.iter().map(|stage| stage.partitions).collect();
+        // Names of savepoints may be made up.
+        let of = savepoint.split('-').next().unwrap_or_default();
+        self.note(format!("restore {of} {} {partitions:?}", spec.name));
+        Ok(())
+    }
+
+    async fn unrestore(&self, spec: &PipelineSpec) {
+        self.note(format!("unrestore {}", spec.name));
     }
 }

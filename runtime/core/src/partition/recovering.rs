@@ -7,7 +7,7 @@ use crate::exchange::Exchange;
 use crate::ids::{CommitNumber, Generation, LogPoint, Sequence};
 use crate::incident::Incident;
 use crate::recovery::{BEFORE_FIRST, Chain, LocalState, StoredRecord, decode, is_point, read_from};
-use crate::slice::{OutputPoint, Slice};
+use crate::slice::OutputPoint;
 
 impl<O: Operator> Partition<O> {
     pub(super) fn on_tail(
@@ -49,14 +49,7 @@ impl<O: Operator> Partition<O> {
             self.last.upstream = record.slice.upstream;
             self.last.exchange = record.slice.exchange.as_ref().map(Exchange::repeated);
         }
-        let slice = Slice {
-            processing_time: self.last.processing_time,
-            watermark: self.last.watermark,
-            positions: self.last.positions.clone(),
-            upstream: self.last.upstream.clone(),
-            exchange: self.last.exchange.clone(),
-            ..Slice::default()
-        };
+        let slice = self.repeated();
         self.phase = Phase::TakingOver;
         self.send(now_ms, CommitKind::Takeover, slice, out)
     }

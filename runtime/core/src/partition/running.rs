@@ -218,14 +218,7 @@ impl<O: Operator> Partition<O> {
 
     /// Begins the first slice behind the takeover.
     pub(super) fn begin_next(&mut self) {
-        let slice = Slice {
-            processing_time: self.last.processing_time,
-            watermark: self.last.watermark,
-            positions: self.last.positions.clone(),
-            upstream: self.last.upstream.clone(),
-            exchange: self.last.exchange.clone(),
-            ..Slice::default()
-        };
+        let slice = self.repeated();
         self.next = Next { slice, ..Next::default() };
     }
 

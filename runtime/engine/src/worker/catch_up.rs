@@ -61,7 +61,7 @@ enum Holds {
 }
 
 /// The last record of each partition of a stage.
-async fn newest(
+pub async fn newest(
     spec: &PipelineSpec,
     opener: &Opener,
     stage: usize,

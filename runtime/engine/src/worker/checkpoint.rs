@@ -74,6 +74,11 @@ impl CheckpointStore {
         read(&*self.blobs, name).await
     }
 
+    /// Names of the documents of all stored checkpoints, oldest first.
+    pub async fn documents(&self) -> Result<Vec<String>, String> {
+        self.blobs.list_documents(&self.folder()).await.map_err(text)
+    }
+
     /// Hashes and stores a checkpoint, and forgets the oldest beyond [`KEPT`].
     pub async fn upload(
         &self,
@@ -193,6 +198,26 @@ impl CheckpointStore {
     async fn restore_one(&self, name: &str, target: &Path) -> Result<(), Unrestored> {
         let damaged = |error: &dyn std::fmt::Display| Unrestored::Damaged(error.to_string());
         let failed = |error: &dyn std::fmt::Display| Unrestored::Failed(error.to_string());
+        let (_, manifest, blobs) = self.read(name).await?;
+        millstream_state::wipe(target).map_err(|e| failed(&e))?;
+        tokio::fs::create_dir_all(target).await.map_err(|e| failed(&e))?;
+        for (file, blob) in manifest.files.iter().zip(&blobs) {
+            let put = self.restore_file(name, &file.name, blob.as_deref(), target);
+            around(Step::RestoreFile, put).await?;
+        }
+        let (target, files) = (target.to_owned(), manifest.files);
+        tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
+            .await
+            .map_err(|e| failed(&e))?
+            .map_err(|e| damaged(&e))
+    }
+
+    /// What the document of a checkpoint says of it: its manifest, and in that order the digests of the files that are blobs.
+    pub async fn read(
+        &self,
+        name: &str,
+    ) -> Result<(CheckpointInfo, CheckpointManifest, Vec<Option<String>>), Unrestored> {
+        let damaged = |error: &dyn std::fmt::Display| Unrestored::Damaged(error.to_string());
         let Some(bytes) = self.blobs.get_document(name).await? else {
             return Err(damaged(&"it is gone"));
         };
@@ -206,21 +231,11 @@ impl CheckpointStore {
             let of = format!("it is of {} of another pipeline or life", manifest.partition);
             return Err(Unrestored::Damaged(of));
         }
-        millstream_state::wipe(target).map_err(|e| failed(&e))?;
-        tokio::fs::create_dir_all(target).await.map_err(|e| failed(&e))?;
-        for (file, blob) in manifest.files.iter().zip(&document.blobs) {
-            let put = self.restore_file(name, &file.name, blob.as_deref(), target);
-            around(Step::RestoreFile, put).await?;
-        }
-        let (target, files) = (target.to_owned(), manifest.files);
-        tokio::task::spawn_blocking(move || millstream_state::verify_restored(&target, &files))
-            .await
-            .map_err(|e| failed(&e))?
-            .map_err(|e| damaged(&e))
+        Ok((document.info, manifest, document.blobs))
     }
 
     /// Puts one file of a checkpoint into `target`: a blob, or a document of the checkpoint's own.
-    async fn restore_file(
+    pub async fn restore_file(
         &self,
         checkpoint: &str,
         file: &str,
@@ -247,7 +262,7 @@ impl CheckpointStore {
 }
 
 /// Why a checkpoint was not restored.
-enum Unrestored {
+pub enum Unrestored {
     /// It is not whole, and never will be.
     Damaged(String),
     /// Store or disk failed, now.

@@ -13,6 +13,7 @@ mod commits;
 mod egress;
 mod exchange;
 mod follow;
+mod gate;
 mod here;
 mod lanes;
 mod observer;
@@ -24,10 +25,13 @@ mod pipeline;
 mod reading;
 mod redrive;
 mod report;
+mod savepoint;
+mod savepoints;
 mod source;
 mod standby;
 mod supervisor;
 mod trimming;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,6 +90,17 @@ impl Context {
     }
 }
 
+/// One life of a pipeline, as far as it leaves anything behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Which.
+    pub incarnation: Incarnation,
+    /// As [`PipelineSpec::log`].
+    pub log: Option<String>,
+    /// As [`PipelineSpec::checkpoint_store`].
+    pub checkpoint_store: Option<String>,
+}
+
 /// What a partition holds for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFound {
@@ -141,6 +156,7 @@ impl Worker {
         let blobs = JetStreamBlobs::open(&connection, &bucket, replicas)
             .await
             .map_err(|e| e.to_string())?;
+        savepoint::forget_unfinished(data)?;
         let context = Context {
             guests: Guests::start(connection.client().clone()),
             connection,
@@ -273,23 +289,31 @@ impl Worker {
     }
 
     /// Stops a pipeline if it runs, and removes this life's log, checkpoints and, on this node, state.
-    /// `checkpoint_store` is as in its specification.
-    pub async fn delete(
-        &self,
-        name: &str,
-        incarnation: Incarnation,
-        checkpoint_store: Option<&str>,
-    ) -> Result<(), String> {
+    pub async fn delete(&self, name: &str, life: &Life) -> Result<(), String> {
         let place = self.place(name);
         let _changing = place.changing.lock().await;
         place.stop().await;
-        let blobs = self.context.checkpoints_of(checkpoint_store)?;
-        checkpoint::delete_all(&*blobs, name, incarnation).await?;
-        let dir = pipeline_dir(&self.context.data, name, incarnation);
-        millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
         self.context.guests.forget(name);
-        let pipeline = Name::new(name).map_err(|e| e.to_string())?;
-        JetStreamLog::delete(&self.context.connection, &pipeline).await.map_err(|e| e.to_string())
+        self.remove(name, life).await
+    }
+
+    /// Removes log, checkpoints and, on this node, state of an earlier life of a pipeline, which may run in another.
+    pub async fn retire(&self, name: &str, life: &Life) -> Result<(), String> {
+        let place = self.place(name);
+        let _changing = place.changing.lock().await;
+        if place.running().is_some_and(|running| running.spec().incarnation == life.incarnation) {
+            return Err("it still runs".to_owned());
+        }
+        self.remove(name, life).await
+    }
+
+    async fn remove(&self, name: &str, life: &Life) -> Result<(), String> {
+        let blobs = self.context.checkpoints_of(life.checkpoint_store.as_deref())?;
+        checkpoint::delete_all(&*blobs, name, life.incarnation).await?;
+        let dir = pipeline_dir(&self.context.data, name, life.incarnation);
+        millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
+        let log = Name::new(life.log.as_deref().unwrap_or(name)).map_err(|e| e.to_string())?;
+        JetStreamLog::delete(&self.context.connection, &log).await.map_err(|e| e.to_string())
     }
 
     /// How a pipeline is; `None` if it does not run here.

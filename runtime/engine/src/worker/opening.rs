@@ -24,6 +24,7 @@ use super::Context;
 use super::checkpoint::{CheckpointStore, KEPT};
 use super::commits::Commits;
 use super::egress::EgressSpec;
+use super::gate::Gate;
 use super::here::Lane;
 use super::operator::StageOperator;
 use super::partition::{Notice, PartitionTask};
@@ -58,6 +59,8 @@ pub struct Opener {
     record_bytes_max: usize,
     pub blobs: Arc<dyn Blobs>,
     notices: mpsc::UnboundedSender<Notice>,
+    /// In front of what the pipeline reads.
+    pub gate: Gate,
     /// Per stage.
     pub heads: Vec<Heads>,
     /// Per stage, if others read it.
@@ -81,10 +84,16 @@ impl Opener {
         spec: &PipelineSpec,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Self, String> {
-        let pipeline = Name::new(&spec.name).map_err(text)?;
         let connection = &context.connection;
+        let name = spec.log_name()?;
         let options = LogOptions { replicas: context.replicas, bytes_max: None };
-        let log = JetStreamLog::open(connection, &pipeline, &options);
+        let log = async {
+            match spec.log {
+                None => JetStreamLog::open(connection, &name, &options).await,
+                // A new one would begin with nothing, as if there had been no savepoint.
+                Some(_) => JetStreamLog::open_existing(connection, &name, &options).await,
+            }
+        };
         let log = around(Step::OpenLog, log).await.map_err(text)?;
         let record_bytes_max = log.info().await.map_err(text)?.record_bytes_max;
         for (stream, subject) in [DEAD_LETTERS, (redrive::STREAM, redrive::SUBJECT)] {
@@ -107,6 +116,7 @@ impl Opener {
             record_bytes_max,
             blobs: context.checkpoints_of(spec.checkpoint_store.as_deref())?,
             notices,
+            gate: Gate::new(),
             heads: spec.stages.iter().map(heads).collect(),
             commits: spec.stages.iter().enumerate().map(commits).collect(),
         })
@@ -275,8 +285,8 @@ pub fn subject_of(
     stage: &StageSpec,
     partition: u16,
 ) -> Result<PartitionSubject, String> {
-    let (pipeline, stage) = (Name::new(&spec.name), Name::new(&stage.name));
-    Ok(PartitionSubject::new(&pipeline.map_err(text)?, &stage.map_err(text)?, partition))
+    let stage = Name::new(&stage.name).map_err(text)?;
+    Ok(PartitionSubject::new(&spec.log_name()?, &stage, partition))
 }
 
 /// The folder of all that this node keeps of one life of a pipeline.

@@ -1,5 +1,7 @@
 //! The task of one partition: carries out what `millstream_core::partition` decides.
 
+mod resting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use millstream_log::commit_log::{Append, CommitLog, Entry, LogError, PartitionSu
 use millstream_state::ErrorKind;
 use tokio::sync::{mpsc, oneshot};
 
+use self::resting::Resting;
+pub use self::resting::{Reach, Rested};
 use super::checkpoint::{self, CheckpointStore};
 use super::commits::{Commits, Committed};
 use super::egress::{self, EgressSpec, EgressStart, Offer};
@@ -57,6 +61,10 @@ pub enum Command {
     Anchor,
     /// Store a checkpoint if anything changed; answer with the newest.
     Checkpoint(Checkpointed),
+    /// Come to rest once each input is applied that far, and say what there is for a savepoint.
+    Rest(Vec<Reach>, oneshot::Sender<Result<Rested, String>>),
+    /// Go on after a rest.
+    Go,
     /// Look into the state.
     Inspect(Box<dyn FnOnce(&mut StageOperator) + Send>),
     /// Something a source met.
@@ -119,6 +127,7 @@ struct Running {
     reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
     swap: Option<PendingSwap>,
     reread: Option<mpsc::Receiver<Chunk>>,
+    resting: Option<Resting>,
     held: bool,
     /// Steps left before a checkpoint that was asked for is taken.
     preparing: Option<u32>,
@@ -139,6 +148,7 @@ impl PartitionTask {
             reports: mpsc::unbounded_channel(),
             swap: None,
             reread: None,
+            resting: None,
             held: false,
             preparing: None,
             uploads: FuturesUnordered::new(),
@@ -282,6 +292,15 @@ impl Running {
                 self.checkpoint(done);
                 None
             }
+            Command::Rest(reach, done) => {
+                self.resting = Some(Resting::Reaching(reach, done));
+                Some(Event::Input)
+            }
+            Command::Go => {
+                self.resting = None;
+                self.hold();
+                Some(Event::Input)
+            }
             Command::Inspect(look) => {
                 look(self.task.machine.operator_mut());
                 None
@@ -293,7 +312,7 @@ impl Running {
 
     /// Nothing is computed while the pipeline is held or a commit boundary is waited for.
     fn hold(&mut self) {
-        let waits = self.swap.is_some() || self.reread.is_some();
+        let waits = self.swap.is_some() || self.reread.is_some() || self.rests();
         self.task.machine.hold(self.held || waits);
     }
 
@@ -332,6 +351,7 @@ impl Running {
             // The operator has work again without anything new to hear of.
             self.answers.push(Box::pin(std::future::ready(Event::Input)));
         }
+        self.rest();
     }
 
     fn execute(&mut self, action: Action) -> Option<Stopped> {

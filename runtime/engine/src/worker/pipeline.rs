@@ -1,11 +1,13 @@
 //! One running pipeline on this node: its partitions that are here, its readers, its log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use millstream_core::evolution::misfits;
+use millstream_log::blobs::Blobs;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -15,15 +17,19 @@ use super::here::{Here, Lane};
 use super::opening::{Opened, Opener, executor_options};
 use super::operator::StageOperator;
 use super::partition::{Command, Notice};
+use super::savepoint::{self, Barrier, Savepoint};
 use super::standby::Standby;
 use super::supervisor::Supervisor;
 use crate::executor::Swap;
 use crate::instance;
 use crate::spec::{PipelineSpec, StageSpec};
-use crate::status::{CheckpointInfo, Phase, PipelineStatus, StageStatus};
+use crate::status::{CheckpointInfo, CheckpointVerified, Phase, PipelineStatus, StageStatus};
 
 /// Which partitions of each stage, by its name, run on a node.
 pub type Assigned = BTreeMap<String, BTreeSet<u16>>;
+
+/// How long partitions may take to come to rest for a savepoint.
+const REST_WITHIN: Duration = Duration::from_secs(60);
 
 /// A node's share of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +63,8 @@ pub struct Pipeline {
     opener: Arc<Opener>,
     notices: mpsc::UnboundedSender<Notice>,
     held: AtomicBool,
+    /// There while all partitions rest behind a savepoint.
+    barrier: Mutex<Option<Barrier>>,
     failed: Arc<Mutex<Option<Failed>>>,
     cancel: CancellationToken,
     /// Cancelled once nothing runs any more.
@@ -88,6 +96,7 @@ impl Pipeline {
             opener: Arc::clone(&opener),
             notices,
             held: AtomicBool::new(false),
+            barrier: Mutex::new(None),
             failed: Arc::default(),
             cancel: cancel.clone(),
             ended: ended.clone(),
@@ -438,6 +447,53 @@ impl Pipeline {
             infos.extend(answer.await.map_err(|_| "a partition has stopped")??);
         }
         Ok(infos)
+    }
+
+    /// Takes a savepoint and stores it. With `stay` the partitions rest until [`Pipeline::go_on`], else only until their
+    /// states are linked.
+    pub async fn savepoint(
+        &self,
+        blobs: &dyn Blobs,
+        name: &str,
+        stay: bool,
+    ) -> Result<Savepoint, String> {
+        let (spec, held) = (self.spec(), self.held.load(Ordering::Relaxed));
+        let taking = savepoint::take(&spec, &self.opener, &self.here, held);
+        let taken = tokio::select! {
+            taken = tokio::time::timeout(REST_WITHIN, taking) => taken,
+            () = self.ended.cancelled() => return Err("the pipeline has stopped".to_owned()),
+        };
+        let (barrier, taken) = taken
+            .map_err(|_| format!("the pipeline did not come to rest within {REST_WITHIN:?}"))??;
+        let barrier = stay.then_some(barrier);
+        let stored = taken.store(blobs, &spec, name).await?;
+        *self.barrier.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = barrier;
+        Ok(stored)
+    }
+
+    /// Ends the rest behind a savepoint.
+    pub fn go_on(&self) {
+        self.barrier.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // It may have been paused meanwhile.
+        self.hold(self.held.load(Ordering::Relaxed));
+    }
+
+    /// Reads the stored checkpoints of the partitions that are here back; of one stage or partition, if given.
+    pub async fn verify(
+        &self,
+        stage: Option<&str>,
+        partition: Option<u16>,
+        temporary: &Path,
+    ) -> Result<Vec<CheckpointVerified>, String> {
+        let mut verified = Vec::new();
+        for lane in self.all() {
+            let is_meant = stage.is_none_or(|stage| lane.store.stage == stage)
+                && partition.is_none_or(|partition| lane.store.partition == partition);
+            if is_meant {
+                verified.extend(lane.store.verify(temporary).await?);
+            }
+        }
+        Ok(verified)
     }
 
     /// All stored checkpoints.

@@ -162,6 +162,8 @@ impl Supervisor {
             handed_over: None,
             envelopes: if stage.is_ingest() { Envelopes::Seal } else { Envelopes::No },
             consuming: spec_consumed.then(|| self.consuming(stage_index, &name)).flatten(),
+            gate: self.opener.gate.clone(),
+            inlet: (stage_index, id),
         };
         // Pointers were checked when the manifest was resolved.
         if let Err(error) = decoder(&fields, &key, &event_time) {

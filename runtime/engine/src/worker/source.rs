@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::ExchangeError;
+use super::gate::{Gate, Inlet};
 use super::lanes::Lanes;
 use super::pace::Pace;
 use super::partition::Command;
@@ -53,6 +54,9 @@ pub struct ReaderSpec {
     pub envelopes: Envelopes,
     /// If the stream's records vanish once they are acknowledged.
     pub consuming: Option<Consuming>,
+    /// Where it may have to wait, and as whom.
+    pub gate: Gate,
+    pub inlet: Inlet,
 }
 
 /// How a stream is consumed by the only partition of its ingest stage.
@@ -148,7 +152,21 @@ async fn read(reader: &mut ReaderSpec, decoder: Decoder) -> Result<(), ReaderErr
     let mut batch: Vec<Delivery> = Vec::new();
     loop {
         batch.clear();
-        let event = reader.next(&mut source, &mut idleness, &mut batch).await;
+        // Partitions that were ahead of this reader have the same as the others only once it has come as far.
+        let stands = router.position().sequence;
+        let may_wait = reader.handed_over.is_some() || reader.positions.iter().all(Option::is_some);
+        let may_wait = may_wait && known.iter().all(|position| position.sequence <= stands);
+        let event = {
+            let watching = std::pin::pin!(reader.next(&mut source, &mut idleness, &mut batch));
+            tokio::select! {
+                biased;
+                event = watching => event,
+                never = reader.gate.tell(reader.inlet, stands), if may_wait => match never {},
+            }
+        };
+        if may_wait {
+            reader.gate.pass(reader.inlet, stands).await;
+        }
         let Some(event) = event.map_err(failed)? else {
             tracing::debug!(source = %reader.spec.name, "the source is idle");
             let position = router.position();

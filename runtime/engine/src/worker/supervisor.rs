@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millstream_core::partition::Stopped;
-use millstream_log::Name;
 use millstream_log::commit_log::stream_name;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -184,7 +183,7 @@ impl Supervisor {
                 (partition, subject.expect("the stage has started"))
             };
             if !elsewhere.is_empty() {
-                let name = Name::new(&self.spec.name).expect("the pipeline has started");
+                let name = self.spec.log_name().expect("the pipeline has started");
                 let spec = FollowSpec {
                     connection: self.opener.context.connection.clone(),
                     log: Arc::clone(&self.opener.log),

@@ -53,11 +53,25 @@ impl JetStreamLog {
         };
         let info = info.map_err(|error| log_error(&wanted.name, "open", error))?;
         config::verify(&info.config, &wanted)?;
-        Ok(JetStreamLog {
-            connection: connection.clone(),
-            stream: wanted.name,
-            append_timeout: REQUEST_TIMEOUT,
-        })
+        Ok(JetStreamLog::on(connection, wanted.name))
+    }
+
+    /// Opens a log that must be there, and checks its settings.
+    pub async fn open_existing(
+        connection: &Connection,
+        pipeline: &Name,
+        options: &LogOptions,
+    ) -> Result<JetStreamLog, LogError> {
+        let wanted = config::wanted(pipeline, options);
+        let info = api::stream_info(connection, &wanted.name).await;
+        let info = info.map_err(|error| log_error(&wanted.name, "open", error))?;
+        config::verify(&info.config, &wanted)?;
+        Ok(JetStreamLog::on(connection, wanted.name))
+    }
+
+    fn on(connection: &Connection, stream: String) -> JetStreamLog {
+        let connection = connection.clone();
+        JetStreamLog { connection, stream, append_timeout: REQUEST_TIMEOUT }
     }
 
     /// Removes a pipeline's log and everything in it. Nothing happens when there is none.
