@@ -22,7 +22,9 @@ use crate::cluster::coordinator::stages_of;
 use crate::errors;
 use crate::manifest::{Document, diff, resolve, with_partitions};
 use crate::problem::{Problem, Problems};
+use crate::queues::{self, Queues};
 use crate::registry::{PipelineRecord, Recorded, RetiredLife};
+use crate::starts;
 use crate::worker::{Worker, WorkerError};
 
 /// Wait before a record is written again that may or may not be there.
@@ -37,6 +39,7 @@ impl<W: Worker> Answer<Create> for Service<W> {
             None => format!("{}-{}", request.pipeline, clock::now_ms()),
         };
         check_savepoint(&name)?;
+        refuse_queues(&recorded.record.queues)?;
         let holder = self.holder(&recorded.record).await?;
         let taken = self.peers.savepoint(&holder, &request.pipeline, &name, request.stop).await?;
         if request.stop {
@@ -81,6 +84,9 @@ impl<W: Worker> Answer<Restore> for Service<W> {
                 .help("give the manifest another `name`; a savepoint begins a pipeline, it does not change one")
                 .into());
         }
+        let queues = queues::look_up(&self.connection, &new.document).await?;
+        refuse_queues(&queues)?;
+        let starts = starts::look_up(&self.connection, &new.document, clock::now_ms()).await?;
         let known = self.peers.local.worker.savepoints().await;
         let known = known.map_err(|error| unreadable(&error))?;
         if !known.iter().any(|savepoint| savepoint.name == request.savepoint) {
@@ -97,6 +103,8 @@ impl<W: Worker> Answer<Restore> for Service<W> {
             manifest: request.manifest.text,
             modules: new.digests,
             incarnation: spec.incarnation.0,
+            queues,
+            starts,
             log: spec.log.clone(),
             retired: Vec::new(),
             revision: 1,
@@ -143,6 +151,7 @@ impl<W: Worker> Answer<Rescale> for Service<W> {
         if applied.changes.is_empty() {
             return Ok(applied);
         }
+        refuse_queues(&recorded.record.queues)?;
         let new = self.check(new, recorded.record.modules.clone()).await?;
         let holder = self.holder(&recorded.record).await?;
         let spec = life_of(&new)?;
@@ -293,6 +302,15 @@ fn rescaled(document: &Document, text: &str, request: &Rescale) -> Result<String
         }
     }
     Ok(changed)
+}
+
+/// What a queue has given away is gone from it, and only one pipeline may take it.
+fn refuse_queues(queues: &Queues) -> Result<(), Problem> {
+    let Some((source, stream)) = queues.iter().next() else { return Ok(()) };
+    let message = format!("source `{source}` takes records out of the queue {stream}");
+    Err(Problem::new(errors::SAVEPOINT_FAILED, message).help(
+        "copy the queue into a stream with retention limits by a pipeline of its own, and let this one read that",
+    ))
 }
 
 fn check_savepoint(name: &str) -> Result<(), Problem> {
