@@ -270,7 +270,7 @@ async fn streams_that_positions_mean_nothing_in_are_refused() {
     let error = world.reader(&[], StartAt::New, None).await.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "stream S has retention workqueue; only streams with retention limits can be read by position"
+        "stream S has retention workqueue; only streams with retention limits can be read by position, and when the pipeline was created it was not there"
     );
 }
 
