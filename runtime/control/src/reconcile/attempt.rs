@@ -38,10 +38,7 @@ impl<W: Worker> Reconciler<W> {
         let Some(recorded) = &wanted.recorded else {
             // The record is gone without a deletion through the API: nothing of the pipeline's is removed.
             *running = None;
-            return match self.worker.status(name).await {
-                Some(_) => accepted(self.worker.stop(name, false).await),
-                None => Ok(()),
-            };
+            return self.stop_if_here(name).await;
         };
         let record = &recorded.record;
         if running.as_ref().is_some_and(|running| running.incarnation != record.incarnation) {
@@ -107,6 +104,14 @@ impl<W: Worker> Reconciler<W> {
         }
     }
 
+    /// Stops what runs here of a pipeline, if anything does.
+    async fn stop_if_here(&self, name: &str) -> Result<(), String> {
+        match self.worker.status(name).await {
+            Some(_) => accepted(self.worker.stop(name, false).await),
+            None => Ok(()),
+        }
+    }
+
     /// Runs the partitions of this node and no others, and stands by for those it is to.
     async fn run_partitions(
         &self,
@@ -118,10 +123,7 @@ impl<W: Worker> Reconciler<W> {
         let name = &record.name;
         if mine.is_empty() {
             *running = None;
-            return match self.worker.status(name).await {
-                Some(_) => accepted(self.worker.stop(name, false).await),
-                None => Ok(()),
-            };
+            return self.stop_if_here(name).await;
         }
         let now = Running::of(record, mine);
         if running.as_ref() == Some(&now)

@@ -163,12 +163,17 @@ impl<W: Worker> Service<W> {
             changed_at_ms: now,
             by: request.by,
         };
-        // What was redriven to an earlier pipeline of this name is not this one's.
-        self.dead_letters.forget_redriven(&record.name).await?;
-        self.pipelines.create(&record).await?;
+        self.record_new(&record).await?;
         tracing::info!(pipeline = %record.name, "pipeline created");
         applied.revision = record.revision;
         Ok(applied)
+    }
+
+    /// Records a pipeline that was not there.
+    pub(super) async fn record_new(&self, record: &PipelineRecord) -> Result<(), Problem> {
+        // What was redriven to an earlier pipeline of this name is not this one's.
+        self.dead_letters.forget_redriven(&record.name).await?;
+        self.pipelines.create(record).await.map(drop)
     }
 
     async fn change(

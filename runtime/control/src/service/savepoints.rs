@@ -114,12 +114,7 @@ impl<W: Worker> Answer<Restore> for Service<W> {
             changed_at_ms: now,
             by: request.by,
         };
-        let created = async {
-            // What was redriven to an earlier pipeline of this name is not this one's.
-            self.dead_letters.forget_redriven(&name).await?;
-            self.pipelines.create(&record).await
-        };
-        if let Err(problem) = created.await {
+        if let Err(problem) = self.record_new(&record).await {
             worker.unrestore(&spec).await;
             return Err(problem.into());
         }
