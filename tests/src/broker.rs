@@ -141,6 +141,31 @@ impl Broker {
         records.collect().await
     }
 
+    /// Subject and payload of the first `count` records of a stream.
+    pub async fn read_with_subjects(
+        &self,
+        stream: &str,
+        count: usize,
+    ) -> Vec<(String, bytes::Bytes)> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
+        let consumer = stream.create_consumer(config).await.expect("a consumer");
+        let messages = consumer.messages().await.expect("messages").take(count);
+        let records = messages.map(|message| {
+            let message = message.expect("a record");
+            (message.subject.to_string(), message.payload.clone())
+        });
+        records.collect().await
+    }
+
+    /// Ports of the servers.
+    pub fn ports(&self) -> Vec<u16> {
+        std::iter::once(&self.server).chain(&self.peers).map(NatsServer::port).collect()
+    }
+
     /// Removes the records of a stream below `sequence`.
     pub async fn purge(&self, stream: &str, sequence: u64) {
         let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");

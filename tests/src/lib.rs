@@ -2,7 +2,9 @@
 
 pub mod bank;
 pub mod broker;
+pub mod crash;
 pub mod examples;
+pub mod faults;
 pub mod files;
 pub mod fraud;
 pub mod golden_job;

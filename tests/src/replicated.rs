@@ -19,7 +19,7 @@ pub(crate) async fn start() -> (NatsServer, Vec<NatsServer>) {
         ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
     let servers = ports.iter().enumerate().map(|(number, port)| {
         let extra = format!(
-            "server_name: {}\ncluster {{ name: tests, listen: \"127.0.0.1:{port}\", routes: [{}] }}",
+            "server_name: {}\ncluster {{ name: tests, no_advertise: true, listen: \"127.0.0.1:{port}\", routes: [{}] }}",
             name(number),
             routes.join(", ")
         );

@@ -5,6 +5,7 @@ mod bench;
 mod book;
 mod build;
 mod demo;
+mod faults;
 mod setup;
 mod test;
 mod tidy;
@@ -31,6 +32,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Build everything, then run all pipelines of a made-up bank and judge what they found.
     Bank(bank::Args),
+    /// Build everything, then kill, part and damage nodes and servers under load, and compare with a model.
+    Faults(faults::Args),
     /// Build everything, then run a benchmark by name.
     Bench(bench::Args),
 }
@@ -47,6 +50,7 @@ impl Command {
             Self::Book(args) => book::run(&workspace, &args),
             Self::Demo(args) => demo::run(&workspace, &args),
             Self::Bank(args) => bank::run(&workspace, &args),
+            Self::Faults(args) => faults::run(&workspace, &args),
             Self::Bench(args) => bench::run(&workspace, &args),
         }
     }

@@ -226,10 +226,12 @@ impl<W: Worker> Reconciler<W> {
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
             let Some(recorded) = &wanted.recorded else { continue };
             let is_as_wanted = match recorded.record.desired {
-                // Another node may have taken partitions over that are still this one's.
+                // Another node may have taken partitions over that are still this one's; and what a host could not do, it may
+                // do now.
                 Desired::Running => {
-                    let fenced = self.worker.status(name).await.is_some_and(|s| s.fenced);
-                    !fenced && self.worker.held(name) == self.mine(wanted).runs
+                    let status = self.worker.status(name).await;
+                    let ended = status.is_some_and(|status| status.fenced || status.host_fault);
+                    !ended && self.worker.held(name) == self.mine(wanted).runs
                 }
                 Desired::Paused => true,
                 Desired::Stopped => !recorded.record.drain || !self.is_coordinator(),

@@ -11,6 +11,12 @@ use std::sync::OnceLock;
 pub enum Step {
     /// The log's stream is opened, and made if it is not there.
     OpenLog,
+    /// The streams of dead letters are looked for, and made if they are not there.
+    OpenDeadLetters,
+    /// What a process that died left beside a partition's database is removed.
+    RemoveLeftovers,
+    /// A partition's database is opened, and made if it is not there.
+    OpenState,
     /// A partition's takeover is appended to the log.
     AppendTakeover,
     /// A commit is appended to the log.
@@ -29,8 +35,18 @@ pub enum Step {
     UploadFile,
     /// The document that makes a checkpoint one is stored.
     UploadManifest,
+    /// That document is read back.
+    ReadManifest,
+    /// The hard links of a checkpoint that is stored are removed.
+    RemoveLinks,
     /// The oldest checkpoint and its files are removed from the store.
     ForgetCheckpoint,
+    /// Of it, the document that makes it a checkpoint.
+    ForgetManifest,
+    /// Of it, a file that belongs to no other.
+    ForgetFile,
+    /// The folder that a checkpoint is restored into is emptied.
+    EmptyFolder,
     /// A file of a checkpoint is put into an empty folder.
     RestoreFile,
     /// The log's beginning is purged.
@@ -39,8 +55,11 @@ pub enum Step {
 
 impl Step {
     /// All steps.
-    pub const ALL: [Step; 13] = [
+    pub const ALL: [Step; 21] = [
         Step::OpenLog,
+        Step::OpenDeadLetters,
+        Step::RemoveLeftovers,
+        Step::OpenState,
         Step::AppendTakeover,
         Step::AppendCommit,
         Step::PublishOutput,
@@ -49,15 +68,23 @@ impl Step {
         Step::UploadTable,
         Step::UploadFile,
         Step::UploadManifest,
+        Step::ReadManifest,
+        Step::RemoveLinks,
         Step::ForgetCheckpoint,
+        Step::ForgetManifest,
+        Step::ForgetFile,
         Step::WipeState,
         Step::PurgeLog,
+        Step::EmptyFolder,
         Step::RestoreFile,
     ];
 
     fn name(self) -> &'static str {
         match self {
             Step::OpenLog => "open-log",
+            Step::OpenDeadLetters => "open-dead-letters",
+            Step::RemoveLeftovers => "remove-leftovers",
+            Step::OpenState => "open-state",
             Step::AppendTakeover => "append-takeover",
             Step::AppendCommit => "append-commit",
             Step::PublishOutput => "publish-output",
@@ -67,7 +94,12 @@ impl Step {
             Step::UploadTable => "upload-table",
             Step::UploadFile => "upload-file",
             Step::UploadManifest => "upload-manifest",
+            Step::ReadManifest => "read-manifest",
+            Step::RemoveLinks => "remove-links",
             Step::ForgetCheckpoint => "forget-checkpoint",
+            Step::ForgetManifest => "forget-manifest",
+            Step::ForgetFile => "forget-file",
+            Step::EmptyFolder => "empty-folder",
             Step::RestoreFile => "restore-file",
             Step::PurgeLog => "purge-log",
         }
@@ -159,7 +191,7 @@ mod tests {
         for point in CrashPoint::all() {
             assert_eq!(point.to_string().parse::<CrashPoint>().unwrap(), point);
         }
-        assert_eq!(CrashPoint::all().count(), 2 * Step::ALL.len());
+        assert_eq!(CrashPoint::all().count(), 42);
         let unknown = "during:append-commit".parse::<CrashPoint>().unwrap_err();
         assert!(unknown.to_string().contains("during:append-commit"));
     }

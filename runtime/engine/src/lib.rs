@@ -5,7 +5,7 @@
 //! `millstream_core::partition`.
 
 mod chain;
-mod clock;
+pub mod clock;
 pub mod crash;
 pub mod dead_letter;
 mod error;
@@ -16,6 +16,7 @@ mod instance;
 pub mod local;
 pub mod logs;
 mod metrics;
+pub mod planted;
 mod router;
 pub mod spec;
 pub mod status;

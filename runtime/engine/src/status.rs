@@ -13,6 +13,9 @@ pub struct PipelineStatus {
     /// It failed only because other nodes have taken over what ran here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fenced: bool,
+    /// It failed because the node could not go on, for example with a full disk: it is started again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub host_fault: bool,
     /// Its stages, in the manifest's order.
     pub stages: Vec<StageStatus>,
 }

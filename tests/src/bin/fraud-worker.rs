@@ -3,16 +3,15 @@
 //! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use millstream_engine::crash::{self, CrashPoint};
 use millstream_engine::ingest;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_state::{Budgets, Shared};
+use millstream_tests::crash::crash_as_told;
 use millstream_tests::fraud::{SOURCE, fraud};
 
 /// How often the pipeline is asked whether it still runs.
@@ -55,18 +54,4 @@ async fn start(url: &str, data: &Path, replicas: usize, pipeline: PipelineSpec) 
     let worker = worker.map_err(anyhow::Error::msg)?;
     worker.apply(pipeline).await.map_err(anyhow::Error::msg)?;
     Ok(worker)
-}
-
-/// Arranges the process's death, if it was asked for.
-fn crash_as_told() -> Result<()> {
-    let Ok(told) = std::env::var("MILLSTREAM_CRASH") else { return Ok(()) };
-    let (point, count) = told.split_once('@').context("MILLSTREAM_CRASH is POINT@COUNT")?;
-    let (point, count): (CrashPoint, usize) = (point.parse()?, count.parse()?);
-    let reached = AtomicUsize::new(0);
-    crash::on_reached(move |now| {
-        if now == point && reached.fetch_add(1, Ordering::Relaxed) + 1 == count {
-            std::process::abort();
-        }
-    });
-    Ok(())
 }

@@ -31,6 +31,7 @@ fn times(step: Step) -> usize {
         Step::AppendCommit | Step::PublishOutput | Step::PersistState => 4,
         // There are four partitions.
         Step::AppendTakeover | Step::TakeCheckpoint | Step::UploadFile | Step::RestoreFile => 4,
+        Step::RemoveLeftovers | Step::OpenState => 4,
         _ => 1,
     }
 }
@@ -70,8 +71,10 @@ async fn a_death_at_every_crash_point_loses_and_doubles_nothing() {
         let (CrashPoint::Before(step) | CrashPoint::After(step)) = point;
         // Some steps come only when something is missing.
         match step {
-            Step::RestoreFile => std::fs::remove_dir_all(data.path()).unwrap(),
-            Step::ForgetCheckpoint => store_checkpoints(&broker, data.path()).await,
+            Step::RestoreFile | Step::EmptyFolder => std::fs::remove_dir_all(data.path()).unwrap(),
+            Step::ForgetCheckpoint | Step::ForgetManifest | Step::ForgetFile => {
+                store_checkpoints(&broker, data.path()).await
+            }
             Step::WipeState => assert!(damage_databases(data.path()) > 0, "{point}"),
             _ => {}
         }

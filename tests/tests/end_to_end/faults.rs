@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use millstream_engine::crash::{CrashPoint, Step};
+use millstream_engine::planted::Bug;
 use millstream_tests::broker::Broker;
+use millstream_tests::faults::damage::{How, What};
+use millstream_tests::faults::fault::{Fault, Parting};
+use millstream_tests::faults::{Options, planted, run};
 use millstream_tests::golden_job::{GoldenJob, broker, make_streams};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -90,4 +95,53 @@ async fn losses_of_the_leaders_of_three_servers_lose_and_double_nothing() {
         broker.lose_leader(stream, &STREAMS).await;
     }
     job.is_exact(&broker).await;
+}
+
+/// The program of the harness's nodes.
+const NODE: &str = env!("CARGO_BIN_EXE_fault-node");
+
+/// A short run of what `cargo xtask faults` does at length: whole nodes that share the partitions of a pipeline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_under_all_kinds_of_faults_give_what_the_model_says() {
+    let faults = [
+        Fault::Kill { back_after_ms: 200 },
+        Fault::Crash { point: CrashPoint::Before(Step::AppendCommit), count: 7 },
+        Fault::Swap,
+        Fault::Crash { point: CrashPoint::After(Step::PublishOutput), count: 11 },
+        Fault::Damage { what: What::Table, how: How::Flip },
+        Fault::Clock { by_ms: 600_000 },
+        Fault::Part { parting: Parting::Stalled, for_ms: 3_000 },
+        Fault::Damage { what: What::Database, how: How::Cut },
+        Fault::KillServer { leads: "RECORDS" },
+        Fault::Crash { point: CrashPoint::Before(Step::UploadManifest), count: 1 },
+        Fault::StoreError,
+        Fault::FullDisk,
+        Fault::Drain,
+        Fault::Part { parting: Parting::Cut, for_ms: 1_000 },
+        Fault::Clock { by_ms: -600_000 },
+        Fault::Pause,
+    ];
+    let options = Options {
+        seed: seed(61),
+        program: NODE.into(),
+        servers: 1,
+        nodes: 2,
+        lasts: Duration::from_secs(300),
+        faults: Some((0..).map(|number| number % 2).zip(faults).map(|(n, f)| (f, n)).collect()),
+        only: None,
+        patience: Duration::from_secs(120),
+        bug: None,
+    };
+    let report = run(&options).await.expect("the cluster starts");
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.faults(), faults.len() as u64, "{report}");
+}
+
+/// The harness sees what it is there for; `cargo xtask faults --planted` shows it for all bugs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planted_bugs_are_seen_by_the_harness() {
+    for bug in [Bug::SourceOneAhead, Bug::RedoOneLate, Bug::EgressBeforeCommit] {
+        let caught = planted::catch(bug, seed(67), NODE.as_ref()).await.expect("nodes start");
+        assert!(caught.seed.is_some(), "{bug}: {}", caught.how);
+    }
 }

@@ -41,6 +41,7 @@ const MAY_SEE: [(&str, &[&str]); 12] = [
             "millstream-log",
             "millstream-engine",
             "millstream-control",
+            "millstream",
             "millstream-udf",
         ],
     ),

@@ -13,11 +13,12 @@ use bytes::Bytes;
 use millstream_core::ids::{Incarnation, Sequence};
 use millstream_log::blobs::{BlobError, Blobs, Digest};
 use millstream_log::connect::chain;
-use millstream_state::{Checkpoint, CheckpointManifest, ManifestFile};
+use millstream_state::{Checkpoint, CheckpointFile as StateFile, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::crash::{Step, around};
+use crate::crash::{self, Step, around};
+use crate::planted::{self, Bug};
 use crate::status::{CheckpointFile, CheckpointInfo};
 
 /// Checkpoints kept per partition.
@@ -45,6 +46,14 @@ struct Document {
     manifest: String,
     /// In the manifest's order the digest of each file that is a blob; none for those that are documents.
     blobs: Vec<Option<String>>,
+}
+
+/// The files of a checkpoint, as document, manifest and people know them.
+#[derive(Default)]
+struct Named {
+    blobs: Vec<Option<String>>,
+    manifest_files: Vec<ManifestFile>,
+    listed: Vec<CheckpointFile>,
 }
 
 impl CheckpointStore {
@@ -95,36 +104,9 @@ impl CheckpointStore {
             files.redo_from.number.0,
             files.newest.number.0
         );
-        let mut blobs = Vec::new();
-        let mut manifest_files = Vec::new();
-        let mut listed = Vec::new();
-        for file in &files.files {
-            let digest = match file.name.ends_with(TABLE) {
-                true => {
-                    let put = around(Step::UploadTable, self.blobs.put_file(&file.path)).await;
-                    put.map_err(text)?.digest
-                }
-                false => {
-                    let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
-                    let digest = Digest::of(&bytes);
-                    let own = format!("{}{}", own_files(&name), file.name);
-                    let put = self.blobs.put_document(&own, bytes);
-                    around(Step::UploadFile, put).await.map_err(text)?;
-                    digest
-                }
-            };
-            blobs.push(file.name.ends_with(TABLE).then(|| digest.to_string()));
-            listed.push(CheckpointFile {
-                name: file.name.clone(),
-                hash: digest.to_string(),
-                size: file.length,
-            });
-            manifest_files.push(ManifestFile {
-                name: file.name.clone(),
-                length: file.length,
-                blake3: file.blake3,
-            });
-        }
+        let files_first = !planted::is(Bug::DocumentBeforeFiles);
+        let Named { blobs, manifest_files, listed } =
+            self.put_files(&files.files, &name, files_first).await?;
         let manifest = CheckpointManifest {
             incarnation: self.incarnation,
             partition: self.name(),
@@ -151,17 +133,58 @@ impl CheckpointStore {
         let bytes = Bytes::from(serde_json::to_vec(&document).map_err(text)?);
         let put = self.blobs.put_document(&name, bytes.clone());
         around(Step::UploadManifest, put).await.map_err(text)?;
-        if self.blobs.get_document(&name).await.map_err(text)? != Some(bytes) {
+        if !files_first {
+            self.put_files(&files.files, &name, true).await?;
+        }
+        let read = around(Step::ReadManifest, self.blobs.get_document(&name)).await;
+        if read.map_err(text)? != Some(bytes) {
             return Err(format!(
                 "checkpoint document {name} reads back differently than it was written"
             ));
         }
         // The folder holds hard links only.
-        if let Err(error) = tokio::fs::remove_dir_all(target).await {
+        let removed = around(Step::RemoveLinks, tokio::fs::remove_dir_all(target)).await;
+        if let Err(error) = removed {
             tracing::warn!(%error, "checkpoint folder could not be removed");
         }
         self.forget_old().await?;
         Ok((info, files.redo_from.sequence))
+    }
+
+    /// Stores the files of a checkpoint with this document, or only says what they are.
+    async fn put_files(&self, files: &[StateFile], name: &str, put: bool) -> Result<Named, String> {
+        let mut named = Named::default();
+        for file in files {
+            let digest = match file.name.ends_with(TABLE) {
+                true if !put => digest_of(&file.path).await?,
+                true => {
+                    let put = around(Step::UploadTable, self.blobs.put_file(&file.path)).await;
+                    put.map_err(text)?.digest
+                }
+                false => {
+                    let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
+                    let digest = Digest::of(&bytes);
+                    if put {
+                        let own = format!("{}{}", own_files(name), file.name);
+                        let put = self.blobs.put_document(&own, bytes);
+                        around(Step::UploadFile, put).await.map_err(text)?;
+                    }
+                    digest
+                }
+            };
+            named.blobs.push(file.name.ends_with(TABLE).then(|| digest.to_string()));
+            named.listed.push(CheckpointFile {
+                name: file.name.clone(),
+                hash: digest.to_string(),
+                size: file.length,
+            });
+            named.manifest_files.push(ManifestFile {
+                name: file.name.clone(),
+                length: file.length,
+                blake3: file.blake3,
+            });
+        }
+        Ok(named)
     }
 
     /// Removes the oldest documents beyond [`KEPT`] and the files that only they name.
@@ -169,7 +192,8 @@ impl CheckpointStore {
         let names = self.blobs.list_documents(&self.folder()).await.map_err(text)?;
         let Some(old) = names.len().checked_sub(KEPT).filter(|old| *old > 0) else { return Ok(()) };
         let mut kept = HashSet::new();
-        for name in &names[old..] {
+        let kept_names = if planted::is(Bug::SharedTablesForgotten) { &[] } else { &names[old..] };
+        for name in kept_names {
             kept.extend(self.document(name).await?.into_iter().flat_map(|d| d.blobs).flatten());
         }
         for name in &names[..old] {
@@ -199,8 +223,10 @@ impl CheckpointStore {
         let damaged = |error: &dyn std::fmt::Display| Unrestored::Damaged(error.to_string());
         let failed = |error: &dyn std::fmt::Display| Unrestored::Failed(error.to_string());
         let (_, manifest, blobs) = self.read(name).await?;
+        crash::before(Step::EmptyFolder);
         millstream_state::wipe(target).map_err(|e| failed(&e))?;
         tokio::fs::create_dir_all(target).await.map_err(|e| failed(&e))?;
+        crash::after(Step::EmptyFolder);
         for (file, blob) in manifest.files.iter().zip(&blobs) {
             let put = self.restore_file(name, &file.name, blob.as_deref(), target);
             around(Step::RestoreFile, put).await?;
@@ -310,9 +336,9 @@ async fn forget(blobs: &dyn Blobs, name: &str, kept: &HashSet<String>) -> Result
             Vec::new()
         }
     };
-    blobs.delete_document(name).await.map_err(text)?;
+    around(Step::ForgetManifest, blobs.delete_document(name)).await.map_err(text)?;
     for own in blobs.list_documents(&own_files(name)).await.map_err(text)? {
-        blobs.delete_document(&own).await.map_err(text)?;
+        around(Step::ForgetFile, blobs.delete_document(&own)).await.map_err(text)?;
     }
     for table in tables.into_iter().flatten().filter(|table| !kept.contains(table)) {
         let digest: Digest = table.parse().map_err(|e| format!("{e}"))?;
@@ -336,6 +362,11 @@ pub async fn delete_all(
         blobs.delete_document(&own).await.map_err(text)?;
     }
     Ok(())
+}
+
+/// Name of a table as a blob, only for [`Bug::DocumentBeforeFiles`].
+async fn digest_of(path: &Path) -> Result<Digest, String> {
+    Ok(Digest::of(&tokio::fs::read(path).await.map_err(text)?))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -8,7 +8,7 @@ use millstream_core::egress::{Egress, EgressConfig, MessageId, Publication};
 use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::outputs::{DEAD_LETTER, Outputs};
 use millstream_core::partition::EgressReport;
-use millstream_core::slice::EgressCursor;
+use millstream_core::slice::{EgressCursor, OutputPoint};
 use millstream_log::connect::Connection;
 use millstream_log::egress::{
     JetStreamSink, JetStreamSinkReader, Sink, SinkError, SinkIds, SinkMessage, SinkOutcome,
@@ -20,6 +20,7 @@ use super::redrive::is_redriven;
 use crate::clock;
 use crate::crash::{self, Step};
 use crate::dead_letter::DeadLetter;
+use crate::planted::{self, Bug};
 
 /// Wait before a sink that failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -38,6 +39,9 @@ pub struct EgressStart {
     pub takeover: CommitNumber,
     pub confirmed_at_ms: i64,
 }
+
+/// By how long the cursor of [`Bug::CursorAhead`] is ahead.
+const AHEAD: Duration = Duration::from_millis(50);
 
 /// What one egress is for.
 #[derive(Clone)]
@@ -149,12 +153,28 @@ async fn serve(
                 }
             }
             offer = offers.recv() => match offer {
-                Some(offer) => egress.offer(offer.point, offer.outputs, offer.confirmed_at_ms),
+                Some(offer) => {
+                    if planted::is(Bug::CursorAhead) {
+                        let cursor = ahead(egress.cursor(), &offer);
+                        let _ = reports.send(EgressReport { cursor, published: true });
+                        tokio::time::sleep(AHEAD).await;
+                    }
+                    egress.offer(offer.point, offer.outputs, offer.confirmed_at_ms);
+                }
                 None => return Ok(()),
             },
             // A sink read that has become due is not announced by anything else.
             () = tokio::time::sleep(AGAIN_AFTER), if !egress.is_settled() => {}
         }
+    }
+}
+
+/// The cursor as [`Bug::CursorAhead`] has it: behind a commit that is only about to be published.
+fn ahead(cursor: EgressCursor, offer: &Offer) -> EgressCursor {
+    EgressCursor {
+        through: OutputPoint { commit: offer.point.number, count: u32::MAX },
+        read_from: Sequence(offer.point.sequence.0 + 1),
+        ..cursor
     }
 }
 
@@ -200,6 +220,9 @@ impl Labels {
             .subject
             .contains("{key}")
             .then(|| spec.subject.replace("{key}", &token_of(&publication.key)));
+        if planted::is(Bug::MessageIdChanges) {
+            self.id.push_str(&format!("-{}", clock::now_ms()));
+        }
         let message = SinkMessage {
             ticket: publication.ticket,
             subject: keyed.as_deref().unwrap_or(&spec.subject),
@@ -220,7 +243,7 @@ impl Labels {
     fn set(&mut self, spec: &EgressSpec, publication: &Publication) {
         let id = &publication.id;
         let of = Some((id.commit, id.hash));
-        if self.commit == of {
+        if self.commit == of && !planted::is(Bug::MessageIdChanges) {
             self.id.truncate(self.commit_length);
             // A string takes everything.
             let _ = write!(self.id, "{}", id.index);

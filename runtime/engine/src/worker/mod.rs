@@ -7,6 +7,7 @@
 //! Architecture invariant: what must be decided is decided in `millstream_core`; here facts are
 //! read and decisions carried out.
 
+mod broken;
 mod catch_up;
 mod checkpoint;
 mod commits;

@@ -31,7 +31,7 @@ use super::partition::{Notice, PartitionTask};
 use super::redrive;
 use super::report::{Board, Heads};
 use super::standby::{Standby, StandbySpec};
-use crate::crash::{Step, around};
+use crate::crash::{self, Step, around};
 use crate::executor::{ExecutorOptions, OperatorSource};
 use crate::input::Chunk;
 use crate::instance;
@@ -96,6 +96,7 @@ impl Opener {
         };
         let log = around(Step::OpenLog, log).await.map_err(text)?;
         let record_bytes_max = log.info().await.map_err(text)?.record_bytes_max;
+        crash::before(Step::OpenDeadLetters);
         for (stream, subject) in [DEAD_LETTERS, (redrive::STREAM, redrive::SUBJECT)] {
             let subject = format!("{subject}.>");
             if stream_of_subject(connection, &subject).await.is_err() {
@@ -104,6 +105,7 @@ impl Opener {
                     .map_err(text)?;
             }
         }
+        crash::after(Step::OpenDeadLetters);
         let heads = |stage: &StageSpec| -> Heads {
             Arc::new((0..2 * stage.inputs.len()).map(|_| AtomicU64::new(0)).collect())
         };

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millstream_core::commit::CommitRecord;
+use millstream_core::commit::{CommitKind, CommitRecord};
 use millstream_core::ids::{CommitNumber, LogPoint};
 use millstream_core::incident::Incident;
 use millstream_core::partition::{Computed, Halt, Operator};
@@ -15,6 +15,7 @@ use millstream_state::{KeyedState, Shared, StateError};
 use crate::crash::{self, Step};
 use crate::error::EngineError;
 use crate::executor::{Executor, ExecutorOptions};
+use crate::planted::{self, Bug};
 
 /// Dirty bytes of a partition above which acknowledged state is written to the database.
 const DIRTY_BYTES_MAX: usize = 32 << 20;
@@ -34,6 +35,8 @@ pub struct StageOperator {
     applied: Option<LogPoint>,
     /// The first thing that went wrong where the protocol has no way to say it.
     failed: Option<String>,
+    /// Whether a record was redone since the state was opened; only for [`Bug::RedoOneLate`].
+    redone: bool,
 }
 
 impl StageOperator {
@@ -43,17 +46,19 @@ impl StageOperator {
         dir: &Path,
         shared: &Arc<Shared>,
     ) -> Result<Self, EngineError> {
+        crash::before(Step::RemoveLeftovers);
         remove_leftovers(dir);
+        crash::after(Step::RemoveLeftovers);
         let (state, local) = open_state(&options, dir, shared)?;
         let executor = Executor::new(options, state)?;
         let (dir, shared) = (dir.to_owned(), Arc::clone(shared));
-        Ok(Self { executor, dir, shared, local, applied: None, failed: None })
+        Ok(Self { executor, dir, shared, local, applied: None, failed: None, redone: false })
     }
 
     /// Opens the state anew from what lies in the folder now.
     pub fn reopen(&mut self) -> Result<(), StateError> {
         let (state, local) = open_state(self.executor.options(), &self.dir, &self.shared)?;
-        (self.local, self.applied) = (local, None);
+        (self.local, self.applied, self.redone) = (local, None, false);
         self.executor.replace_state(state)
     }
 
@@ -102,6 +107,7 @@ fn open_state(
 ) -> Result<(KeyedState, Option<LocalState>), StateError> {
     let description = &options.description;
     let open = || KeyedState::open(dir, &description.states, &description.timers, shared);
+    crash::before(Step::OpenState);
     let (state, local) = match open() {
         Err(error) if error.kind() == millstream_state::ErrorKind::Wipe => {
             tracing::warn!(dir = %dir.display(), %error, "local database is damaged and will be rebuilt from the log");
@@ -112,6 +118,7 @@ fn open_state(
         }
         other => other?,
     };
+    crash::after(Step::OpenState);
     Ok((state, local.map(|l| LocalState { redo_from: l.redo_from, newest: l.newest })))
 }
 
@@ -134,6 +141,11 @@ impl Operator for StageOperator {
     }
 
     fn redo(&mut self, record: &CommitRecord, point: LogPoint) -> Result<(), Incident> {
+        let is_commit = record.header.kind == CommitKind::Commit;
+        if is_commit && !self.redone && planted::is(Bug::RedoOneLate) {
+            self.redone = true;
+            return Ok(());
+        }
         if let Err(error) = self.executor.redo(point.number, &record.slice) {
             self.failed = Some(error.to_string());
         }

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::resting::Resting;
 pub use self::resting::{Reach, Rested};
+use super::broken::{self, BrokenAppend};
 use super::checkpoint::{self, CheckpointStore};
 use super::commits::{Commits, Committed};
 use super::egress::{self, EgressSpec, EgressStart, Offer};
@@ -31,6 +32,7 @@ use crate::clock;
 use crate::crash::{self, Step};
 use crate::executor::Swap;
 use crate::input::Chunk;
+use crate::planted::{self, Bug};
 use crate::status::{CheckpointInfo, Phase};
 
 /// Records that may wait for the operator; more chunks are not taken.
@@ -362,7 +364,11 @@ impl Running {
             })),
             Action::Append { message, expected, delay_ms } => {
                 let step = if self.owns { Step::AppendCommit } else { Step::AppendTakeover };
+                let planted = BrokenAppend::of(self.owns, expected, &message, &self.offers);
                 self.answers.push(Box::pin(async move {
+                    if let Some(planted) = planted {
+                        return Event::Append(planted.append(&*log, &subject, step).await);
+                    }
                     if delay_ms > 0 {
                         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     }
@@ -392,6 +398,9 @@ impl Running {
                 newest = local.newest.number.0,
                 "local database is not of this log's history and was wiped"
             ),
+            Action::Restore if planted::is(Bug::RestoreSkipped) => {
+                self.answers.push(Box::pin(std::future::ready(Event::Restored { found: true })));
+            }
             Action::Restore => {
                 let store = self.task.store.clone();
                 let operator = self.task.machine.operator_mut();
@@ -419,6 +428,7 @@ impl Running {
                     .board
                     .update(|s| s.phase = if self.held { Phase::Paused } else { Phase::Running });
                 let (stage, partition) = (self.task.stage, self.task.partition);
+                let positions = broken::positions(positions);
                 let running = Notice::Running { stage, partition, positions, upstream };
                 let _ = self.task.notices.send(running);
             }
@@ -597,7 +607,7 @@ fn stored(entry: Entry) -> StoredRecord {
     StoredRecord { sequence: entry.sequence, message: entry.bytes }
 }
 
-fn reply(append: Append) -> AppendReply {
+pub fn reply(append: Append) -> AppendReply {
     match append {
         Append::Appended { sequence } => AppendReply::Acknowledged(sequence),
         Append::Refused(Refusal::WrongLast { .. } | Refusal::Busy { .. }) => AppendReply::Refused,

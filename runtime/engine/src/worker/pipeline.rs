@@ -77,6 +77,8 @@ pub(super) struct Failed {
     pub why: String,
     /// Only because other nodes have taken over what was here.
     pub fenced: bool,
+    /// Because the host could not go on, which may pass.
+    pub host_fault: bool,
 }
 
 impl Pipeline {
@@ -388,6 +390,7 @@ impl Pipeline {
         let partitions = || stages.iter().flat_map(|s| &s.partitions);
         let failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let fenced = failed.as_ref().is_some_and(|failed| failed.fenced);
+        let host_fault = failed.as_ref().is_some_and(|failed| failed.host_fault);
         let reason = failed.map(|failed| failed.why).or_else(|| {
             partitions().find(|p| p.phase == Phase::Failed).and_then(|p| p.reason.clone())
         });
@@ -396,7 +399,7 @@ impl Pipeline {
         } else {
             partitions().map(|p| p.phase).min().unwrap_or_default()
         };
-        PipelineStatus { phase, reason, fenced, stages }
+        PipelineStatus { phase, reason, fenced, host_fault, stages }
     }
 
     /// Whether nothing runs any more.

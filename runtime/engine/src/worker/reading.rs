@@ -167,7 +167,7 @@ impl Supervisor {
         };
         // Pointers were checked when the manifest was resolved.
         if let Err(error) = decoder(&fields, &key, &event_time) {
-            self.fail(error, false);
+            self.fail(error);
             return;
         }
         let cancel = shared.cancel.clone();
@@ -196,7 +196,7 @@ impl Supervisor {
         let (stage, upstream) = (&self.spec.stages[stage_index], &self.spec.stages[from]);
         let decoder = match instance::decoder(&self.spec, stage, input) {
             Ok(decoder) => decoder,
-            Err(error) => return self.fail(error.to_string(), false),
+            Err(error) => return self.fail(error.to_string()),
         };
         let partitions = upstream.partitions;
         let subject =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream_core::partition::Stopped;
+use millstream_core::partition::{Halt, Stopped};
 use millstream_log::commit_log::stream_name;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -74,9 +74,9 @@ impl Supervisor {
                             let _ = lane.commands.send(Command::Incident(incident.clone()));
                         }
                     }
-                    Ok((_, Err(error))) => self.fail(error.to_string(), false),
+                    Ok((_, Err(error))) => self.fail(error.to_string()),
                     Ok((_, Ok(()))) => {}
-                    Err(error) => self.fail(format!("a reader failed: {error}"), false),
+                    Err(error) => self.fail(format!("a reader failed: {error}")),
                 },
                 _ = checkpoint.tick() => for lane in self.here.all() {
                     let (done, _) = oneshot::channel();
@@ -119,20 +119,25 @@ impl Supervisor {
             _ if leaves => self.here.remove(stage, partition),
             Stopped::Drained => {}
             // With the last one the pipeline has ended here, and says why.
-            Stopped::Fenced { .. } if self.left == 0 => self.fail(said, true),
+            Stopped::Fenced { .. } if self.left == 0 => self.end(said, true, false),
             Stopped::Fenced { .. } => {
                 tracing::warn!(pipeline = %self.spec.name, why = %said, "partition stopped");
                 self.here.remove(stage, partition);
             }
-            Stopped::Halted(_) | Stopped::Incident(_) => self.fail(said, false),
+            Stopped::Halted(Halt::Fault(_)) => self.end(said, false, true),
+            Stopped::Halted(Halt::Poison(_)) | Stopped::Incident(_) => self.fail(said),
         }
     }
 
     /// One stopped: so do all, with what they have committed.
-    pub(super) fn fail(&self, why: String, fenced: bool) {
+    pub(super) fn fail(&self, why: String) {
+        self.end(why, false, false);
+    }
+
+    fn end(&self, why: String, fenced: bool, host_fault: bool) {
         tracing::error!(pipeline = %self.spec.name, %why, "pipeline stopped");
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.get_or_insert(Failed { why, fenced });
+        failed.get_or_insert(Failed { why, fenced, host_fault });
         drop(failed);
         self.cancel.cancel();
         for lane in self.here.all() {

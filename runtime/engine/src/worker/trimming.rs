@@ -14,6 +14,7 @@ use super::here::Here;
 use super::opening::{Opener, store, subject_of};
 use super::partition::Command;
 use crate::crash::{Step, around};
+use crate::planted::{self, Bug};
 use crate::spec::{InputFrom, PipelineSpec};
 
 /// Records of the log by which an idle partition may hold up trimming.
@@ -98,7 +99,11 @@ impl Trimmer {
 
     async fn purge(&mut self, spec: &PipelineSpec, needs: &[Vec<LogNeeds>]) {
         let all = trim::needs(needs, |stage| stages_read(spec, stage));
-        let Some(floor) = trim::floor(&all) else { return };
+        let Some(mut floor) = trim::floor(&all) else { return };
+        if planted::is(Bug::TrimAboveFloor) {
+            let last = all.iter().map(|of| of.last_record).max();
+            floor.keep_from = last.unwrap_or(floor.keep_from);
+        }
         if floor.keep_from > self.kept_from {
             let purge = self.opener.log.purge_below(floor.keep_from);
             match around(Step::PurgeLog, purge).await {

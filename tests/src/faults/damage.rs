@@ -1,0 +1,169 @@
+//! Files that are damaged while the node that they belong to is down: of the store and of the local database; and whether the
+//! checkpoints in a store are whole.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::workload::PIPELINE;
+
+/// What is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A table of a checkpoint.
+    Table,
+    /// A file that belongs to one checkpoint only.
+    File,
+    /// The document that makes a checkpoint one.
+    Document,
+    /// Each file of the local database, one of each partition.
+    Database,
+}
+
+impl What {
+    /// All of them.
+    pub const ALL: [What; 4] = [What::Table, What::File, What::Document, What::Database];
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::Table => "checkpoint's table",
+            What::File => "checkpoint's file",
+            What::Document => "checkpoint's document",
+            What::Database => "database",
+        })
+    }
+}
+
+/// How it is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// One bit is another.
+    Flip,
+    /// The end is missing.
+    Cut,
+}
+
+/// Damages a file.
+pub fn damage(path: &Path, how: How, random: &mut StdRng) -> Result<()> {
+    let read = || format!("{}", path.display());
+    let mut bytes = fs::read(path).with_context(read)?;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let place = random.random_range(0..bytes.len());
+    match how {
+        How::Flip => bytes[place] ^= 1 << random.random_range(0..8),
+        How::Cut => bytes.truncate(place),
+    }
+    // A table may have several names.
+    fs::remove_file(path).with_context(read)?;
+    fs::write(path, bytes).with_context(read)
+}
+
+/// A checkpoint in a store that is a folder.
+pub struct Stored {
+    /// Its document.
+    pub document: PathBuf,
+    /// Where its tables are.
+    pub tables: Vec<PathBuf>,
+    /// Where its own files are.
+    pub files: Vec<PathBuf>,
+    /// All of them with the SHA-256 that the document says.
+    hashes: Vec<(PathBuf, String)>,
+}
+
+impl Stored {
+    fn read(store: &Path, document: &Path) -> Result<Self> {
+        let parsed: Value = serde_json::from_slice(&fs::read(document)?)?;
+        let place = document.strip_prefix(store.join("documents/checkpoints"))?.with_extension("");
+        let own = store.join("documents/checkpoint-files").join(place);
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let mut stored = Self {
+            document: document.to_owned(),
+            tables: Vec::new(),
+            files: Vec::new(),
+            hashes: Vec::new(),
+        };
+        for (file, blob) in list(&parsed["info"]["files"]).iter().zip(list(&parsed["blobs"])) {
+            let hash = file["hash"].as_str().context("a hash")?;
+            let path = match blob.as_str() {
+                Some(digest) => store.join("blobs").join(digest),
+                None => own.join(file["name"].as_str().context("a name")?),
+            };
+            match blob {
+                Value::Null => stored.files.push(path.clone()),
+                _ => stored.tables.push(path.clone()),
+            }
+            stored.hashes.push((path, hash.to_owned()));
+        }
+        Ok(stored)
+    }
+
+    /// What is missing or other than the document says.
+    pub fn complaints(&self) -> Vec<String> {
+        let is_whole = |(path, hash): &&(PathBuf, String)| {
+            fs::read(path).is_ok_and(|bytes| {
+                let found = Sha256::digest(&bytes);
+                found.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == *hash
+            })
+        };
+        let broken = self.hashes.iter().filter(|file| !is_whole(file));
+        broken
+            .map(|(path, _)| format!("{} lacks {}", self.document.display(), path.display()))
+            .collect()
+    }
+}
+
+/// The documents of a partition's checkpoints, oldest first.
+pub fn documents(store: &Path, stage: &str, partition: u16) -> Vec<PathBuf> {
+    let pipeline = store.join("documents/checkpoints").join(PIPELINE);
+    let mut found = Vec::new();
+    for life in fs::read_dir(pipeline).into_iter().flatten().flatten() {
+        let folder = life.path().join(stage).join(partition.to_string());
+        let documents = fs::read_dir(folder).into_iter().flatten().flatten().map(|d| d.path());
+        found.extend(documents.filter(|path| path.extension().is_some_and(|e| e == "json")));
+    }
+    found.sort();
+    found
+}
+
+/// A partition's checkpoints, oldest first; those that cannot be read are left out.
+pub fn checkpoints(store: &Path, stage: &str, partition: u16) -> Vec<Stored> {
+    let documents = documents(store, stage, partition);
+    documents.iter().filter_map(|document| Stored::read(store, document).ok()).collect()
+}
+
+/// What is wrong with a partition's checkpoints, though no file was damaged.
+pub fn incomplete(store: &Path, stage: &str, partition: u16) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for stored in checkpoints(store, stage, partition) {
+        let found = stored.complaints();
+        // One that is being forgotten loses its document first.
+        if stored.document.exists() {
+            complaints.extend(found);
+        }
+    }
+    complaints
+}
+
+/// All files below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,208 @@
+//! What must hold when a run is over.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use async_nats::jetstream::Context;
+use millstream_control::api::Data;
+use millstream_control::api::pipelines::{Get, Stop};
+use millstream_control::api::state::{self, Content, ELEMENTS_MAX, KeyState};
+use millstream_control::api::status::Phase;
+
+use super::arena::Arena;
+use super::chain::Chain;
+use super::damage::incomplete;
+use super::workload::{Account, LOG, PARTITIONS, PIPELINE, Record, SINK, SOURCE, TOTALS, expected};
+
+/// How long a cluster may take to answer, or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Differences of one kind that are told.
+const SHOWN: usize = 3;
+
+/// Compares everything with the model of the records `0..numbers`, and says what differs.
+pub async fn judge(
+    arena: &Arena,
+    seed: u64,
+    numbers: u64,
+    chain: &Arc<Mutex<Chain>>,
+) -> Vec<String> {
+    let model = expected(seed, numbers);
+    let mut complaints = Vec::new();
+    let mut note = |what: &str, found: Result<Vec<String>>| match found {
+        Ok(found) => complaints.extend(shortened(found)),
+        Err(error) => complaints.push(format!("{what}: {error:#}")),
+    };
+    note("source", source(arena, seed, numbers).await);
+    note("state", states(arena, &model).await);
+    note("stop", stop(arena).await);
+    note("outputs", outputs(arena, &model).await);
+    note("dead letters", dead_letters(arena).await);
+    note("log", log(arena, chain).await);
+    complaints
+}
+
+/// The first of some complaints, and how many more there are.
+fn shortened(mut complaints: Vec<String>) -> Vec<String> {
+    let more = complaints.len().saturating_sub(SHOWN);
+    complaints.truncate(SHOWN);
+    if more > 0 {
+        complaints.push(format!("... and {more} more of the kind"));
+    }
+    complaints
+}
+
+async fn count(jetstream: &Context, stream: &str) -> Result<u64> {
+    Ok(jetstream.get_stream(stream).await?.cached_info().state.messages)
+}
+
+/// The source holds what was published: else the model speaks of something else.
+async fn source(arena: &Arena, seed: u64, numbers: u64) -> Result<Vec<String>> {
+    let wanted: usize = (0..numbers).map(|number| Record::new(seed, number).copies).sum();
+    let found = count(&arena.jetstream(), SOURCE).await?;
+    let differs = found != wanted as u64;
+    Ok(differs
+        .then(|| format!("the source holds {found} records, not {wanted}"))
+        .into_iter()
+        .collect())
+}
+
+async fn states(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for (key, account) in model {
+        let request = state::Get {
+            pipeline: PIPELINE.to_owned(),
+            stage: Some(TOTALS.to_owned()),
+            key: Data(key.clone().into_bytes()),
+        };
+        let get = async || arena.call(&request).await.ok();
+        let found = arena.until("state is read", PATIENCE, get).await?;
+        complaints
+            .extend(differences(&found, account).map(|what| format!("state of {key}: {what}")));
+    }
+    Ok(complaints)
+}
+
+/// What of a key's state is not as the model has it.
+fn differences<'a>(found: &'a KeyState, account: &'a Account) -> impl Iterator<Item = String> + 'a {
+    let expected = |name: &str| match name {
+        "sum" => Some(Content::Value(integer(account.sum))),
+        "last" => account.amounts.last().map(|cents| Content::Value(integer(*cents))),
+        "recent" => {
+            let first = account.amounts.iter().take(ELEMENTS_MAX);
+            Some(Content::List(first.map(|cents| integer(*cents)).collect()))
+        }
+        _ => None,
+    };
+    let wrong = found.states.iter().filter_map(move |state| {
+        let content = expected(&state.name)?;
+        let (found, wanted) = (shown(&state.content), shown(&content));
+        (content != state.content).then(|| format!("`{}` is {found}, not {wanted}", state.name))
+    });
+    let categories = found.states.iter().find_map(|state| match &state.content {
+        Content::Map(entries) if state.name == "categories" => Some(entries.len()),
+        _ => None,
+    });
+    let has_all = found.states.len() == 4 && categories == Some(account.categories.len());
+    wrong.chain((!has_all).then(|| "states or categories are missing".to_owned()))
+}
+
+/// The end of a state's content: what differs is there, as a rule.
+fn shown(content: &Content) -> String {
+    match content {
+        Content::Value(value) => format!("{:?}", value.0),
+        Content::List(list) => format!("{} elements, the last {:?}", list.len(), list.last()),
+        Content::Map(entries) => format!("{} entries", entries.len()),
+    }
+}
+
+/// An integer as states hold it: the state's version, and a zigzag varint.
+fn integer(value: i64) -> Data {
+    let mut left = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let mut bytes = vec![1];
+    while left >= 0x80 {
+        bytes.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    Data(bytes)
+}
+
+/// Stops the pipeline when it has processed and published everything: what is too much would come until then.
+async fn stop(arena: &Arena) -> Result<Vec<String>> {
+    let by = "faults".to_owned();
+    let request = Stop { pipeline: PIPELINE.to_owned(), drain: true, by };
+    arena.until("a stop is taken", PATIENCE, async || arena.call(&request).await.ok()).await?;
+    let stopped = async || {
+        let info = arena.call(&Get { pipeline: PIPELINE.to_owned() }).await.ok()?;
+        info.status.is_none_or(|status| status.phase == Phase::Stopped).then_some(())
+    };
+    arena.until("the pipeline is drained", PATIENCE, stopped).await?;
+    Ok(Vec::new())
+}
+
+async fn outputs(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<String>> {
+    let count = count(&arena.jetstream(), SINK).await?;
+    let records = arena.broker.read_with_subjects(SINK, count as usize).await;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (subject, payload) in records {
+        let key = subject.trim_start_matches("results.").to_owned();
+        found.entry(key).or_default().push(String::from_utf8_lossy(&payload).into_owned());
+    }
+    let keys = model.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>();
+    let (none, nothing) = (Vec::new(), Account::default());
+    let mut complaints = Vec::new();
+    for key in keys {
+        let found = found.get(key).unwrap_or(&none);
+        let wanted = &model.get(key).unwrap_or(&nothing).outputs;
+        if found != wanted {
+            let place = found.iter().zip(wanted).position(|(found, wanted)| found != wanted);
+            let place = place.unwrap_or(found.len().min(wanted.len()));
+            let at = |of: &[String]| of.get(place).map_or("nothing", |line| line).to_owned();
+            complaints.push(format!(
+                "outputs of {key}: {} found, {} expected; number {place} is {}, not {}",
+                found.len(),
+                wanted.len(),
+                at(found),
+                at(wanted)
+            ));
+        }
+    }
+    Ok(complaints)
+}
+
+async fn dead_letters(arena: &Arena) -> Result<Vec<String>> {
+    let found = count(&arena.jetstream(), "MILLSTREAM_DLQ").await?;
+    Ok((found > 0).then(|| format!("{found} dead letters")).into_iter().collect())
+}
+
+async fn log(arena: &Arena, chain: &Arc<Mutex<Chain>>) -> Result<Vec<String>> {
+    let stream = arena.jetstream().get_stream(LOG).await?;
+    let last = stream.cached_info().state.last_sequence;
+    let chain = || chain.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = async || (chain().last_sequence >= last).then_some(());
+    arena.until("the log is read to its end", PATIENCE, seen).await?;
+    Ok(chain().violations.clone())
+}
+
+/// What is wrong with the checkpoints in the store, which nobody has damaged.
+pub fn checkpoints(arena: &Arena) -> Vec<String> {
+    let partitions = [("once", PARTITIONS.0), (TOTALS, PARTITIONS.1)];
+    let all = partitions.iter().flat_map(|(stage, partitions)| {
+        (0..*partitions).flat_map(|partition| incomplete(&arena.store, stage, partition))
+    });
+    shortened(all.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_zigzag_varints() {
+        assert_eq!(integer(0), Data(vec![1, 0]));
+        assert_eq!(integer(-1), Data(vec![1, 1]));
+        assert_eq!(integer(150), Data(vec![1, 0xac, 0x02]));
+    }
+}
