@@ -32,6 +32,7 @@ pub mod kv;
 mod line;
 pub mod memory;
 mod name;
+mod reading;
 pub mod server;
 pub mod source;
 

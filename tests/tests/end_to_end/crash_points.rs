@@ -43,8 +43,12 @@ async fn store_checkpoints(broker: &Broker, data: &Path) {
         worker.apply(fraud(0, 4)).await.unwrap();
         let status = || worker.status("fraud");
         let is_running = |s: &PipelineStatus| s.phase == Phase::Running;
-        broker.until(|| async { status().await.filter(is_running) }).await;
-        assert_eq!(worker.checkpoint("fraud").await.unwrap().len(), 4);
+        let running = broker.until(|| async { status().await.filter(is_running) });
+        if tokio::time::timeout(PATIENCE, running).await.is_err() {
+            panic!("it does not run: {:?}", worker.status("fraud").await);
+        }
+        let stored = tokio::time::timeout(PATIENCE, worker.checkpoint("fraud")).await;
+        assert_eq!(stored.expect("checkpoints are stored").unwrap().len(), 4);
         worker.stop("fraud", false).await.unwrap();
     }
 }

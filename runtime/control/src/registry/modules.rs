@@ -202,10 +202,9 @@ impl Modules {
 
     /// Refuses what is too large before it is read.
     async fn check_size(&self, key: &Digest) -> Result<(), Problem> {
-        let blobs = self.bytes.list().await.map_err(|error| blob_storage(&error))?;
-        match blobs.iter().find(|blob| blob.digest == *key) {
+        match self.bytes.size(key).await.map_err(|error| blob_storage(&error))? {
             None => Err(not_stored(key)),
-            Some(blob) => check_module_size(blob.bytes, self.size_max),
+            Some(bytes) => check_module_size(bytes, self.size_max),
         }
     }
 

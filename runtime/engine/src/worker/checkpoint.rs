@@ -68,10 +68,10 @@ impl CheckpointStore {
         format!("{}/{}/{}", self.pipeline, self.stage, self.partition)
     }
 
-    /// All stored checkpoints with where redo begins, oldest first.
+    /// All stored checkpoints with where redo begins, oldest first; those whose document is damaged are told and left out.
     pub async fn list(&self) -> Result<Vec<(CheckpointInfo, Sequence)>, String> {
         let mut found = Vec::new();
-        for name in self.blobs.list_documents(&self.folder()).await.map_err(text)? {
+        for name in self.documents().await? {
             if let Some(document) = self.document(&name).await? {
                 found.push((document.info, Sequence(document.redo_from)));
             }
@@ -79,8 +79,16 @@ impl CheckpointStore {
         Ok(found)
     }
 
+    /// A checkpoint's document; `None` if it is gone, or damaged, which is told: nothing can be restored from it.
     async fn document(&self, name: &str) -> Result<Option<Document>, String> {
-        read(&*self.blobs, name).await
+        match read(&*self.blobs, name).await {
+            Ok(document) => Ok(document),
+            Err(Unrestored::Damaged(error)) => {
+                tracing::error!(checkpoint = %name, %error, "document of a checkpoint is damaged");
+                Ok(None)
+            }
+            Err(Unrestored::Failed(error)) => Err(error),
+        }
     }
 
     /// Names of the documents of all stored checkpoints, oldest first.
@@ -187,14 +195,19 @@ impl CheckpointStore {
         Ok(named)
     }
 
-    /// Removes the oldest documents beyond [`KEPT`] and the files that only they name.
+    /// Removes what is older than the newest [`KEPT`] documents that are intact, and the files that only they name.
     async fn forget_old(&self) -> Result<(), String> {
-        let names = self.blobs.list_documents(&self.folder()).await.map_err(text)?;
-        let Some(old) = names.len().checked_sub(KEPT).filter(|old| *old > 0) else { return Ok(()) };
-        let mut kept = HashSet::new();
-        let kept_names = if planted::is(Bug::SharedTablesForgotten) { &[] } else { &names[old..] };
-        for name in kept_names {
-            kept.extend(self.document(name).await?.into_iter().flat_map(|d| d.blobs).flatten());
+        let names = self.documents().await?;
+        let (mut kept, mut intact, mut old) = (HashSet::new(), 0, names.len());
+        while intact < KEPT && old > 0 {
+            old -= 1;
+            if let Some(document) = self.document(&names[old]).await? {
+                intact += 1;
+                kept.extend(document.blobs.into_iter().flatten());
+            }
+        }
+        if planted::is(Bug::SharedTablesForgotten) {
+            kept.clear();
         }
         for name in &names[..old] {
             around(Step::ForgetCheckpoint, forget(&*self.blobs, name, &kept)).await?;
@@ -244,10 +257,7 @@ impl CheckpointStore {
         name: &str,
     ) -> Result<(CheckpointInfo, CheckpointManifest, Vec<Option<String>>), Unrestored> {
         let damaged = |error: &dyn std::fmt::Display| Unrestored::Damaged(error.to_string());
-        let Some(bytes) = self.blobs.get_document(name).await? else {
-            return Err(damaged(&"it is gone"));
-        };
-        let document = parse(name, &bytes).map_err(Unrestored::Damaged)?;
+        let document = read(&*self.blobs, name).await?.ok_or_else(|| damaged(&"it is gone"))?;
         let manifest =
             CheckpointManifest::decode(document.manifest.as_bytes()).map_err(|e| damaged(&e))?;
         if manifest.partition != self.name()
@@ -317,24 +327,21 @@ fn own_files(document: &str) -> String {
     format!("{OWN_FILES}{place}/")
 }
 
-async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, String> {
-    let bytes = blobs.get_document(name).await.map_err(text)?;
-    bytes.map(|bytes| parse(name, &bytes)).transpose()
-}
-
-fn parse(name: &str, bytes: &[u8]) -> Result<Document, String> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| format!("checkpoint document {name} cannot be read: {e}"))
+async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, Unrestored> {
+    let Some(bytes) = blobs.get_document(name).await? else { return Ok(None) };
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).map_err(|error| Unrestored::Damaged(format!("it cannot be read: {error}")))
 }
 
 /// Removes a checkpoint with all its files except those blobs.
 async fn forget(blobs: &dyn Blobs, name: &str, kept: &HashSet<String>) -> Result<(), String> {
     let tables = match read(blobs, name).await {
         Ok(document) => document.map(|d| d.blobs).unwrap_or_default(),
-        Err(error) => {
-            tracing::warn!(%error, "its tables stay in the store");
+        Err(Unrestored::Damaged(error)) => {
+            tracing::warn!(checkpoint = %name, %error, "tables of a damaged checkpoint stay in the store");
             Vec::new()
         }
+        Err(Unrestored::Failed(error)) => return Err(error),
     };
     around(Step::ForgetManifest, blobs.delete_document(name)).await.map_err(text)?;
     for own in blobs.list_documents(&own_files(name)).await.map_err(text)? {
@@ -438,5 +445,33 @@ mod tests {
         delete_all(&*blobs, "p", Incarnation(7)).await.unwrap();
         assert!(blobs.list().await.unwrap().is_empty());
         assert!(blobs.list_documents("").await.unwrap().is_empty());
+    }
+
+    /// As long as another one is whole, a damaged document keeps nobody from going on.
+    #[tokio::test]
+    async fn a_checkpoint_whose_document_is_damaged_is_left_out_and_forgotten_in_its_turn() {
+        let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Shared::new(Budgets::default());
+        let mut state =
+            KeyedState::open(&folder.path().join("0"), &states(), &[], &shared).unwrap().0;
+        let store = store(&blobs, 0);
+        for number in 1..=2 {
+            commit(&mut state, number, folder.path(), &store).await;
+        }
+        let damaged = store.documents().await.unwrap().pop().unwrap();
+        blobs.put_document(&damaged, Bytes::from_static(b"{")).await.unwrap();
+        let commits = |found: Vec<(CheckpointInfo, Sequence)>| -> Vec<u64> {
+            found.into_iter().map(|(info, _)| info.commit).collect()
+        };
+        assert_eq!(commits(store.list().await.unwrap()), [1]);
+        assert!(store.restore(&folder.path().join("restored")).await.unwrap());
+        for number in 3..=4 {
+            commit(&mut state, number, folder.path(), &store).await;
+        }
+        assert_eq!(commits(store.list().await.unwrap()), [1, 3, 4], "three that are whole");
+        commit(&mut state, 5, folder.path(), &store).await;
+        assert_eq!(commits(store.list().await.unwrap()), [3, 4, 5]);
+        assert!(!store.documents().await.unwrap().contains(&damaged));
     }
 }

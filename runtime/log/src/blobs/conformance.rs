@@ -10,7 +10,7 @@ async fn suite(store: &dyn Blobs) {
     let folder = tempfile::tempdir().unwrap();
     let none = Digest::of(b"not there");
     assert_eq!(store.list().await.unwrap(), []);
-    assert!(!store.exists(&none).await.unwrap());
+    assert_eq!(store.size(&none).await.unwrap(), None);
     assert!(
         matches!(store.get(&none).await, Err(BlobError::Missing { digest, .. }) if digest == none)
     );
@@ -27,9 +27,9 @@ async fn suite(store: &dyn Blobs) {
             assert_eq!(store.put(content.clone()).await.unwrap(), Digest::of(&content));
         }
         let digest = Digest::of(&content);
-        assert!(store.exists(&digest).await.unwrap());
+        assert_eq!(store.size(&digest).await.unwrap(), Some(content.len() as u64));
         assert!(store.get(&digest).await.unwrap() == content);
-        expected.push(BlobInfo { digest, bytes: content.len() as u64 });
+        expected.push(digest);
     }
     expected.sort();
     assert_eq!(store.list().await.unwrap(), expected);
@@ -57,7 +57,7 @@ async fn suite(store: &dyn Blobs) {
 
     let small = Digest::of(b"small");
     store.delete(&small).await.unwrap();
-    assert!(!store.exists(&small).await.unwrap());
+    assert_eq!(store.size(&small).await.unwrap(), None);
     assert!(matches!(store.get(&small).await, Err(BlobError::Missing { .. })));
     // Deleted content may come back.
     store.put(Bytes::from_static(b"small")).await.unwrap();
@@ -125,6 +125,20 @@ async fn jetstream() {
     // Opening again finds what is there.
     let again = JetStreamBlobs::open(&connection, &Name::new("modules").unwrap(), 1).await.unwrap();
     assert_eq!(again.list().await.unwrap().len(), 4);
+
+    // Reading leaves no consumers, of which a server has only so many.
+    let mut stream = connection.jetstream().get_stream("OBJ_modules").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.consumer_count, 0);
+    // Pieces that are gone are not waited for.
+    stream.purge().filter("$O.modules.C.>").await.unwrap();
+    let incomplete = |error: BlobError| matches!(error, BlobError::Incomplete { .. });
+    let digest = Digest::of(b"small");
+    assert!(incomplete(again.get(&digest).await.unwrap_err()));
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target");
+    assert!(incomplete(again.get_file(&digest, &target).await.unwrap_err()));
+    assert!(incomplete(again.get_document("q").await.unwrap_err()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -3,18 +3,14 @@
 
 use std::path::Path;
 
-use async_nats::jetstream::object_store::{
-    Config, DeleteErrorKind, GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore,
-};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use async_nats::jetstream::object_store::{Config, DeleteErrorKind, ObjectMetadata, ObjectStore};
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 
 use super::files::{Incoming, PIECE_BYTES, file_error, info_of_file};
 use super::name::check_document_name;
+use super::object::{Bucket, Unread};
 use super::{BlobError, BlobInfo, Blobs, Digest};
 use crate::Name;
 use crate::api::{self, ApiError, MessageRequest, code};
@@ -26,8 +22,7 @@ const DOCUMENTS: &str = "documents/";
 /// Blobs in JetStream.
 #[derive(Clone)]
 pub struct JetStreamBlobs {
-    connection: Connection,
-    bucket: String,
+    bucket: Bucket,
     store: ObjectStore,
     shown: String,
     piece_bytes: usize,
@@ -63,8 +58,12 @@ impl JetStreamBlobs {
         };
         // A piece is one message.
         let piece_bytes = PIECE_BYTES.min(connection.payload_bytes_max() / 2);
-        let (connection, bucket) = (connection.clone(), bucket.to_string());
-        Ok(JetStreamBlobs { connection, bucket, store, shown, piece_bytes })
+        let bucket = Bucket {
+            connection: connection.clone(),
+            name: bucket.to_string(),
+            stream: format!("OBJ_{bucket}"),
+        };
+        Ok(JetStreamBlobs { bucket, store, shown, piece_bytes })
     }
 
     fn error(&self, request: &'static str, error: &dyn std::error::Error) -> BlobError {
@@ -85,22 +84,27 @@ impl JetStreamBlobs {
         put.map(|_| ()).map_err(|error| self.error("put", &error))
     }
 
-    /// The object's content, `None` when there is no such object.
-    async fn read(
-        &self,
-        name: String,
-    ) -> Result<Option<impl AsyncRead + Unpin + use<>>, BlobError> {
-        match self.store.get(name).await {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.kind() == GetErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.error("get", &error)),
+    fn unread(&self, object: &str) -> impl Fn(Unread) -> BlobError {
+        let (store, object) = (self.shown.clone(), object.to_owned());
+        move |error| match error {
+            Unread::Incomplete(description) => {
+                BlobError::Incomplete { store: store.clone(), object: object.clone(), description }
+            }
+            Unread::Failed(description) => {
+                BlobError::Store { store: store.clone(), request: "get", description }
+            }
         }
     }
 
     async fn read_all(&self, name: String) -> Result<Option<Bytes>, BlobError> {
-        let Some(mut object) = self.read(name).await? else { return Ok(None) };
+        let unread = self.unread(&name);
+        let Some(mut object) = self.bucket.open(&name).await.map_err(&unread)? else {
+            return Ok(None);
+        };
         let mut content = Vec::new();
-        object.read_to_end(&mut content).await.map_err(|error| self.error("get", &error))?;
+        while let Some(piece) = object.next().await.map_err(&unread)? {
+            content.extend_from_slice(&piece);
+        }
         Ok(Some(content.into()))
     }
 
@@ -121,19 +125,18 @@ impl JetStreamBlobs {
             request: "delete",
             description: error.description(),
         };
-        let subject = format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name));
+        let Bucket { connection, stream, .. } = &self.bucket;
+        let subject = self.bucket.description_subject(name);
         let request =
             MessageRequest { last_by_subject: Some(&subject), ..MessageRequest::default() };
-        let stream = format!("OBJ_{}", self.bucket);
-        let found =
-            api::leader_message(&self.connection, &stream, &request).await.map_err(failed)?;
+        let found = api::leader_message(connection, stream, &request).await.map_err(failed)?;
         let Some(message) = found else { return Ok(()) };
         if !serde_json::from_slice(&message.payload).is_ok_and(|object: Described| object.deleted) {
             return Ok(());
         }
         let call = format!("STREAM.MSG.DELETE.{stream}");
         let delete = serde_json::json!({ "seq": message.sequence, "no_erase": true });
-        match api::call::<serde_json::Value>(&self.connection, &call, &delete).await {
+        match api::call::<serde_json::Value>(connection, &call, &delete).await {
             Ok(_) => Ok(()),
             // Somebody else was faster.
             Err(ApiError::Server {
@@ -144,13 +147,11 @@ impl JetStreamBlobs {
         }
     }
 
-    /// Names behind a prefix, and sizes.
-    async fn objects(&self, prefix: &str) -> Result<Vec<(String, u64)>, BlobError> {
-        let objects = self.store.list().await.map_err(|error| self.error("list", &error))?;
-        let found = objects.try_filter_map(async |object| {
-            Ok(object.name.strip_prefix(prefix).map(|name| (name.to_owned(), object.size as u64)))
-        });
-        found.try_collect().await.map_err(|error| self.error("list", &error))
+    /// Names behind a prefix.
+    async fn names(&self, prefix: &str) -> Result<Vec<String>, BlobError> {
+        let names = self.bucket.names().await.map_err(self.unread("a listing"))?;
+        let behind = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
+        Ok(names.iter().filter_map(behind).collect())
     }
 
     fn missing(&self, digest: &Digest) -> BlobError {
@@ -178,7 +179,7 @@ impl Blobs for JetStreamBlobs {
     fn put(&self, bytes: Bytes) -> BoxFuture<'_, Result<Digest, BlobError>> {
         Box::pin(async move {
             let digest = Digest::of(&bytes);
-            if !self.exists(&digest).await? {
+            if self.size(&digest).await?.is_none() {
                 self.write(blob(&digest), &mut &bytes[..]).await?;
             }
             Ok(digest)
@@ -188,7 +189,7 @@ impl Blobs for JetStreamBlobs {
     fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
             let info = info_of_file(path).await?;
-            if !self.exists(&info.digest).await? {
+            if self.size(&info.digest).await?.is_none() {
                 let mut file = tokio::fs::File::open(path).await.map_err(file_error(path))?;
                 self.write(blob(&info.digest), &mut file).await?;
             }
@@ -214,37 +215,31 @@ impl Blobs for JetStreamBlobs {
         path: &'a Path,
     ) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
-            let mut object = self.read(blob(digest)).await?.ok_or_else(|| self.missing(digest))?;
+            let name = blob(digest);
+            let unread = self.unread(&name);
+            let object = self.bucket.open(&name).await.map_err(&unread)?;
+            let mut object = object.ok_or_else(|| self.missing(digest))?;
             let mut incoming = Incoming::create(path).await?;
-            let mut piece = vec![0; PIECE_BYTES];
-            loop {
-                let read =
-                    object.read(&mut piece).await.map_err(|error| self.error("get", &error))?;
-                if read == 0 {
-                    return incoming.finish(&self.shown, digest).await;
-                }
-                incoming.write(&piece[..read]).await?;
+            while let Some(piece) = object.next().await.map_err(&unread)? {
+                incoming.write(&piece).await?;
             }
+            incoming.finish(&self.shown, digest).await
         })
     }
 
-    fn exists<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<bool, BlobError>> {
+    fn size<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Option<u64>, BlobError>> {
         Box::pin(async move {
-            match self.store.info(blob(digest)).await {
-                Ok(info) => Ok(!info.deleted),
-                Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
-                Err(error) => Err(self.error("look for a blob", &error)),
-            }
+            let name = blob(digest);
+            let found = self.bucket.description(&name).await.map_err(self.unread(&name))?;
+            Ok(found.map(|object| object.size as u64))
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<BlobInfo>, BlobError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Digest>, BlobError>> {
         Box::pin(async move {
-            let objects = self.objects(BLOBS).await?;
-            let blobs = objects
-                .into_iter()
-                .filter_map(|(name, bytes)| Some(BlobInfo { digest: name.parse().ok()?, bytes }));
-            let mut blobs: Vec<BlobInfo> = blobs.collect();
+            let names = self.names(BLOBS).await?;
+            let mut blobs: Vec<Digest> =
+                names.iter().filter_map(|name| name.parse().ok()).collect();
             blobs.sort();
             Ok(blobs)
         })
@@ -274,8 +269,7 @@ impl Blobs for JetStreamBlobs {
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<String>, BlobError>> {
         Box::pin(async move {
-            let objects = self.objects(DOCUMENTS).await?;
-            let mut names: Vec<String> = objects.into_iter().map(|(name, _)| name).collect();
+            let mut names = self.names(DOCUMENTS).await?;
             names.retain(|name| name.starts_with(prefix));
             names.sort();
             Ok(names)

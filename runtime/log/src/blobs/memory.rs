@@ -68,19 +68,14 @@ impl Blobs for MemoryBlobs {
         })
     }
 
-    fn exists<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<bool, BlobError>> {
-        Box::pin(async move { Ok(self.state.lock().blobs.contains_key(digest)) })
+    fn size<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Option<u64>, BlobError>> {
+        Box::pin(
+            async move { Ok(self.state.lock().blobs.get(digest).map(|bytes| bytes.len() as u64)) },
+        )
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<BlobInfo>, BlobError>> {
-        Box::pin(async move {
-            let state = self.state.lock();
-            Ok(state
-                .blobs
-                .iter()
-                .map(|(digest, bytes)| BlobInfo { digest: *digest, bytes: bytes.len() as u64 })
-                .collect())
-        })
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Digest>, BlobError>> {
+        Box::pin(async move { Ok(self.state.lock().blobs.keys().copied().collect()) })
     }
 
     fn delete<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<(), BlobError>> {

@@ -17,6 +17,7 @@ mod files;
 mod jetstream;
 mod memory;
 mod name;
+mod object;
 mod url;
 
 use std::path::Path;
@@ -58,6 +59,16 @@ pub enum BlobError {
         digest: Digest,
         /// The digest of what is there.
         found: Digest,
+    },
+    /// There, but pieces of it are missing or damaged.
+    #[error("{object} in {store} is not whole: {description}")]
+    Incomplete {
+        /// The store.
+        store: String,
+        /// What was asked for.
+        object: String,
+        /// What is wrong.
+        description: String,
     },
     /// A document's name has characters other than `a-z A-Z 0-9 - _ . /`, an empty part, or a part of dots only.
     #[error("{name:?} is not a valid name for a document")]
@@ -112,11 +123,11 @@ pub trait Blobs: Send + Sync {
         path: &'a Path,
     ) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
 
-    /// Whether it is there.
-    fn exists<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<bool, BlobError>>;
+    /// Its length in bytes; `None` when it is not there.
+    fn size<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Option<u64>, BlobError>>;
 
-    /// All blobs, sorted by digest.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<BlobInfo>, BlobError>>;
+    /// All blobs, sorted.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Digest>, BlobError>>;
 
     /// Removes it; nothing happens when it is not there.
     fn delete<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<(), BlobError>>;

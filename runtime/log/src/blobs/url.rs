@@ -155,7 +155,7 @@ impl Blobs for UrlBlobs {
     fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
         Box::pin(async move {
             let info = info_of_file(path).await?;
-            if !self.exists(&info.digest).await? {
+            if self.size(&info.digest).await?.is_none() {
                 self.upload(path, info).await?;
             }
             Ok(info)
@@ -191,25 +191,24 @@ impl Blobs for UrlBlobs {
         })
     }
 
-    fn exists<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<bool, BlobError>> {
+    fn size<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Option<u64>, BlobError>> {
         Box::pin(async move {
             match self.store.head(&self.blob(digest)).await {
-                Ok(_) => Ok(true),
-                Err(Error::NotFound { .. }) => Ok(false),
+                Ok(found) => Ok(Some(found.size)),
+                Err(Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(self.error("look for a blob")(error)),
             }
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<BlobInfo>, BlobError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Digest>, BlobError>> {
         Box::pin(async move {
             let folder = self.root.clone().join("blobs");
             // What is not named like a blob was put there by somebody else.
             let blobs = self.store.list(Some(&folder)).try_filter_map(async |object| {
-                let digest = object.location.filename().and_then(|name| name.parse().ok());
-                Ok(digest.map(|digest| BlobInfo { digest, bytes: object.size }))
+                Ok(object.location.filename().and_then(|name| name.parse::<Digest>().ok()))
             });
-            let mut blobs: Vec<BlobInfo> =
+            let mut blobs: Vec<Digest> =
                 blobs.try_collect().await.map_err(self.error("list blobs"))?;
             blobs.sort();
             Ok(blobs)

@@ -10,7 +10,6 @@ use millstream_core::ids::Sequence;
 use serde::{Deserialize, Serialize};
 
 use super::config::{self, LogOptions};
-use super::reading::Reading;
 use super::{
     Append, CommitLog, Entry, LogError, LogInfo, PartitionSubject, Refusal, UnknownCause,
     stream_name,
@@ -18,6 +17,7 @@ use super::{
 use crate::Name;
 use crate::api::{self, ApiError, MessageRequest, PublishAck, code};
 use crate::connect::{Connection, REQUEST_TIMEOUT, chain};
+use crate::reading::Reading;
 
 /// Records that go with one purge. A purge holds the stream while it runs.
 const PURGE_STEP_RECORDS: u64 = 100;
@@ -195,7 +195,7 @@ fn classify(error: ApiError, bytes: usize) -> Append {
 }
 
 /// What a failed call means for the log.
-pub(super) fn log_error(stream: &str, request: &'static str, error: ApiError) -> LogError {
+pub(crate) fn log_error(stream: &str, request: &'static str, error: ApiError) -> LogError {
     match error {
         ApiError::Server { code: code::STREAM_NOT_FOUND, .. } => {
             LogError::Missing { stream: stream.to_owned() }
@@ -247,7 +247,8 @@ impl CommitLog for JetStreamLog {
         from: Sequence,
         through: Sequence,
     ) -> BoxStream<'a, Result<Entry, LogError>> {
-        let reading = Reading::new(&self.connection, &self.stream, subject, from, through);
+        let reading =
+            Reading::new(&self.connection, &self.stream, subject.to_string(), from, through);
         Box::pin(futures::stream::try_unfold(reading, async |mut reading| {
             Ok(reading.next().await?.map(|entry| (entry, reading)))
         }))

@@ -11,7 +11,6 @@ mod config;
 #[cfg(test)]
 mod conformance;
 mod jetstream;
-mod reading;
 mod subject;
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use millstream_core::ids::Sequence;
 
 pub use config::LogOptions;
 pub use jetstream::JetStreamLog;
+pub(crate) use jetstream::log_error;
 pub use subject::{PartitionSubject, stream_name, stream_subjects};
 
 /// One record as it lies in the log.

@@ -1,4 +1,5 @@
-//! Reading a partition's records: batches of direct gets, each checked for holes.
+//! Reading the messages of one subject, a partition's records or an object's pieces: batches of direct gets, each checked for
+//! holes.
 //!
 //! A batch names in every message the sequence before it, so a lost message shows. A direct get may be
 //! answered by a follower that has not applied the newest records yet; what it lacks at the
@@ -10,9 +11,8 @@ use millstream_core::ids::Sequence;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::jetstream::log_error;
-use super::{Entry, LogError, PartitionSubject};
 use crate::api::{self, MessageRequest, nanoseconds};
+use crate::commit_log::{Entry, LogError, log_error};
 use crate::connect::{Connection, REQUEST_TIMEOUT};
 
 /// Records of one batch. They wait in memory until they are taken.
@@ -28,10 +28,10 @@ const END_OF_BATCH: u16 = 204;
 const NUM_PENDING: &str = "Nats-Num-Pending";
 
 /// A read under way.
-pub(super) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     connection: &'a Connection,
     stream: &'a str,
-    subject: &'a PartitionSubject,
+    subject: String,
     from: Sequence,
     /// Asked for next.
     next: Sequence,
@@ -69,10 +69,11 @@ enum Step {
 }
 
 impl<'a> Reading<'a> {
+    /// Of the messages from one sequence on through another, which is one of the subject's.
     pub fn new(
         connection: &'a Connection,
         stream: &'a str,
-        subject: &'a PartitionSubject,
+        subject: String,
         from: Sequence,
         through: Sequence,
     ) -> Reading<'a> {
@@ -137,7 +138,7 @@ impl<'a> Reading<'a> {
             client.subscribe(inbox.clone()).await.map_err(|error| failed(error.to_string()))?;
         let request = BatchRequest {
             seq: self.next.0,
-            next_by_subj: self.subject.as_str(),
+            next_by_subj: &self.subject,
             batch: BATCH_RECORDS,
             max_bytes: BATCH_BYTES,
         };
@@ -186,7 +187,7 @@ impl<'a> Reading<'a> {
     async fn ask_leader(&mut self) -> Result<Entry, LogError> {
         let request = MessageRequest {
             sequence: Some(self.next.0),
-            next_by_subject: Some(self.subject.as_str()),
+            next_by_subject: Some(&self.subject),
             ..MessageRequest::default()
         };
         let message = api::leader_message(self.connection, self.stream, &request)
@@ -203,7 +204,7 @@ impl<'a> Reading<'a> {
 
     fn incomplete(&self) -> LogError {
         LogError::Incomplete {
-            subject: self.subject.to_string(),
+            subject: self.subject.clone(),
             from: self.from.0,
             through: self.through.0,
             missing: self.through.0,
