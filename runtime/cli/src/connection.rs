@@ -97,8 +97,15 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
     runtime.block_on(future)
 }
 
+/// Where the engine's own account is: a context of the `nats` CLI alone. What the environment says of a connection is about
+/// the other account.
+pub fn engine_options(context: &str) -> Result<ConnectOptions, ContextError> {
+    let env = |name: &str| std::env::var(name).ok().filter(|_| !name.starts_with("NATS_"));
+    ConnectOptions::load(Some(context), &env)
+}
+
 /// Where to connect: the environment and the contexts of the `nats` CLI, and above them the options.
-fn options(global: &Global) -> Result<ConnectOptions, ContextError> {
+pub fn options(global: &Global) -> Result<ConnectOptions, ContextError> {
     let env = |name: &str| std::env::var(name).ok();
     let mut options = ConnectOptions::load(global.context.as_deref(), &env)?;
     if let Some(server) = &global.server {
@@ -112,17 +119,18 @@ fn options(global: &Global) -> Result<ConnectOptions, ContextError> {
 
 /// Connects as the global options say, at most for `--timeout`.
 pub async fn open(global: &Global) -> Result<Connection, Failure> {
-    attempt(global).await.map_err(|error| unconnected(&error))
+    attempt(options(global), global.timeout).await.map_err(|error| unconnected(&error))
 }
 
 /// As [`open`], for a process that is started before its server: what may pass is waited for. `say` hears of every failed
 /// attempt.
 pub async fn open_when_there(
-    global: &Global,
+    options: impl Fn() -> Result<ConnectOptions, ContextError>,
+    timeout: Duration,
     say: &mut impl FnMut(&Failure),
 ) -> Result<Connection, Failure> {
     loop {
-        match attempt(global).await {
+        match attempt(options(), timeout).await {
             Ok(connection) => return Ok(connection),
             Err(error) if error.is_passing() => say(&unconnected(&error)),
             Err(error) => return Err(unconnected(&error)),
@@ -131,13 +139,16 @@ pub async fn open_when_there(
     }
 }
 
-async fn attempt(global: &Global) -> Result<Connection, ConnectError> {
-    let options = options(global)?;
+async fn attempt(
+    options: Result<ConnectOptions, ContextError>,
+    timeout: Duration,
+) -> Result<Connection, ConnectError> {
+    let options = options?;
     let server = options.shown_servers();
-    match tokio::time::timeout(global.timeout, connect(options)).await {
+    match tokio::time::timeout(timeout, connect(options)).await {
         Ok(connected) => connected,
         Err(_) => {
-            let waited = crate::output::units::duration(global.timeout);
+            let waited = crate::output::units::duration(timeout);
             Err(ConnectError::Refused { server, description: format!("not within {waited}") })
         }
     }

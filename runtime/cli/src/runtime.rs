@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_nats::connection::State;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use futures::FutureExt;
@@ -14,7 +15,7 @@ use millstream_control::folder::DataFolder;
 use millstream_control::lease::LeaseOptions;
 use millstream_control::node::{Node, NodeOptions};
 use millstream_control::readiness::Readiness;
-use millstream_log::connect::Connection;
+use millstream_log::connect::{Accounts, Connection};
 use millstream_sandbox::{Limits, MODULE_BYTES, MODULE_BYTES_MAX, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,7 @@ pub struct Runtime {
 
 /// What the HTTP endpoint sees of the runtime.
 struct NodeVitals {
-    connection: Connection,
+    accounts: Accounts,
     worker: Arc<EngineWorker>,
     readiness: Readiness<EngineWorker>,
 }
@@ -86,7 +87,7 @@ impl Runtime {
     pub async fn open(
         args: &RuntimeArgs,
         lease: LeaseOptions,
-        connection: Connection,
+        accounts: Accounts,
         data: &Path,
     ) -> Result<Self, Failure> {
         let folder =
@@ -101,7 +102,7 @@ impl Runtime {
         let compiler =
             ChildCompiler::new(&code, module_bytes).map(|compiler| Arc::new(compiler) as Arc<_>);
         let worker = Arc::new(
-            EngineWorker::start(connection.clone(), data, usize::from(args.replicas)).await?,
+            EngineWorker::start(accounts.clone(), data, usize::from(args.replicas)).await?,
         );
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
@@ -114,10 +115,10 @@ impl Runtime {
             module_size_max: module_bytes as u64,
             ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
         };
-        let node = Node::open(options, connection.clone(), Arc::new(sandbox), Arc::clone(&worker))
+        let node = Node::open(options, accounts.clone(), Arc::new(sandbox), Arc::clone(&worker))
             .await
             .map_err(|problem| Failure::problems(problem.into(), None))?;
-        let vitals = Arc::new(NodeVitals { connection, worker, readiness: node.readiness() });
+        let vitals = Arc::new(NodeVitals { accounts, worker, readiness: node.readiness() });
         Ok(Runtime { node, endpoint, vitals, _folder: folder })
     }
 
@@ -142,9 +143,13 @@ impl Runtime {
 impl Vitals for NodeVitals {
     fn unready(&self) -> BoxFuture<'_, Option<String>> {
         async {
-            match self.connection.client().connection_state() {
-                async_nats::connection::State::Connected => self.readiness.unready().await,
-                _ => Some("it is not connected to NATS".to_owned()),
+            let Accounts { engine, tenant } = &self.accounts;
+            let is_connected = |connection: &Connection| {
+                connection.client().connection_state() == State::Connected
+            };
+            match is_connected(engine) && is_connected(tenant) {
+                true => self.readiness.unready().await,
+                false => Some("it is not connected to NATS".to_owned()),
             }
         }
         .boxed()

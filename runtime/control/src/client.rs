@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Puts a module's bytes into the object store and registers them. `unnamed` registers them by digest alone.
+    /// Uploads a module's bytes and registers them. `unnamed` registers them by digest alone.
     ///
     /// # Errors
     /// As [`Client::call`]; MS1305 if the node takes no module of this size, MS1406 if the bytes cannot be stored.
@@ -110,7 +110,7 @@ impl Client {
         // Nothing is stored that no node will register.
         let size_max = self.call(&Info {}).await?.module_size_max;
         check_module_size(bytes.len() as u64, size_max)?;
-        let store = Stores::module_bytes(&self.connection, 1).await?;
+        let store = Stores::uploads(&self.connection, 1).await?;
         let digest = store.put(bytes).await.map_err(|error| {
             Problem::new(errors::STORAGE, error.to_string())
                 .help("`millstream doctor` checks JetStream")

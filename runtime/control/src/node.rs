@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::ids::Incarnation;
-use millstream_log::connect::Connection;
+use millstream_log::connect::Accounts;
 use millstream_sandbox::Sandbox;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -69,10 +69,10 @@ impl NodeOptions {
     }
 }
 
-/// A node on a connection.
+/// A node on its connections.
 pub struct Node<W> {
     options: NodeOptions,
-    connection: Connection,
+    accounts: Accounts,
     modules: Arc<Modules>,
     pipelines: Pipelines,
     assignments: Assignments,
@@ -89,16 +89,18 @@ impl<W: Worker> Node<W> {
     /// MS1406.
     pub async fn open(
         options: NodeOptions,
-        connection: Connection,
+        accounts: impl Into<Accounts>,
         sandbox: Arc<Sandbox>,
         worker: Arc<W>,
     ) -> Result<Self, Problem> {
-        let stores = Stores::open(&connection, options.replicas).await?;
-        let dead_letters = DeadLetters::new(&connection, options.replicas);
+        let accounts = accounts.into();
+        let stores = Stores::open(&accounts, options.replicas).await?;
+        let dead_letters = DeadLetters::new(&accounts.engine, options.replicas);
         dead_letters.ensure_streams().await?;
         let modules = Modules::new(
             Arc::clone(&stores.modules),
             Arc::clone(&stores.module_bytes),
+            Arc::clone(&stores.uploads),
             sandbox,
             options.compiler.clone(),
             options.module_size_max,
@@ -106,7 +108,7 @@ impl<W: Worker> Node<W> {
         let pipelines = Pipelines::new(Arc::clone(&stores.pipelines));
         Ok(Node {
             options,
-            connection,
+            accounts,
             modules: Arc::new(modules),
             pipelines,
             assignments: Assignments::new(Arc::clone(&stores.assignments)),
@@ -144,8 +146,12 @@ impl<W: Worker> Node<W> {
         let leave = CancellationToken::new();
         let (bucket, options) = (&self.stores.leases, self.options.lease);
         let (standing, joined) = membership::start(Arc::clone(bucket), me, options, leave.clone());
-        let (view, _viewing) =
-            view::start(Arc::clone(bucket), self.connection.clone(), identity.clone(), options);
+        let (view, _viewing) = view::start(
+            Arc::clone(bucket),
+            self.accounts.engine.clone(),
+            identity.clone(),
+            options,
+        );
         let contender =
             Contender { node: facts.node.clone(), identity: self.options.identity, incarnation };
         let release = CancellationToken::new();
@@ -158,13 +164,13 @@ impl<W: Worker> Node<W> {
             worker: Arc::clone(&self.worker),
             reconciled: Reconciled::default(),
             pipelines: self.pipelines.clone(),
-            connection: self.connection.clone(),
+            connection: self.accounts.engine.clone(),
         });
         let peers = Peers {
             local: Arc::clone(&local),
             me: identity.clone(),
             view,
-            connection: self.connection.clone(),
+            connection: self.accounts.engine.clone(),
         };
         let ended = CancellationToken::new();
         let answering =
@@ -206,7 +212,7 @@ impl<W: Worker> Node<W> {
             pipelines: self.pipelines.clone(),
             assignments: self.assignments.clone(),
             modules: Arc::clone(&self.modules),
-            connection: self.connection.clone(),
+            connection: self.accounts.tenant.clone(),
             worker: Arc::clone(&self.worker),
             reconciled: peers.local.reconciled.clone(),
             peers,
@@ -263,7 +269,7 @@ impl<W: Worker> Node<W> {
             lease: lease.clone(),
             facts: facts.clone(),
             changes: tokio::sync::Mutex::new(()),
-            connection: self.connection.clone(),
+            connection: self.accounts.tenant.clone(),
         });
         let answering = AbortOnDropHandle::new(tokio::spawn(answer(service, coordinating.clone())));
         let assigning = AbortOnDropHandle::new(tokio::spawn(coordinator.run(coordinating.clone())));

@@ -110,7 +110,7 @@ pub struct Reconciler<W> {
     pub assignments: Assignments,
     /// The registry of modules.
     pub modules: Arc<Modules>,
-    /// To NATS, where the streams are.
+    /// To the account where sources and sinks are.
     pub connection: Connection,
     /// What runs here.
     pub worker: Arc<W>,

@@ -111,7 +111,7 @@ impl Dev {
         let connection = server.connect().await.map_err(|error| unconnected(&error))?;
         let remote = Remote::on(connection.clone(), START_TIMEOUT);
         let state = folder.join("state");
-        let runtime = Runtime::open(&self.runtime, LEASE, connection, &state).await?;
+        let runtime = Runtime::open(&self.runtime, LEASE, connection.into(), &state).await?;
         let http = runtime.http();
         // The end of the runtime is the end of this, whatever ended it.
         let ends = stop.clone().drop_guard();

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use millstream_control::errors;
 use millstream_control::lease::LeaseOptions;
+use millstream_log::connect::Accounts;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::App;
-use crate::connection::{AGAIN_AFTER, open_when_there};
+use crate::connection::{AGAIN_AFTER, engine_options, open_when_there, options};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::LocalArgs;
@@ -23,6 +24,11 @@ pub struct Run {
     /// Folder for keyed state; without it a temporary one, and state comes from checkpoints and logs at every start
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Context of the nats CLI for the account that only this runtime enters: logs, checkpoints and desired state are kept
+    /// there, and the other account has sources, sinks and users; without it one account has all
+    #[arg(long, value_name = "NAME", env = "MILLSTREAM_ENGINE_CONTEXT")]
+    engine_context: Option<String>,
 
     #[command(flatten)]
     runtime: RuntimeArgs,
@@ -76,10 +82,18 @@ impl Run {
             }
         };
         loop {
-            let connection = open_when_there(&app.global, &mut say_once).await?;
-            let server = connection.options().shown_servers();
+            let timeout = app.global.timeout;
+            let tenant = open_when_there(|| options(&app.global), timeout, &mut say_once).await?;
+            let engine = match &self.engine_context {
+                Some(name) => {
+                    open_when_there(|| engine_options(name), timeout, &mut say_once).await?
+                }
+                None => tenant.clone(),
+            };
+            let server = tenant.options().shown_servers();
             let lease = LeaseOptions::default();
-            match Runtime::open(&self.runtime, lease, connection, data).await {
+            let accounts = Accounts { engine, tenant };
+            match Runtime::open(&self.runtime, lease, accounts, data).await {
                 Ok(runtime) => return Ok(Opened { runtime, server }),
                 Err(failure) if failure.reports[0].code == errors::STORAGE => say_once(&failure),
                 Err(failure) => return Err(failure),

@@ -17,7 +17,7 @@ use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
-use millstream_log::connect::Connection;
+use millstream_log::connect::Accounts;
 use millstream_state::{Budgets, Shared};
 
 use crate::failure::Failure;
@@ -29,13 +29,9 @@ pub struct EngineWorker {
 
 impl EngineWorker {
     /// Starts it. `data` is the folder for keyed state, `replicas` how many copies of logs and checkpoints to keep.
-    pub async fn start(
-        connection: Connection,
-        data: &Path,
-        replicas: usize,
-    ) -> Result<Self, Failure> {
+    pub async fn start(accounts: Accounts, data: &Path, replicas: usize) -> Result<Self, Failure> {
         let shared = Shared::new(Budgets::default());
-        let engine = Engine::start(connection, data, shared, replicas).await.map_err(|reason| {
+        let engine = Engine::start(accounts, data, shared, replicas).await.map_err(|reason| {
             Failure::coded(errors::STORAGE, format!("the engine cannot start: {reason}"))
                 .help("`millstream doctor` checks JetStream")
         })?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, operations};
 
-/// Registers a module whose bytes the client has put into the object store [`MODULES_BUCKET`].
+/// Registers a module whose bytes the client has put into the object store [`crate::registry::UPLOADS_BUCKET`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Push {
     /// SHA-256 of the bytes, 64 hexadecimal digits.
@@ -124,9 +124,6 @@ pub struct TimerInfo {
     /// `event-time` or `processing-time`.
     pub domain: String,
 }
-
-/// Object store of modules' bytes, by SHA-256.
-pub const MODULES_BUCKET: &str = "millstream-modules";
 
 operations! {
     Push => "module.push" => Pushed,

@@ -10,7 +10,8 @@
 //! | `millstream-leases` | `drain.<identity>` | nothing | until `node resume` |
 //! | `millstream-assignments` | `<pipeline>` | [`crate::cluster::assignments::Assignment`] | until the pipeline is deleted |
 //!
-//! The bytes of a module are a blob of the object store `millstream-modules`, named by their SHA-256.
+//! The bytes of a module are a blob of the object store `millstream-modules`, named by their SHA-256. Users put them into
+//! `millstream-uploads`, in their own account; registering moves them.
 //! All values are JSON. Readers ignore fields they do not know. Every change compares and swaps.
 
 mod describe;
@@ -31,6 +32,8 @@ use crate::problem::Problem;
 
 /// Bucket of module records.
 pub const MODULES_BUCKET: &str = "millstream-modules";
+/// Object store of modules that users want registered.
+pub const UPLOADS_BUCKET: &str = "millstream-uploads";
 /// Bucket of pipeline records.
 pub const PIPELINES_BUCKET: &str = "millstream-pipelines";
 /// Bucket of leases.

@@ -9,7 +9,7 @@ use millstream_log::kv::{Kv, KvError};
 use millstream_sandbox::{Module, Sandbox};
 use serde::{Deserialize, Serialize};
 
-use super::{MODULES_BUCKET, blob_storage, damaged, describe, storage};
+use super::{MODULES_BUCKET, UPLOADS_BUCKET, blob_storage, damaged, describe, storage};
 use crate::api::modules::DescriptionInfo;
 use crate::clock;
 use crate::compiler::Compiler;
@@ -79,6 +79,7 @@ impl Reference {
 pub struct Modules {
     records: Arc<dyn Kv>,
     bytes: Arc<dyn Blobs>,
+    uploads: Arc<dyn Blobs>,
     sandbox: Arc<Sandbox>,
     compiler: Option<Arc<dyn Compiler>>,
     size_max: u64,
@@ -87,16 +88,17 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Over the bucket and object store [`MODULES_BUCKET`]. Modules above `size_max` bytes are not even read. What the
+    /// Over the bucket and object store [`MODULES_BUCKET`], and `uploads`. Modules above `size_max` bytes are not even read. What the
     /// sandbox has no code of is compiled by `compiler` first; without one, in this process.
     pub fn new(
         records: Arc<dyn Kv>,
         bytes: Arc<dyn Blobs>,
+        uploads: Arc<dyn Blobs>,
         sandbox: Arc<Sandbox>,
         compiler: Option<Arc<dyn Compiler>>,
         size_max: u64,
     ) -> Self {
-        Modules { records, bytes, sandbox, compiler, size_max, compiled: Mutex::default() }
+        Modules { records, bytes, uploads, sandbox, compiler, size_max, compiled: Mutex::default() }
     }
 
     /// Largest module accepted, bytes.
@@ -104,9 +106,9 @@ impl Modules {
         self.size_max
     }
 
-    /// Registers bytes that are in the object store: checks size and digest, compiles, describes, records. With
+    /// Registers bytes that were uploaded: checks size and digest, compiles, describes, stores, records. With
     /// `named` the module also gets the name and version it says of itself, for ever. Returns the record and whether
-    /// anything was new. Bytes that are refused are removed from the store.
+    /// anything was new. What is registered or refused is an upload no longer.
     ///
     /// # Errors
     /// MS1302, MS1304, MS1305, MS1112, MS1115, MS1014, MS1406.
@@ -118,12 +120,17 @@ impl Modules {
     ) -> Result<(ModuleRecord, bool), Problem> {
         let key = parse_digest(digest)?;
         if let Some(record) = self.record(digest).await? {
+            // Bytes that were lost come back so.
+            if self.bytes.size(&key).await.map_err(|error| blob_storage(&error))?.is_none() {
+                self.store(self.upload(&key).await?).await?;
+            }
+            self.forget_upload(&key).await;
             let claimed = named && self.claim(&record).await?;
             return Ok((record, claimed));
         }
         let accepted = self.accept(&key, by).await;
-        if let Err(problem) = &accepted {
-            self.forget_refused(&key, problem).await;
+        if accepted.as_ref().err().is_none_or(is_final) {
+            self.forget_upload(&key).await;
         }
         let record = accepted?;
         if named && let Err(problem) = self.claim(&record).await {
@@ -138,9 +145,10 @@ impl Modules {
     async fn accept(&self, key: &Digest, by: &str) -> Result<ModuleRecord, Problem> {
         let digest = key.to_string();
         self.check_size(key).await?;
-        let bytes = self.read(key).await?;
+        let bytes = self.upload(key).await?;
         let size = bytes.len() as u64;
-        let module = self.compile(&digest, bytes).await?;
+        let module = self.compile(&digest, bytes.clone()).await?;
+        self.store(bytes).await?;
         let description = module.description();
         let record = ModuleRecord {
             name: description.name.clone(),
@@ -160,16 +168,17 @@ impl Modules {
         }
     }
 
-    /// Nothing that was refused for good keeps space in the store.
-    async fn forget_refused(&self, key: &Digest, problem: &Problem) {
-        if !matches!(
-            problem.code,
-            errors::MODULE_REFUSED | errors::MODULE_TOO_LARGE | errors::COMPILE_LIMIT
-        ) {
-            return;
-        }
-        if let Err(error) = self.bytes.delete(key).await {
-            tracing::warn!(digest = %key, %error, "bytes of a refused module stay in the store");
+    async fn upload(&self, key: &Digest) -> Result<Bytes, Problem> {
+        read(&*self.uploads, UPLOADS_BUCKET, key).await
+    }
+
+    async fn store(&self, bytes: Bytes) -> Result<(), Problem> {
+        self.bytes.put(bytes).await.map(drop).map_err(|error| blob_storage(&error))
+    }
+
+    async fn forget_upload(&self, key: &Digest) {
+        if let Err(error) = self.uploads.delete(key).await {
+            tracing::warn!(digest = %key, %error, "an upload stays in its store");
         }
     }
 
@@ -202,19 +211,10 @@ impl Modules {
 
     /// Refuses what is too large before it is read.
     async fn check_size(&self, key: &Digest) -> Result<(), Problem> {
-        match self.bytes.size(key).await.map_err(|error| blob_storage(&error))? {
-            None => Err(not_stored(key)),
+        match self.uploads.size(key).await.map_err(|error| blob_storage(&error))? {
+            None => Err(not_stored(UPLOADS_BUCKET, key)),
             Some(bytes) => check_module_size(bytes, self.size_max),
         }
-    }
-
-    async fn read(&self, key: &Digest) -> Result<Bytes, Problem> {
-        self.bytes.get(key).await.map_err(|error| match error {
-            BlobError::Missing { .. } => not_stored(key),
-            BlobError::Damaged { .. } => Problem::new(errors::MODULE_NOT_STORED, error.to_string())
-                .help("push the file again with `millstream module push`"),
-            error => blob_storage(&error),
-        })
     }
 
     /// Compiles, elsewhere if there is a compiler, and loads on a thread for blocking work: both take up to seconds.
@@ -255,7 +255,7 @@ impl Modules {
         if let Some(module) = cached {
             return Ok(module);
         }
-        let bytes = self.read(&parse_digest(digest)?).await?;
+        let bytes = read(&*self.bytes, MODULES_BUCKET, &parse_digest(digest)?).await?;
         self.compile(digest, bytes).await
     }
 
@@ -384,6 +384,21 @@ impl Modules {
     }
 }
 
+/// Whether the same bytes would be refused again.
+fn is_final(problem: &Problem) -> bool {
+    use errors::{COMPILE_LIMIT, MODULE_REFUSED, MODULE_TOO_LARGE};
+    matches!(problem.code, MODULE_REFUSED | MODULE_TOO_LARGE | COMPILE_LIMIT)
+}
+
+async fn read(store: &dyn Blobs, name: &str, key: &Digest) -> Result<Bytes, Problem> {
+    store.get(key).await.map_err(|error| match error {
+        BlobError::Store { .. } => blob_storage(&error),
+        BlobError::Missing { .. } => not_stored(name, key),
+        error => Problem::new(errors::MODULE_NOT_STORED, error.to_string())
+            .help("push the file again with `millstream module push`"),
+    })
+}
+
 /// Refuses a module of more than `size_max` bytes.
 ///
 /// # Errors
@@ -399,10 +414,10 @@ pub fn check_module_size(size: u64, size_max: u64) -> Result<(), Problem> {
     .help("build with `--release`, `opt-level = \"s\"` and `strip = true`; nodes take more with `--module-mib`"))
 }
 
-fn not_stored(key: &Digest) -> Problem {
+fn not_stored(store: &str, key: &Digest) -> Problem {
     Problem::new(
         errors::MODULE_NOT_STORED,
-        format!("the object store {MODULES_BUCKET} holds no module sha256:{key}"),
+        format!("the object store {store} holds no module sha256:{key}"),
     )
     .help("push the file again with `millstream module push`")
 }

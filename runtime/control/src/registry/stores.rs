@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use millstream_log::Name;
 use millstream_log::blobs::{Blobs, JetStreamBlobs};
-use millstream_log::connect::Connection;
+use millstream_log::connect::{Accounts, Connection};
 use millstream_log::kv::{BucketOptions, JetStreamKv, Kv};
 
 use super::{
-    ASSIGNMENTS_BUCKET, LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, blob_storage, storage,
+    ASSIGNMENTS_BUCKET, LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, UPLOADS_BUCKET,
+    blob_storage, storage,
 };
 use crate::errors;
 use crate::problem::Problem;
@@ -20,6 +21,8 @@ pub struct Stores {
     pub modules: Arc<dyn Kv>,
     /// Object store of modules' bytes.
     pub module_bytes: Arc<dyn Blobs>,
+    /// Object store where users put modules that are to be registered.
+    pub uploads: Arc<dyn Blobs>,
     /// Bucket of pipeline records.
     pub pipelines: Arc<dyn Kv>,
     /// Bucket of leases.
@@ -33,30 +36,39 @@ impl Stores {
     ///
     /// # Errors
     /// MS1406.
-    pub async fn open(connection: &Connection, replicas: usize) -> Result<Stores, Problem> {
+    pub async fn open(accounts: &Accounts, replicas: usize) -> Result<Stores, Problem> {
+        let connection = &accounts.engine;
         Ok(Stores {
             modules: bucket(connection, MODULES_BUCKET, replicas).await?,
-            module_bytes: Self::module_bytes(connection, replicas).await?,
+            module_bytes: objects(connection, MODULES_BUCKET, replicas).await?,
+            uploads: Self::uploads(&accounts.tenant, replicas).await?,
             pipelines: bucket(connection, PIPELINES_BUCKET, replicas).await?,
             leases: bucket(connection, LEASES_BUCKET, replicas).await?,
             assignments: bucket(connection, ASSIGNMENTS_BUCKET, replicas).await?,
         })
     }
 
-    /// The object store of modules' bytes alone, as clients need it; made with so many replicas if it is missing.
+    /// The object store of uploads alone, as clients need it; made with so many replicas if it is missing.
     ///
     /// # Errors
     /// MS1406.
-    pub async fn module_bytes(
+    pub async fn uploads(
         connection: &Connection,
         replicas: usize,
     ) -> Result<Arc<dyn Blobs>, Problem> {
-        let name = valid(MODULES_BUCKET)?;
-        let store = JetStreamBlobs::open(connection, &name, replicas)
-            .await
-            .map_err(|error| blob_storage(&error))?;
-        Ok(Arc::new(store))
+        objects(connection, UPLOADS_BUCKET, replicas).await
     }
+}
+
+async fn objects(
+    connection: &Connection,
+    name: &str,
+    replicas: usize,
+) -> Result<Arc<dyn Blobs>, Problem> {
+    let store = JetStreamBlobs::open(connection, &valid(name)?, replicas)
+        .await
+        .map_err(|error| blob_storage(&error))?;
+    Ok(Arc::new(store))
 }
 
 async fn bucket(

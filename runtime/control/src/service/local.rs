@@ -36,7 +36,7 @@ pub struct Local<W> {
     pub reconciled: Reconciled,
     /// What is wanted.
     pub pipelines: Pipelines,
-    /// To NATS.
+    /// To the account where the other nodes are.
     pub connection: Connection,
 }
 

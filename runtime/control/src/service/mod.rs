@@ -75,7 +75,7 @@ pub struct Service<W> {
     pub facts: NodeFacts,
     /// Held while the registry is changed.
     pub changes: tokio::sync::Mutex<()>,
-    /// To NATS.
+    /// To the account where sources, sinks and users are.
     pub connection: Connection,
 }
 

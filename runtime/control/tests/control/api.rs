@@ -86,7 +86,7 @@ async fn what_is_no_module_is_refused_and_not_kept() {
         format!("the module has {} bytes, at most {} are allowed", large.len(), 10 << 20);
     assert_eq!(cluster.push(large.clone(), false).await.unwrap_err().0[0].message, too_large);
     // A client that does not look first.
-    let store = Stores::module_bytes(&connect(&cluster.server).await, 1).await.unwrap();
+    let store = Stores::uploads(&connect(&cluster.server).await, 1).await.unwrap();
     let digest = store.put(large.into()).await.unwrap().to_string();
     let blind = Push { digest, by: String::new(), unnamed: false };
     assert_eq!(cluster.refused(&blind).await.0[0].message, too_large);

@@ -35,7 +35,7 @@ async fn until(handle: &mut millstream_control::lease::LeaseHandle, wanted: Owne
 #[tokio::test]
 async fn the_second_contender_waits_for_the_expiry_or_the_release() {
     let server = NatsServer::start(ServerOptions::default()).await.unwrap();
-    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stores = Stores::open(&connect(&server).await.into(), 1).await.unwrap();
     let contend = |node: &str, number| {
         let stop = CancellationToken::new();
         let bucket = Arc::clone(&stores.leases);
@@ -74,7 +74,7 @@ async fn the_second_contender_waits_for_the_expiry_or_the_release() {
 #[tokio::test]
 async fn the_same_node_started_again_need_not_wait() {
     let server = NatsServer::start(ServerOptions::default()).await.unwrap();
-    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stores = Stores::open(&connect(&server).await.into(), 1).await.unwrap();
     // Nobody waits so long in a test: whoever holds the lease did not wait for its expiry.
     let long = LeaseOptions { expiry: PATIENCE * 10, ..QUICK_LEASE };
     let contend = |identity, incarnation| {
@@ -115,7 +115,7 @@ async fn the_same_node_started_again_need_not_wait() {
 #[tokio::test]
 async fn an_owner_that_was_replaced_notices() {
     let server = NatsServer::start(ServerOptions::default()).await.unwrap();
-    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stores = Stores::open(&connect(&server).await.into(), 1).await.unwrap();
     let stop = CancellationToken::new();
     let bucket = Arc::clone(&stores.leases);
     let (mut lease, task) =
@@ -134,7 +134,7 @@ async fn an_owner_that_was_replaced_notices() {
 #[tokio::test]
 async fn an_owner_without_a_broker_doubts_and_recovers() {
     let mut server = NatsServer::start(ServerOptions::default()).await.unwrap();
-    let stores = Stores::open(&connect(&server).await, 1).await.unwrap();
+    let stores = Stores::open(&connect(&server).await.into(), 1).await.unwrap();
     let stop = CancellationToken::new();
     let bucket = Arc::clone(&stores.leases);
     let (mut lease, task) =

@@ -294,7 +294,7 @@ async fn a_new_node_goes_on_where_the_old_one_stopped() {
 #[tokio::test]
 async fn damaged_entries_and_lost_modules_are_named_and_disturb_nothing_else() {
     let (cluster, module) = cluster().await;
-    let stores = Stores::open(&connect(&cluster.server).await, 1).await.unwrap();
+    let stores = Stores::open(&connect(&cluster.server).await.into(), 1).await.unwrap();
     stores.pipelines.put("odd", "not json".into()).await.unwrap();
     cluster.apply(&manifest("p", &module)).await.unwrap();
     cluster.node.worker.called("resume p").await;

@@ -25,7 +25,7 @@ pub async fn run(
 ) -> Result<(), String> {
     let mut lasts = Vec::new();
     for source in &spec.sources {
-        let jetstream = opener.context.connection.jetstream();
+        let jetstream = opener.context.accounts.tenant.jetstream();
         let mut stream = jetstream.get_stream(&source.stream).await.map_err(text)?;
         lasts.push(Sequence(stream.info().await.map_err(text)?.state.last_sequence));
     }

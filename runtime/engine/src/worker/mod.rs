@@ -43,7 +43,7 @@ use millstream_core::ids::{Incarnation, key_hash, partition_of};
 use millstream_log::Name;
 use millstream_log::blobs::{Blobs, JetStreamBlobs, UrlBlobs};
 use millstream_log::commit_log::JetStreamLog;
-use millstream_log::connect::Connection;
+use millstream_log::connect::Accounts;
 use millstream_state::{Inspected, Shared};
 use tokio::sync::Mutex;
 
@@ -60,7 +60,7 @@ const CHECKPOINTS: &str = "millstream-checkpoints";
 
 /// What all pipelines of a worker share.
 pub struct Context {
-    connection: Connection,
+    accounts: Accounts,
     data: PathBuf,
     shared: Arc<Shared>,
     blobs: Arc<dyn Blobs>,
@@ -148,19 +148,20 @@ impl Worker {
     /// A worker without pipelines. Keyed state is kept under `data`, checkpoints in an object store with
     /// `replicas` copies.
     pub async fn start(
-        connection: Connection,
+        accounts: impl Into<Accounts>,
         data: &Path,
         shared: Arc<Shared>,
         replicas: usize,
     ) -> Result<Self, String> {
+        let accounts = accounts.into();
         let bucket = Name::new(CHECKPOINTS).map_err(|e| e.to_string())?;
-        let blobs = JetStreamBlobs::open(&connection, &bucket, replicas)
+        let blobs = JetStreamBlobs::open(&accounts.engine, &bucket, replicas)
             .await
             .map_err(|e| e.to_string())?;
         savepoint::forget_unfinished(data)?;
         let context = Context {
-            guests: Guests::start(connection.client().clone()),
-            connection,
+            guests: Guests::start(accounts.tenant.client().clone()),
+            accounts,
             data: data.to_owned(),
             shared,
             blobs: Arc::new(blobs),
@@ -314,7 +315,7 @@ impl Worker {
         let dir = pipeline_dir(&self.context.data, name, life.incarnation);
         millstream_state::wipe(&dir).map_err(|e| e.to_string())?;
         let log = Name::new(life.log.as_deref().unwrap_or(name)).map_err(|e| e.to_string())?;
-        JetStreamLog::delete(&self.context.connection, &log).await.map_err(|e| e.to_string())
+        JetStreamLog::delete(&self.context.accounts.engine, &log).await.map_err(|e| e.to_string())
     }
 
     /// How a pipeline is; `None` if it does not run here.

@@ -15,6 +15,7 @@ use millstream_log::blobs::Blobs;
 use millstream_log::commit_log::{
     CommitLog, JetStreamLog, LogOptions, PartitionSubject, stream_name,
 };
+use millstream_log::connect::Connection;
 use millstream_log::egress::{
     JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, stream_of_subject,
 };
@@ -84,7 +85,7 @@ impl Opener {
         spec: &PipelineSpec,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Result<Self, String> {
-        let connection = &context.connection;
+        let connection = &context.accounts.engine;
         let name = spec.log_name()?;
         let options = LogOptions { replicas: context.replicas, bytes_max: None };
         let log = async {
@@ -128,9 +129,10 @@ impl Opener {
     pub async fn sinks(&self, spec: &PipelineSpec) -> Result<Vec<OpenSink>, String> {
         let mut sinks = Vec::new();
         for sink in &spec.sinks {
-            let facts = facts_of(&self.context, &sink.subject.replace("{key}", "key"))
-                .await
-                .map_err(|e| format!("sink `{}`: {e}", sink.name))?;
+            let facts =
+                facts_of(&self.context.accounts.tenant, &sink.subject.replace("{key}", "key"))
+                    .await
+                    .map_err(|e| format!("sink `{}`: {e}", sink.name))?;
             sinks.push((sink.subject.clone(), facts));
         }
         Ok(sinks)
@@ -144,7 +146,7 @@ impl Opener {
         sinks: &[OpenSink],
     ) -> Result<Vec<OpenSink>, String> {
         let subject = format!("{}.{}.{}", DEAD_LETTERS.1, spec.name, stage.name);
-        let facts = facts_of(&self.context, &subject).await?;
+        let facts = facts_of(&self.context.accounts.engine, &subject).await?;
         Ok(sinks.iter().cloned().chain([(subject, facts)]).collect())
     }
 
@@ -171,7 +173,7 @@ impl Opener {
     ) -> Result<Standby, String> {
         let stage = &spec.stages[stage_index];
         let standby = StandbySpec {
-            connection: self.context.connection.clone(),
+            connection: self.context.accounts.engine.clone(),
             log: Arc::clone(&self.log),
             stream: stream_name(&Name::new(&spec.name).map_err(text)?),
             subject: subject_of(spec, stage, partition)?,
@@ -257,25 +259,30 @@ impl Opener {
         // What a stage sees of a queue has numbers of its own.
         let read = spec.sources.iter().filter(|source| !source.consumed || stage.is_ingest());
         let streams: Vec<_> = read.map(|s| (s.name.clone(), s.stream.clone())).collect();
-        let outputs = |sink: usize| -> Vec<u8> {
+        let accounts = &self.context.accounts;
+        let outputs = |sink: usize| -> (&Connection, Vec<u8>) {
             if sink == spec.sinks.len() {
-                return vec![DEAD_LETTER];
+                return (&accounts.engine, vec![DEAD_LETTER]);
             }
             let takes = |&output: &usize| stage.outputs[output].contains(&sink);
-            (0..stage.outputs.len()).filter(takes).map(|output| output as u8).collect()
+            let taken = (0..stage.outputs.len()).filter(takes);
+            (&accounts.tenant, taken.map(|output| output as u8).collect())
         };
-        let egress = |(sink, (subject, facts)): (usize, &OpenSink)| EgressSpec {
-            connection: self.context.connection.clone(),
-            config: EgressConfig {
-                partition,
-                outputs: outputs(sink),
-                in_flight_max: SinkWindow::default().messages,
-                duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
-            },
-            stream: facts.stream.clone(),
-            subject: subject.clone(),
-            streams: streams.clone(),
-            stage: format!("{}.{}.", spec.name, stage.name),
+        let egress = |(sink, (subject, facts)): (usize, &OpenSink)| {
+            let (connection, outputs) = outputs(sink);
+            EgressSpec {
+                connection: connection.clone(),
+                config: EgressConfig {
+                    partition,
+                    outputs,
+                    in_flight_max: SinkWindow::default().messages,
+                    duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
+                },
+                stream: facts.stream.clone(),
+                subject: subject.clone(),
+                streams: streams.clone(),
+                stage: format!("{}.{}.", spec.name, stage.name),
+            }
         };
         sinks.iter().enumerate().map(egress).collect()
     }
@@ -314,11 +321,10 @@ pub fn store(
     }
 }
 
-async fn facts_of(context: &Context, subject: &str) -> Result<SinkFacts, String> {
-    let stream = stream_of_subject(&context.connection, subject).await.map_err(text)?;
-    let sink = JetStreamSink::open(&context.connection, &stream, SinkWindow::default())
-        .await
-        .map_err(text)?;
+async fn facts_of(connection: &Connection, subject: &str) -> Result<SinkFacts, String> {
+    let stream = stream_of_subject(connection, subject).await.map_err(text)?;
+    let sink =
+        JetStreamSink::open(connection, &stream, SinkWindow::default()).await.map_err(text)?;
     Ok(sink.facts().clone())
 }
 

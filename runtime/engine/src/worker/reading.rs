@@ -145,8 +145,13 @@ impl Supervisor {
         let (key, event_time) = (input.key.clone(), spec.event_time.clone());
         let (spec_consumed, name) = (spec.consumed, spec.name.clone());
         let read = |p: &&SourcePosition| p.source == id && p.stream_created_ns != 0;
+        let accounts = &self.opener.context.accounts;
+        let account = match redrive::is_redriven(&name) {
+            true => &accounts.engine,
+            false => &accounts.tenant,
+        };
         let reader = ReaderSpec {
-            connection: self.opener.context.connection.clone(),
+            connection: account.clone(),
             spec,
             source: id,
             input: input.input as u32,

@@ -190,7 +190,7 @@ impl Supervisor {
             if !elsewhere.is_empty() {
                 let name = self.spec.log_name().expect("the pipeline has started");
                 let spec = FollowSpec {
-                    connection: self.opener.context.connection.clone(),
+                    connection: self.opener.context.accounts.engine.clone(),
                     log: Arc::clone(&self.opener.log),
                     stream: stream_name(&name),
                     subjects: elsewhere.into_iter().map(subject).collect(),

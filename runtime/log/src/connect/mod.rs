@@ -3,6 +3,7 @@
 //! [`ConnectOptions::load`] finds out where to connect and as whom, the way the `nats` CLI does;
 //! [`connect`] connects, and says what is wrong when JetStream cannot be used as it is needed.
 
+mod accounts;
 mod context;
 mod error;
 mod login;
@@ -16,6 +17,7 @@ use async_nats::jetstream;
 pub(crate) use login::sign;
 use tokio::sync::watch;
 
+pub use accounts::Accounts;
 pub use context::{ContextError, default_config_folder};
 pub use error::{ConnectError, chain};
 pub(crate) use options::without_user;

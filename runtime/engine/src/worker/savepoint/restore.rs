@@ -59,7 +59,7 @@ pub fn forget_unfinished(data: &Path) -> Result<(), String> {
 pub async fn discard(context: &Arc<Context>, spec: &PipelineSpec) {
     let removed = async {
         let name = spec.log_name()?;
-        JetStreamLog::delete(&context.connection, &name).await.map_err(text)?;
+        JetStreamLog::delete(&context.accounts.engine, &name).await.map_err(text)?;
         let blobs = context.checkpoints_of(spec.checkpoint_store.as_deref())?;
         checkpoint::delete_all(&*blobs, &spec.name, spec.incarnation).await
     };
@@ -112,7 +112,7 @@ async fn make(
     let blobs = context.checkpoints_of(spec.checkpoint_store.as_deref())?;
     let options = LogOptions { replicas: context.replicas, bytes_max: None };
     let name = spec.log_name()?;
-    let log = JetStreamLog::open(&context.connection, &name, &options);
+    let log = JetStreamLog::open(&context.accounts.engine, &name, &options);
     let log = around(Step::OpenLog, log).await.map_err(text)?;
     let mut seeds: Vec<Vec<Sequence>> = vec![Vec::new(); spec.stages.len()];
     for index in spec.in_order() {
