@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::cluster::assignments::Assignments;
 use crate::cluster::coordinator::Coordinator;
+use crate::cluster::gathering::Gatherings;
 use crate::cluster::membership::{self, Member, Standing};
 use crate::cluster::peers::Peers;
 use crate::cluster::view;
@@ -258,12 +259,14 @@ impl<W: Worker> Node<W> {
             pipelines: self.pipelines.clone(),
             assignments: self.assignments.clone(),
             view: peers.view.clone(),
+            gatherings: Gatherings::default(),
         };
         let service = Arc::new(Service {
             modules: Arc::clone(&self.modules),
             pipelines: self.pipelines.clone(),
             peers: peers.clone(),
             assignments: self.assignments.clone(),
+            gatherings: coordinator.gatherings.clone(),
             leases: Arc::clone(&self.stores.leases),
             dead_letters: self.dead_letters.clone(),
             lease: lease.clone(),

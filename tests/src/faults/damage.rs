@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::Value;
@@ -82,7 +82,10 @@ pub struct Stored {
 
 impl Stored {
     fn read(store: &Path, document: &Path) -> Result<Self> {
-        let parsed: Value = serde_json::from_slice(&fs::read(document)?)?;
+        let sealed: Value = serde_json::from_slice(&fs::read(document)?)?;
+        let text = sealed["document"].as_str().context("a document")?;
+        ensure!(sealed["sha256"].as_str() == Some(&sha256(text.as_bytes())), "it is damaged");
+        let parsed: Value = serde_json::from_str(text)?;
         let place = document.strip_prefix(store.join("documents/checkpoints"))?.with_extension("");
         let own = store.join("documents/checkpoint-files").join(place);
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -110,16 +113,17 @@ impl Stored {
     /// What is missing or other than the document says.
     pub fn complaints(&self) -> Vec<String> {
         let is_whole = |(path, hash): &&(PathBuf, String)| {
-            fs::read(path).is_ok_and(|bytes| {
-                let found = Sha256::digest(&bytes);
-                found.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == *hash
-            })
+            fs::read(path).is_ok_and(|bytes| sha256(&bytes) == *hash)
         };
         let broken = self.hashes.iter().filter(|file| !is_whole(file));
         broken
             .map(|(path, _)| format!("{} lacks {}", self.document.display(), path.display()))
             .collect()
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The documents of a partition's checkpoints, oldest first.

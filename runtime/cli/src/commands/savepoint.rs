@@ -27,7 +27,8 @@ pub struct Savepoint {
 enum What {
     /// Stop all partitions at a common place of each source, and store what they hold
     ///
-    /// The pipeline goes on as soon as its state is linked; storing it goes on beside. It must be on one node.
+    /// The pipeline goes on as soon as its state is linked; storing it goes on beside. Its partitions come to one
+    /// node for it, and go back afterwards.
     Create {
         /// The pipeline
         pipeline: String,

@@ -105,6 +105,11 @@ fn node(served: &Served, name: &str) -> Run {
 
 /// Waits until so many nodes run all six partitions, each its share.
 fn until_shared(served: &Served, nodes: usize) {
+    until_all_shared(served, nodes, 6);
+}
+
+/// The same for so many partitions.
+fn until_all_shared(served: &Served, nodes: usize, partitions: u64) {
     let begun = Instant::now();
     loop {
         let called = served.call(&["node", "ls", "-o", "json"]);
@@ -119,7 +124,7 @@ fn until_shared(served: &Served, nodes: usize) {
         let ready = served.call(&["get", "numbers", "-o", "json"]);
         let is_running = ready.stdout.contains(r#""phase": "running""#)
             || ready.stdout.contains(r#""phase":"running""#);
-        if running.len() == nodes && running.iter().sum::<u64>() == 6 && is_running {
+        if running.len() == nodes && running.iter().sum::<u64>() == partitions && is_running {
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "not shared by {nodes}: {called:?}\n{ready:?}");
@@ -249,6 +254,24 @@ async fn partitions_of_a_node_that_is_killed_go_on_where_somebody_stood_by() {
     }
     let numbers = load.end();
     assert_exact(&served, numbers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipeline_on_several_nodes_is_saved_and_rescaled_under_load() {
+    let (served, _nodes) = cluster(&["a", "b", "c"], PIPELINE).await;
+    until_shared(&served, 3);
+    let load = Load::start(&served);
+    served.call(&["savepoint", "create", "numbers", "--name", "kept"]).ok();
+    until_shared(&served, 3);
+    for (partitions, all) in [("5", 10), ("2", 4)] {
+        let rescale = ["rescale", "numbers", "--partitions", partitions, "--wait"];
+        served.call(&[&rescale[..], &["--timeout", "90s"]].concat()).ok();
+        until_all_shared(&served, 3, all);
+    }
+    let numbers = load.end();
+    assert_exact(&served, numbers).await;
+    let kept = served.call(&["savepoint", "ls", "-o", "name"]).ok().stdout;
+    assert_eq!(kept, "kept\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

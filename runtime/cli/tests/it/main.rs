@@ -16,6 +16,7 @@
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
+mod accounts;
 mod chains;
 mod cluster;
 mod dead_letters;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
@@ -113,10 +113,7 @@ sinks:
         let url = self.server.url();
         let args =
             ["run", "--http", "127.0.0.1:0", "--node", name, "--data", name, "--server", &url];
-        let mut command = self.millstream.command(args);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        Run { child, http: String::new(), stderr }
+        Run::of(self.millstream.command(args))
     }
 
     /// A runtime that owns the pipelines.
@@ -136,6 +133,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// Starts it.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        Run { child, http: String::new(), stderr }
+    }
+
     /// Waits for a line that begins so; it.
     pub fn until_it_says(&mut self, beginning: &str) -> String {
         let mut said = String::new();

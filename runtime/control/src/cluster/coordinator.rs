@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assignments::{Assignment, Assignments, RecordedAssignment, Slot};
+use super::gathering::Gatherings;
 use super::view::View;
 use crate::api::pipelines::Desired;
 use crate::manifest::{Document, Stage};
@@ -37,6 +38,8 @@ pub struct Coordinator {
     pub assignments: Assignments,
     /// Who is there.
     pub view: watch::Receiver<View>,
+    /// What is to be on one node.
+    pub gatherings: Gatherings,
 }
 
 impl Coordinator {
@@ -59,8 +62,10 @@ impl Coordinator {
 
     async fn coordinate(&mut self) -> Result<(), Problem> {
         let mut pipelines = self.pipelines.watch().await?;
+        let mut gathered = self.gatherings.watch();
         loop {
             self.view.mark_unchanged();
+            gathered.mark_unchanged();
             if !self.pass().await? {
                 return Ok(());
             }
@@ -74,6 +79,7 @@ impl Coordinator {
                 changed = self.view.changed() => if changed.is_err() {
                     return Ok(());
                 },
+                _ = gathered.changed() => {}
                 () = tokio::time::sleep(PASS_EVERY) => {}
             }
         }
@@ -95,7 +101,8 @@ impl Coordinator {
             }
         }
         let records: Vec<PipelineRecord> = records.into_iter().map(|r| r.record).collect();
-        for (name, wanted) in decide(&self.node, &view, &records, &present) {
+        let gathered = self.gatherings.watch().borrow().clone();
+        for (name, wanted) in decide(&self.node, &view, &records, &present, &gathered) {
             let at = present.get(&name).map(|recorded| recorded.at);
             if !self.assignments.write(&name, &wanted, at).await? {
                 return Ok(false);
@@ -106,12 +113,13 @@ impl Coordinator {
     }
 }
 
-/// The assignments that must change, and what they become.
+/// The assignments that must change, and what they become. `gathered` are pipelines that are to be on one node.
 pub fn decide(
     by: &str,
     view: &View,
     records: &[PipelineRecord],
     present: &BTreeMap<String, RecordedAssignment>,
+    gathered: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Assignment> {
     let nodes: Vec<AssignableNode> = view
         .nodes
@@ -152,9 +160,12 @@ pub fn decide(
     });
     for (number, ((pipeline, stage), of_stage)) in (0..).zip(stages) {
         let standbys = standbys.get(&(pipeline.clone(), stage.clone())).copied();
+        let only = gathered.get(pipeline).filter(|only| is_live(&nodes, only));
+        let others = nodes.iter().filter(|node| only.is_some_and(|only| node.name != *only));
+        let barred: Vec<String> = others.map(|node| node.name.clone()).collect();
         for slot in of_stage {
             let owner = present_owner(slot, &nodes);
-            let (barred, warm) = (Vec::new(), slot.standbys.clone());
+            let (barred, warm) = (barred.clone(), slot.standbys.clone());
             partitions.push(AssignablePartition { stage: number, weight: 1, owner, barred, warm });
             wanted_standbys.push(standbys.unwrap_or_default());
             slots.push(slot);
@@ -190,11 +201,13 @@ pub fn decide(
 
 /// Where a partition is, or goes on at once: if its owner does not take partitions, at a node that stands by.
 fn present_owner(slot: &Slot, nodes: &[AssignableNode]) -> Option<String> {
-    let is_live = |name: &&String| {
-        nodes.iter().any(|node| node.name == **name && node.state == NodeState::Live)
-    };
+    let is_live = |name: &&String| is_live(nodes, name);
     let owner = slot.owner.as_ref();
     owner.filter(is_live).or_else(|| slot.standbys.iter().find(is_live)).or(owner).cloned()
+}
+
+fn is_live(nodes: &[AssignableNode], name: &str) -> bool {
+    nodes.iter().any(|node| node.name == name && node.state == NodeState::Live)
 }
 
 /// Whether a pipeline's partitions are anybody's. Those of one that is stopped stay where they were.

@@ -13,6 +13,7 @@
 
 pub mod assignments;
 pub mod coordinator;
+pub mod gathering;
 pub mod membership;
 pub mod peers;
 pub mod view;

@@ -70,7 +70,7 @@ super::catalogue! {
     PIPELINE_EXISTS = 1326, "there is a pipeline of this name",
         "A savepoint begins a new pipeline; it does not take one back.",
         "Give the manifest another name, or delete the pipeline first.";
-    PIPELINE_SPREAD = 1327, "the pipeline is on several nodes",
-        "A savepoint stops all partitions at a common place. For that they must be on one node.",
-        "`millstream node drain NODE` moves its partitions to the others; afterwards `millstream node resume NODE` takes it back.";
+    PIPELINE_SPREAD = 1327, "the pipeline does not come to one node",
+        "A savepoint stops all partitions at a common place. For that they go to one node, and some did not get there.",
+        "`millstream describe` says which partitions do not run. Once all do, repeat the command.";
 }

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Operation, PROBLEMS_HEADER, SERVICE_NAME, SUBJECT_PREFIX};
 use crate::cluster::assignments::Assignments;
+use crate::cluster::gathering::Gatherings;
 use crate::cluster::peers::Peers;
 use crate::dead_letters::DeadLetters;
 use crate::errors;
@@ -65,6 +66,8 @@ pub struct Service<W> {
     pub peers: Peers<W>,
     /// Where it is to run.
     pub assignments: Assignments,
+    /// What is to be on one node for a while.
+    pub gatherings: Gatherings,
     /// Bucket of leases: nodes that drain are noted there.
     pub leases: Arc<dyn Kv>,
     /// Dead letters.

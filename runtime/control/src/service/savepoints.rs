@@ -1,11 +1,12 @@
 //! `savepoint.*` and `pipeline.rescale`.
 //!
-//! A savepoint is taken by the node that has all partitions of the pipeline. What begins from one is made here, and then
+//! A savepoint is taken on one node, to which all partitions of the pipeline come for it. What begins from one is made here, and then
 //! recorded: until that has succeeded nothing has happened to any pipeline, and what was made is nobody's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::PipelineSpec;
 use millstream_log::Name;
@@ -19,16 +20,20 @@ use crate::api::savepoints::{
 };
 use crate::clock;
 use crate::cluster::coordinator::stages_of;
+use crate::cluster::gathering::Gathering;
 use crate::errors;
 use crate::manifest::{Document, diff, resolve, with_partitions};
 use crate::problem::{Problem, Problems};
 use crate::queues::{self, Queues};
 use crate::registry::{PipelineRecord, Recorded, RetiredLife};
 use crate::starts;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{Assigned, Worker, WorkerError};
 
 /// Wait before a record is written again that may or may not be there.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long partitions may take to come to one node, which may have to fetch their state, and how often is looked.
+const GATHERED_WITHIN: Duration = Duration::from_secs(300);
+const GATHERED_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl<W: Worker> Answer<Create> for Service<W> {
     async fn answer(&self, request: Create) -> Result<SavepointInfo, Problems> {
@@ -40,7 +45,7 @@ impl<W: Worker> Answer<Create> for Service<W> {
         };
         check_savepoint(&name)?;
         refuse_queues(&recorded.record.queues)?;
-        let holder = self.holder(&recorded.record).await?;
+        let (holder, _gathering) = self.gather(&recorded.record).await?;
         let taken = self.peers.savepoint(&holder, &request.pipeline, &name, request.stop).await?;
         if request.stop {
             let record = PipelineRecord {
@@ -148,7 +153,7 @@ impl<W: Worker> Answer<Rescale> for Service<W> {
         }
         refuse_queues(&recorded.record.queues)?;
         let new = self.check(new, recorded.record.modules.clone()).await?;
-        let holder = self.holder(&recorded.record).await?;
+        let (holder, _gathering) = self.gather(&recorded.record).await?;
         let spec = life_of(&new)?;
         let savepoint = format!("rescale-{:032x}", spec.incarnation.0);
         self.peers.savepoint(&holder, &request.pipeline, &savepoint, true).await?;
@@ -210,35 +215,49 @@ impl<W: Worker> Service<W> {
         }
     }
 
-    /// The node that has all partitions of a pipeline.
-    async fn holder(&self, record: &PipelineRecord) -> Result<String, Problem> {
-        let wanted = stages_of(record).unwrap_or_default();
-        let wanted: BTreeMap<String, u16> =
-            wanted.into_iter().map(|stage| (stage.name, stage.partitions)).collect();
-        let mut nodes = self.peers.others();
-        nodes.push(self.peers.me.clone());
-        let mut parts = 0;
-        for node in nodes {
-            let Some(held) = self.peers.held(&node).await else { continue };
-            let Some(held) = held.pipelines.get(&record.name) else { continue };
-            let has = |(stage, count): (&String, &u16)| {
-                held.get(stage).is_some_and(|held| held.len() == usize::from(*count))
-            };
-            if wanted.iter().all(has) {
-                return Ok(node);
-            }
-            parts += 1;
-        }
-        if parts == 0 {
-            return Err(worker_problem(
-                &record.name,
+    /// Has all partitions of a pipeline come to the node that has most of them, and stay there until what is returned with its
+    /// identity is dropped.
+    async fn gather(&self, record: &PipelineRecord) -> Result<(String, Gathering), Problem> {
+        let (name, held) = (&record.name, self.held_of(record).await);
+        let most = held.iter().max_by_key(|(_, held)| partitions(held));
+        let Some((node, _)) = most.filter(|(_, held)| partitions(held) > 0) else {
+            let failed = WorkerError::NotRunning;
+            return Err(worker_problem(name, errors::SAVEPOINT_FAILED, &failed));
+        };
+        let gathering = self.gatherings.begin(name, node).ok_or_else(|| {
+            Problem::new(
                 errors::SAVEPOINT_FAILED,
-                &WorkerError::NotRunning,
-            ));
+                format!("another one of `{name}` is being taken"),
+            )
+            .help("wait for it")
+        })?;
+        let wanted = stages_of(record).unwrap_or_default();
+        let all: usize = wanted.iter().map(|stage| usize::from(stage.partitions)).sum();
+        let gathered = async {
+            while self.held_of(record).await.get(node).map(partitions) != Some(all) {
+                tokio::time::sleep(GATHERED_AGAIN_AFTER).await;
+            }
+        };
+        if tokio::time::timeout(GATHERED_WITHIN, gathered).await.is_ok() {
+            return Ok((node.clone(), gathering));
         }
-        let message = format!("the partitions of `{}` are on {parts} nodes", record.name);
+        let on = self.held_of(record).await.values().filter(|held| partitions(held) > 0).count();
+        let message = format!(
+            "the partitions of `{name}` are on {on} nodes after {} s",
+            GATHERED_WITHIN.as_secs()
+        );
         Err(Problem::new(errors::PIPELINE_SPREAD, message)
-            .help("`millstream node drain` moves them to one; `millstream node resume` lets them spread again"))
+            .help("`millstream describe` says which do not run; the node's log says why"))
+    }
+
+    /// What each node that is there has of a pipeline.
+    async fn held_of(&self, record: &PipelineRecord) -> BTreeMap<String, Assigned> {
+        let nodes = self.peers.others().into_iter().chain([self.peers.me.clone()]);
+        let asked = join_all(nodes.map(|node| async move {
+            let held = self.peers.held(&node).await?.pipelines.remove(&record.name)?;
+            Some((node, held))
+        }));
+        asked.await.into_iter().flatten().collect()
     }
 
     async fn unknown(&self, name: &str) -> Problem {
@@ -247,6 +266,10 @@ impl<W: Worker> Service<W> {
         Problem::new(errors::SAVEPOINT_UNKNOWN, format!("there is no savepoint `{name}`"))
             .help(help)
     }
+}
+
+fn partitions(held: &Assigned) -> usize {
+    held.values().map(BTreeSet::len).sum()
 }
 
 /// A new life of a prepared pipeline, which has a log of its own.

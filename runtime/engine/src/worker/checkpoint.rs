@@ -16,6 +16,7 @@ use millstream_log::connect::chain;
 use millstream_state::{Checkpoint, CheckpointFile as StateFile, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
 
+use super::sealed::{seal, unseal};
 use crate::clock;
 use crate::crash::{self, Step, around};
 use crate::planted::{self, Bug};
@@ -138,7 +139,7 @@ impl CheckpointStore {
             manifest: String::from_utf8(manifest.encode()).map_err(text)?,
             blobs,
         };
-        let bytes = Bytes::from(serde_json::to_vec(&document).map_err(text)?);
+        let bytes = Bytes::from(seal(&document)?);
         let put = self.blobs.put_document(&name, bytes.clone());
         around(Step::UploadManifest, put).await.map_err(text)?;
         if !files_first {
@@ -329,7 +330,11 @@ fn own_files(document: &str) -> String {
 
 async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, Unrestored> {
     let Some(bytes) = blobs.get_document(name).await? else { return Ok(None) };
-    let parsed = serde_json::from_slice(&bytes);
+    let parsed = match unseal(&bytes).map_err(Unrestored::Damaged)? {
+        Some(document) => serde_json::from_str(&document),
+        // Version 0.1 did not seal them.
+        None => serde_json::from_slice(&bytes),
+    };
     parsed.map(Some).map_err(|error| Unrestored::Damaged(format!("it cannot be read: {error}")))
 }
 

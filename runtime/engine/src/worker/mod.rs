@@ -28,6 +28,7 @@ mod redrive;
 mod report;
 mod savepoint;
 mod savepoints;
+mod sealed;
 mod source;
 mod standby;
 mod supervisor;

@@ -102,6 +102,11 @@ impl Board {
         }
     }
 
+    /// How far the operator has applied source `source`.
+    pub fn applied(&self, source: usize) -> Sequence {
+        self.with(|inner| inner.scanned.get(source).copied().unwrap_or_default())
+    }
+
     /// Waits until the operator has applied source `source` up to `last`, or has stopped.
     pub async fn until_scanned(&self, source: usize, last: Sequence) {
         self.until(|inner| inner.scanned.get(source).is_some_and(|s| *s >= last)).await;

@@ -1,10 +1,10 @@
 //! The document that makes a savepoint one: what it is of, and every file with its length and hash.
 
-use millstream_log::blobs::Digest;
 use millstream_state::CheckpointManifest;
 use serde::{Deserialize, Serialize};
 
 use crate::status::{SavedStage as StageInfo, SavepointInfo};
+use crate::worker::sealed::{seal, unseal};
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
@@ -48,19 +48,10 @@ pub struct SavedPartition {
     pub manifest: String,
 }
 
-/// What is stored: a flipped bit must not go unnoticed.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    sha256: String,
-    savepoint: String,
-}
-
 impl Savepoint {
     /// As it is stored.
     pub fn encode(&self) -> Result<Vec<u8>, String> {
-        let savepoint = serde_json::to_string(self).map_err(text)?;
-        let sha256 = Digest::of(savepoint.as_bytes()).to_string();
-        serde_json::to_vec(&Sealed { sha256, savepoint }).map_err(text)
+        seal(self)
     }
 
     /// Reads and checks what was stored.
@@ -69,16 +60,12 @@ impl Savepoint {
         struct Version {
             version: u32,
         }
-        let sealed: Sealed = serde_json::from_slice(bytes).map_err(text)?;
-        let found = Digest::of(sealed.savepoint.as_bytes()).to_string();
-        if found != sealed.sha256 {
-            return Err(format!("it has hash {found}, expected {}", sealed.sha256));
-        }
-        let Version { version } = serde_json::from_str(&sealed.savepoint).map_err(text)?;
+        let document = unseal(bytes)?.ok_or("it is no savepoint")?;
+        let Version { version } = serde_json::from_str(&document).map_err(text)?;
         if version != VERSION {
             return Err(format!("it has version {version}, this program reads version {VERSION}"));
         }
-        serde_json::from_str(&sealed.savepoint).map_err(text)
+        serde_json::from_str(&document).map_err(text)
     }
 
     /// In short.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_core::commit::CommitRecord;
 use millstream_core::ids::{Sequence, SourceId};
@@ -20,6 +21,9 @@ use crate::worker::gate::{Gate, Inlet};
 use crate::worker::here::Here;
 use crate::worker::opening::Opener;
 use crate::worker::partition::{Command, Reach, Rested};
+
+/// Partitions that take longer for what they have been handed over are taken for ones that came here later than the others.
+const EVEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// All partitions rest until it is dropped.
 pub struct Barrier {
@@ -82,9 +86,9 @@ pub async fn take(
             ));
         }
     }
-    let barrier = Barrier::begin(opener, here, held);
     let inlets = inlets(spec);
-    let stand = opener.gate.until_waiting(&inlets).await;
+    let barrier = Barrier::begin(opener, here, held);
+    let stand = until_even(opener, here, &inlets).await;
     let mut rested = BTreeMap::new();
     for stage in spec.in_order() {
         let mut waiting = Vec::new();
@@ -122,6 +126,36 @@ pub async fn take(
         });
     }
     Ok((barrier, Taken { stages }))
+}
+
+/// Waits until all partitions have of each stream what its reader, which waits at the gate, has handed over; where that is. A
+/// partition that came here later is behind the others at first: they read on until it has caught up.
+async fn until_even(opener: &Opener, here: &Here, inlets: &[Inlet]) -> BTreeMap<Inlet, Sequence> {
+    loop {
+        let stand = opener.gate.until_waiting(inlets).await;
+        let reached = tokio::time::timeout(EVEN_WITHIN, until_applied(here, &stand)).await.is_ok();
+        if reached && inlets.iter().all(|inlet| furthest(here, *inlet) <= stand[inlet]) {
+            return stand;
+        }
+        opener.gate.open();
+        let furthest = inlets.iter().map(|inlet| (*inlet, furthest(here, *inlet))).collect();
+        until_applied(here, &furthest).await;
+        opener.gate.close();
+    }
+}
+
+async fn until_applied(here: &Here, wanted: &BTreeMap<Inlet, Sequence>) {
+    for (&(stage, source), sequence) in wanted {
+        for (_, lane) in here.of(stage) {
+            lane.board.until_scanned(usize::from(source.0), *sequence).await;
+        }
+    }
+}
+
+fn furthest(here: &Here, (stage, source): Inlet) -> Sequence {
+    let lanes = here.of(stage);
+    let applied = lanes.iter().map(|(_, lane)| lane.board.applied(usize::from(source.0)));
+    applied.max().unwrap_or_default()
 }
 
 /// The streams that the stages read: their sources, and the redriven dead letters of each input.
