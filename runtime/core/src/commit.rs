@@ -32,6 +32,7 @@ use crate::delta::DeltaWriter;
 use crate::exchange::{Exchange, put_upstream, upstream};
 use crate::ids::{CommitHash, CommitNumber, Generation, Incarnation, Sequence, SourceId};
 use crate::outputs::OutputWriter;
+use crate::seal::Seal;
 use crate::slice::{
     Call, CallKind, EgressCursor, Failure, FailureCause, OutputPoint, Run, Slice, SourcePosition,
 };
@@ -48,7 +49,7 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// Bodies below this are not worth compressing.
 pub const COMPRESS_BYTES_MIN: usize = 512;
 /// Kinds of sections.
-pub const SECTIONS: usize = 10;
+pub const SECTIONS: usize = 11;
 /// Bytes of a section besides its content, at most.
 pub const SECTION_OVERHEAD_MAX: usize = 1 + 5;
 /// LZ4 cannot shrink further than this, so a claim of more is a lie.
@@ -70,6 +71,7 @@ mod tag {
     pub const EGRESS: u8 = 8;
     pub const EXCHANGE: u8 = 9;
     pub const UPSTREAM: u8 = 10;
+    pub const SEAL: u8 = 11;
 }
 
 /// What a record is for.
@@ -376,6 +378,13 @@ fn put_body(out: &mut Vec<u8>, slice: &Slice, egress: &[EgressCursor]) {
         out.push(tag::UPSTREAM);
         put_bytes(out, &scratch);
     }
+    if let Some(seal) = &slice.seal {
+        scratch.clear();
+        scratch.extend_from_slice(&seal.life.0.to_le_bytes());
+        put_varint(&mut scratch, seal.revision);
+        out.push(tag::SEAL);
+        put_bytes(out, &scratch);
+    }
 }
 
 fn decode_body(body: &[u8]) -> Result<(Slice, Vec<EgressCursor>), CommitError> {
@@ -417,6 +426,7 @@ fn decode_section(
         tag::EGRESS => read_list(content, 5, cursor).map(|list| *egress = list),
         tag::EXCHANGE => Exchange::read(content).map(|exchange| slice.exchange = Some(exchange)),
         tag::UPSTREAM => read_list(content, 6, upstream).map(|list| slice.upstream = list),
+        tag::SEAL => seal(content).map(|seal| slice.seal = Some(seal)),
         TAG_OPTIONAL.. => Ok(()),
         found => {
             return Err(CommitError::Unknown { what: "section", found });
@@ -510,6 +520,14 @@ fn failure(reader: &mut Reader<'_>) -> Result<Failure, WireError> {
         cause: CAUSES[reader.varint_max(CAUSES.len() as u64 - 1)? as usize],
         message: reader.text()?.to_owned(),
     })
+}
+
+fn seal(content: &[u8]) -> Result<Seal, WireError> {
+    let mut reader = Reader::new(content);
+    let life = Incarnation(u128::from_le_bytes(reader.array()?));
+    let seal = Seal { life, revision: reader.varint()? };
+    reader.finish()?;
+    Ok(seal)
 }
 
 fn put_cursor(out: &mut Vec<u8>, cursor: &EgressCursor) {

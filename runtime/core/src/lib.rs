@@ -21,6 +21,7 @@ pub mod outputs;
 pub mod partition;
 pub mod recovery;
 pub mod savepoint;
+pub mod seal;
 pub mod slice;
 pub mod source;
 pub mod timers;

@@ -257,7 +257,7 @@ pub enum Action {
 /// Why a partition stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// A newer owner has it.
+    /// A newer owner has it, or it is sealed and nobody may have it.
     Fenced {
         /// Its generation.
         by: Generation,
@@ -289,6 +289,8 @@ pub struct Partition<O> {
     anchor: bool,
     /// Whether nothing more is to be computed for now.
     held: bool,
+    /// Revision of the pipeline's record by which it runs.
+    recorded: u64,
     /// A slice whose buffers wait to be used again.
     spare: Slice,
     /// The last record as it was sent; a buffer, kept because fresh memory of that size costs more than the copy.
@@ -385,11 +387,19 @@ impl<O: Operator> Partition<O> {
             input: false,
             anchor: false,
             held: false,
+            recorded: 0,
             spare: Slice::default(),
             encoded: Vec::new(),
             confirmed_at_ms: 0,
             now_ms: 0,
         }
+    }
+
+    /// Which revision of the pipeline's record says that the partition is to run: a log that is sealed for a switch based on an
+    /// earlier one may be taken over ([`crate::seal`]). Before it is started; without it no sealed log may.
+    pub fn runs_by(&mut self, revision: u64) {
+        debug_assert!(matches!(self.phase, Phase::New), "told too late");
+        self.recorded = revision;
     }
 
     /// Begins to take the partition over.

@@ -5,6 +5,7 @@ use crate::delta::DeltaWriter;
 use crate::exchange::{Exchange, UPSTREAM_BYTES_MAX, UpstreamPosition};
 use crate::ids::{Sequence, SourceId, WATERMARK_MIN};
 use crate::outputs::OutputWriter;
+use crate::seal::Seal;
 
 /// How far a source was read, with what proves later that it still is the same stream.
 ///
@@ -133,6 +134,8 @@ pub struct Slice {
     pub exchange: Option<Exchange>,
     /// How far the outputs of other stages are applied; one per partition of each upstream stage.
     pub upstream: Vec<UpstreamPosition>,
+    /// In a takeover by nobody: what the log ends for. No operator computes one.
+    pub seal: Option<Seal>,
 }
 
 impl Slice {
@@ -166,6 +169,7 @@ impl Slice {
         self.outputs.clear();
         self.exchange = None;
         self.upstream.clear();
+        self.seal = None;
     }
 
     /// The position in `source`.

@@ -35,6 +35,7 @@ fn any_slice() -> impl Strategy<Value = Slice> {
         vec(any_op(), 0..12),
         outputs,
         (any::<Option<(i64, i64)>>(), vec(any::<(u16, u16, u64, u32)>(), 0..4)),
+        any::<Option<(u128, u64)>>(),
     )
         .prop_map(
             |(
@@ -46,6 +47,7 @@ fn any_slice() -> impl Strategy<Value = Slice> {
                 ops,
                 items,
                 (frontier, places),
+                seal,
             )| {
                 let mut delta = DeltaWriter::default();
                 ops.iter().for_each(|op| delta.push(&op.borrow()));
@@ -93,6 +95,7 @@ fn any_slice() -> impl Strategy<Value = Slice> {
                             anchor: Place::default(),
                         })
                         .collect(),
+                    seal: seal.map(|(life, revision)| Seal { life: Incarnation(life), revision }),
                 }
             },
         )
@@ -182,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn a_newer_writers_other_section_is_refused(record in any_record(), tag in 11u8..128, content in vec(any::<u8>(), 0..40)) {
+    fn a_newer_writers_other_section_is_refused(record in any_record(), tag in 12u8..128, content in vec(any::<u8>(), 0..40)) {
         let mut message = Vec::new();
         record.encode(Compression::Off, &mut message);
         append_section(&mut message, tag, &content);

@@ -35,6 +35,9 @@ impl<O: Operator> Partition<O> {
         self.generation = Generation(1);
         if let Some(tail) = tail {
             let record = decode(&tail, self.config.pipeline).map_err(Stopped::Incident)?;
+            if record.slice.seal.is_some_and(|seal| seal.holds_at(self.recorded)) {
+                return Err(Stopped::Fenced { by: record.header.generation });
+            }
             let point = LogPoint {
                 number: record.header.number,
                 hash: hash_of(&tail.message),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::commit::{CommitHeader, CommitKind, decode_header_of, hash_of};
 use crate::delta::DeltaOp;
+use crate::seal::{Rest, Seal, Sealing, sealing};
 use crate::slice::OutputPoint;
 
 /// Emits one output for each queued byte.
@@ -82,6 +83,15 @@ struct Bench {
 impl Bench {
     fn new(log: Vec<StoredRecord>, operator: Echo) -> Self {
         let mut partition = Partition::new(config(9), operator);
+        let mut out = Vec::new();
+        partition.start(&mut out);
+        Self { partition, log, out }
+    }
+
+    /// One that runs by a revision of its pipeline's record, or does not know of it.
+    fn recorded(log: Vec<StoredRecord>, revision: Option<u64>) -> Self {
+        let mut partition = Partition::new(config(9), Echo::default());
+        revision.inspect(|&revision| partition.runs_by(revision));
         let mut out = Vec::new();
         partition.start(&mut out);
         Self { partition, log, out }
@@ -264,6 +274,59 @@ fn a_former_owner_stops_and_drops_what_it_computed() {
     assert_eq!(bench.stopped(), Some(&Stopped::Fenced { by: Generation(2) }));
     assert!(bench.partition.operator.acknowledged.is_empty());
     assert!(bench.take_append().is_none());
+}
+
+/// A log that is sealed behind its last record for a switch based on revision 5.
+fn sealed_log() -> Vec<StoredRecord> {
+    let mut log = some_log();
+    let last = log.last().unwrap();
+    let rest = Rest { number: CommitNumber(3), hash: hash_of(&last.message) };
+    let seal = Seal { life: Incarnation(70), revision: 5 };
+    let Ok(Sealing::Append { message, expected }) =
+        sealing(&seal, &rest, Incarnation(1), Some(last))
+    else {
+        panic!("the partition rests")
+    };
+    log.push(StoredRecord { sequence: Sequence(expected.0 + 1), message });
+    log
+}
+
+#[test]
+fn a_sealed_log_is_taken_over_once_the_record_was_written_anew() {
+    for revision in [None, Some(4), Some(5)] {
+        let mut bench = Bench::recorded(sealed_log(), revision);
+        assert_eq!(bench.recover(), Some(Stopped::Fenced { by: Generation(2) }), "{revision:?}");
+        assert_eq!(bench.log.len(), 4, "nothing is appended");
+    }
+    let mut bench = Bench::recorded(sealed_log(), Some(6));
+    assert_eq!(bench.recover(), None);
+    assert!(bench.partition.is_running());
+    assert_eq!(bench.partition.generation(), Generation(3));
+    let takeover = CommitRecord::decode(&bench.log[4].message).unwrap();
+    assert_eq!(takeover.slice.seal, None, "it is over");
+    bench.feed(0, &[7]);
+    bench.land(0);
+}
+
+#[test]
+fn a_seal_fences_the_owner_and_whoever_read_the_log_before_it() {
+    let mut owner = running();
+    owner.feed(0, &[1]);
+    let (message, expected) = owner.take_append().unwrap();
+    owner.log = sealed_log();
+    let reply = owner.append(message, expected);
+    owner.handle(1, Event::Append(reply));
+    owner.handle(1, Event::Tail(owner.log.last().cloned()));
+    assert_eq!(owner.stopped(), Some(&Stopped::Fenced { by: Generation(2) }));
+
+    let mut late = Bench::new(some_log(), Echo::default());
+    late.handle(0, Event::Tail(late.log.last().cloned()));
+    let (message, expected) = late.take_append().unwrap();
+    late.log = sealed_log();
+    let reply = late.append(message, expected);
+    late.handle(1, Event::Append(reply));
+    late.handle(1, Event::Tail(late.log.last().cloned()));
+    assert_eq!(late.stopped(), Some(&Stopped::Fenced { by: Generation(2) }));
 }
 
 #[test]
