@@ -291,6 +291,8 @@ pub struct Partition<O> {
     held: bool,
     /// Revision of the pipeline's record by which it runs.
     recorded: u64,
+    /// What the checkpoint said of itself that was restored last.
+    restored: Option<LocalState>,
     /// A slice whose buffers wait to be used again.
     spare: Slice,
     /// The last record as it was sent; a buffer, kept because fresh memory of that size costs more than the copy.
@@ -306,12 +308,19 @@ enum Phase {
     New,
     ReadingTail,
     TakingOver,
-    Checking { local: LocalState, open: VecDeque<LogPoint>, restored: bool },
-    Restoring { first: CommitNumber },
+    Checking {
+        local: LocalState,
+        open: VecDeque<LogPoint>,
+    },
+    /// The incident if there is no checkpoint to go on from.
+    Restoring(Incident),
     Replaying(Replay),
     Running,
     Draining(Stopped),
-    Confirming { incident: Incident, sent: bool },
+    Confirming {
+        incident: Incident,
+        sent: bool,
+    },
     Stopped,
 }
 
@@ -323,7 +332,6 @@ struct Replay {
     from: Sequence,
     empty_reads: u32,
     started: bool,
-    restored: bool,
 }
 
 /// Where the log stands.
@@ -388,6 +396,7 @@ impl<O: Operator> Partition<O> {
             anchor: false,
             held: false,
             recorded: 0,
+            restored: None,
             spare: Slice::default(),
             encoded: Vec::new(),
             confirmed_at_ms: 0,
@@ -574,6 +583,12 @@ impl<O: Operator> Partition<O> {
     /// Whether positions have moved since the last record.
     pub fn has_moved(&self) -> bool {
         self.next.slice.positions != self.last.positions
+    }
+
+    /// Whether the last record says all there is to say: positions, and how far the sinks are. A settled partition that is
+    /// held then commits nothing more unless it is asked to, so that its log can be sealed.
+    pub fn is_recorded(&self) -> bool {
+        !self.has_moved() && !self.cursors.is_unrecorded()
     }
 
     /// Whether an incident may be the view of a former owner. What an append itself met is not.

@@ -109,31 +109,31 @@ impl<O: Operator> Partition<O> {
             cursors: self.cursors.current(),
             confirmed_at_ms: self.confirmed_at_ms,
         });
-        self.check_local(false, out)
+        self.check_local(out)
     }
 
-    /// Looks at what the operator's database says of itself. A checkpoint was `restored` or not.
-    fn check_local(&mut self, restored: bool, out: &mut Vec<Action>) -> Result<(), Stopped> {
+    /// Looks at what the operator's database says of itself.
+    fn check_local(&mut self, out: &mut Vec<Action>) -> Result<(), Stopped> {
         let Some(local) = self.operator.local() else {
-            return self.replay(BEFORE_FIRST, restored, out);
+            return self.replay(BEFORE_FIRST, out);
         };
         // The takeover is ours and nobody's effect.
         if local.is_below(CommitNumber(self.last.point.number.0 - 1)) {
-            self.phase = Phase::Checking { local, open: local.points().collect(), restored };
+            self.phase = Phase::Checking { local, open: local.points().collect() };
             self.check_next_point(out)
         } else {
-            self.reject_local(local, restored, out)
+            self.reject_local(local, out)
         }
     }
 
     fn check_next_point(&mut self, out: &mut Vec<Action>) -> Result<(), Stopped> {
-        let Phase::Checking { local, open, restored } = &self.phase else { return Ok(()) };
+        let Phase::Checking { local, open } = &self.phase else { return Ok(()) };
         match open.front() {
             Some(point) => {
                 out.push(Action::ReadRecord { sequence: point.sequence });
                 Ok(())
             }
-            None => self.replay(local.redo_from, *restored, out),
+            None => self.replay(local.redo_from, out),
         }
     }
 
@@ -142,50 +142,33 @@ impl<O: Operator> Partition<O> {
         found: Option<StoredRecord>,
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
-        let Phase::Checking { local, open, restored } = &mut self.phase else { return Ok(()) };
+        let Phase::Checking { local, open } = &mut self.phase else { return Ok(()) };
         let Some(point) = open.pop_front() else { return Ok(()) };
         if is_point(&point, found.as_ref()) {
             self.check_next_point(out)
         } else {
-            let (local, restored) = (*local, *restored);
-            self.reject_local(local, restored, out)
+            let local = *local;
+            self.reject_local(local, out)
         }
     }
 
     /// The database is of another history than the log.
-    fn reject_local(
-        &mut self,
-        local: LocalState,
-        restored: bool,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Stopped> {
-        if restored {
-            return Err(Stopped::Incident(Incident::CheckpointNotInLog {
-                redo_from: local.redo_from.number,
-                newest: local.newest.number,
-            }));
+    fn reject_local(&mut self, local: LocalState, out: &mut Vec<Action>) -> Result<(), Stopped> {
+        if self.restored.is_some() {
+            let (redo_from, newest) = (local.redo_from.number, local.newest.number);
+            self.restore(Incident::CheckpointNotInLog { redo_from, newest }, out);
+            return Ok(());
         }
         self.operator.wipe();
         out.push(Action::Wiped { local });
-        self.replay(BEFORE_FIRST, false, out)
+        self.replay(BEFORE_FIRST, out)
     }
 
-    fn replay(
-        &mut self,
-        redo_from: LogPoint,
-        restored: bool,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Stopped> {
+    fn replay(&mut self, redo_from: LogPoint, out: &mut Vec<Action>) -> Result<(), Stopped> {
         let chain = Chain::new(self.config.pipeline);
         let from = read_from(&redo_from, &self.cursors.current());
-        self.phase = Phase::Replaying(Replay {
-            chain,
-            redo_from,
-            from,
-            empty_reads: 0,
-            started: false,
-            restored,
-        });
+        self.phase =
+            Phase::Replaying(Replay { chain, redo_from, from, empty_reads: 0, started: false });
         out.push(Action::ReadRecords { from, delay_ms: 0 });
         Ok(())
     }
@@ -232,10 +215,9 @@ impl<O: Operator> Partition<O> {
         let (record, point) = match replay.chain.accept(stored) {
             Ok(accepted) => accepted,
             // Trimmed under a reader that had started below the oldest checkpoint.
-            Err(Incident::OutOfOrder { expected, found, .. })
-                if found > expected && !replay.restored =>
-            {
-                return self.restore(found, out).map(|()| false);
+            Err(Incident::OutOfOrder { expected, found, .. }) if found > expected => {
+                self.restore(Incident::NoCheckpoint { first: found }, out);
+                return Ok(false);
             }
             Err(incident) => return Err(Stopped::Incident(incident)),
         };
@@ -244,7 +226,8 @@ impl<O: Operator> Partition<O> {
         if !replay.started {
             replay.started = true;
             if point.number > redo_from.number.max(CommitNumber(1)) {
-                return self.restore(point.number, out).map(|()| false);
+                self.restore(Incident::NoCheckpoint { first: point.number }, out);
+                return Ok(false);
             }
             self.check_outputs(point.number).map_err(Stopped::Incident)?;
         }
@@ -290,16 +273,12 @@ impl<O: Operator> Partition<O> {
         Ok(())
     }
 
-    /// The log no longer has the beginning, so the state must come from a checkpoint.
-    fn restore(&mut self, first: CommitNumber, out: &mut Vec<Action>) -> Result<(), Stopped> {
-        let Phase::Replaying(replay) = &self.phase else { return Ok(()) };
-        if replay.restored {
-            return Err(Stopped::Incident(Incident::NoCheckpoint { first }));
-        }
+    /// The log no longer has the beginning, so the state must come from a checkpoint; `missing` if there is none. While one is being
+    /// restored, a former owner may store others and the log be trimmed up to those: then there is a newer one.
+    fn restore(&mut self, missing: Incident, out: &mut Vec<Action>) {
         self.operator.wipe();
-        self.phase = Phase::Restoring { first };
+        self.phase = Phase::Restoring(missing);
         out.push(Action::Restore);
-        Ok(())
     }
 
     pub(super) fn on_restored(
@@ -307,10 +286,14 @@ impl<O: Operator> Partition<O> {
         found: bool,
         out: &mut Vec<Action>,
     ) -> Result<(), Stopped> {
-        let Phase::Restoring { first } = self.phase else { return Ok(()) };
-        if !found {
-            return Err(Stopped::Incident(Incident::NoCheckpoint { first }));
+        let Phase::Restoring(missing) = &self.phase else { return Ok(()) };
+        let local = self.operator.local().unwrap_or_default();
+        let number = |local: &LocalState| local.redo_from.number;
+        let is_newer = self.restored.is_none_or(|before| number(&before) < number(&local));
+        if !found || !is_newer {
+            return Err(Stopped::Incident(missing.clone()));
         }
-        self.check_local(true, out)
+        self.restored = Some(local);
+        self.check_local(out)
     }
 }

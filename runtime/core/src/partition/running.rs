@@ -106,7 +106,7 @@ impl<O: Operator> Partition<O> {
             || self.wake_at().is_some_and(|at| at <= now_ms)
             || (matches!(self.phase, Phase::Draining(_))
                 && self.cursors.backlog_bytes() == 0
-                && (self.cursors.is_unrecorded() || self.has_moved()))
+                && !self.is_recorded())
     }
 
     /// Makes a record of `slice` behind the last one and sends it.
@@ -234,9 +234,7 @@ impl<O: Operator> Partition<O> {
 
     fn finish_drain(&mut self) -> Result<(), Stopped> {
         match &self.phase {
-            Phase::Draining(stopped)
-                if self.is_settled() && !self.cursors.is_unrecorded() && !self.has_moved() =>
-            {
+            Phase::Draining(stopped) if self.is_settled() && self.is_recorded() => {
                 Err(stopped.clone())
             }
             _ => Ok(()),

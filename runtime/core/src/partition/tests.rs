@@ -77,6 +77,8 @@ fn config(owner: u128) -> PartitionConfig {
 struct Bench {
     partition: Partition<Echo>,
     log: Vec<StoredRecord>,
+    /// What is found when a checkpoint is asked for, one after the other.
+    checkpoints: VecDeque<LocalState>,
     out: Vec<Action>,
 }
 
@@ -85,7 +87,7 @@ impl Bench {
         let mut partition = Partition::new(config(9), operator);
         let mut out = Vec::new();
         partition.start(&mut out);
-        Self { partition, log, out }
+        Self { partition, log, checkpoints: VecDeque::new(), out }
     }
 
     /// One that runs by a revision of its pipeline's record, or does not know of it.
@@ -94,7 +96,7 @@ impl Bench {
         revision.inspect(|&revision| partition.runs_by(revision));
         let mut out = Vec::new();
         partition.start(&mut out);
-        Self { partition, log, out }
+        Self { partition, log, checkpoints: VecDeque::new(), out }
     }
 
     fn handle(&mut self, now_ms: i64, event: Event) {
@@ -117,6 +119,7 @@ impl Bench {
                     Event::Records(records.cloned().collect())
                 }
                 Action::Restore => {
+                    self.partition.operator.local = self.checkpoints.pop_front();
                     Event::Restored { found: self.partition.operator.local.is_some() }
                 }
                 Action::Stopped(stopped) => return Some(stopped),
@@ -525,6 +528,32 @@ fn a_trimmed_log_needs_a_checkpoint_of_its_history() {
     let mut bench = Bench::new(cut.clone(), Echo::default());
     let incident = Incident::NoCheckpoint { first: CommitNumber(2) };
     assert_eq!(bench.recover(), Some(Stopped::Incident(incident)));
+}
+
+#[test]
+fn a_checkpoint_under_which_the_log_was_trimmed_is_followed_by_a_newer_one() {
+    let mut bench = running();
+    bench.feed(0, &[1]);
+    bench.land(0);
+    bench.published(0, 2, 1);
+    bench.feed(0, &[2]);
+    bench.land(0);
+    let log = bench.log;
+    let of = |stored: &StoredRecord| {
+        let point = point_of(stored);
+        LocalState { redo_from: point, newest: point }
+    };
+    let recover = |checkpoints: [LocalState; 2]| {
+        let mut bench = Bench::new(log[1..].to_vec(), Echo::default());
+        bench.checkpoints = checkpoints.into();
+        (bench.recover(), bench.partition.operator.redone)
+    };
+    // The last one redone is the own takeover.
+    assert_eq!(recover([of(&log[0]), of(&log[1])]), (None, vec![3, 4]));
+    let (redo_from, newest) = (CommitNumber(1), CommitNumber(1));
+    let incident = Incident::CheckpointNotInLog { redo_from, newest };
+    let (stopped, _) = recover([of(&log[0]), of(&log[0])]);
+    assert_eq!(stopped, Some(Stopped::Incident(incident)), "there is no newer one");
 }
 
 #[test]

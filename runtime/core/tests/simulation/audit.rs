@@ -18,16 +18,28 @@ pub fn audit(world: &World) -> Result<(), String> {
     if let Some(stale) = world.log.stale_writes.first() {
         return Err(format!("the log accepted a stale write: {stale:?}"));
     }
-    let topology = &world.plan.topology;
+    let topology = world.current();
     let records = world.source.history.iter().map(|(_, record)| record);
     let references = Reference::run_all(topology, records.filter(|record| !record.excluded));
     let mut logged = vec![Published::default(); topology.stages.len()];
-    for lane in 0..topology.lanes() {
-        let (stage, _) = topology.at(lane);
-        audit_log(world, lane, &references[stage], &mut logged[stage])?;
+    let mut applied = vec![BTreeMap::new(); topology.stages.len()];
+    for life in 0..world.lives.count() {
+        let lanes = world.lives.life(life).topology.all();
+        if !world.records.iter().any(|recorded| recorded.life == life) {
+            audit_unused(world, lanes)?;
+            continue;
+        }
+        for lane in lanes {
+            let (stage, _) = world.lives.topology(lane).at(lane);
+            let of_stage = (&mut logged[stage], &mut applied[stage]);
+            audit_log(world, lane, &references[stage], of_stage)?;
+        }
+    }
+    for (stage, reference) in references.iter().enumerate() {
+        audit_applied(world, stage, reference, &applied[stage])?;
     }
     audit_sinks(world, &references, &logged)?;
-    for lane in 0..topology.lanes() {
+    for lane in topology.all() {
         audit_state(world, lane, &references[topology.at(lane).0])?;
     }
     audit_assignments(world)
@@ -42,6 +54,39 @@ fn audit_assignments(world: &World) -> Result<(), String> {
             return Err(format!(
                 "node {node} started a lane by the assignment {epoch} after {before:?}"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// A life that was made and never recorded was never run: each of its lanes has its seed at most.
+fn audit_unused(world: &World, lanes: std::ops::Range<u16>) -> Result<(), String> {
+    for lane in lanes {
+        let records = world.log.history.get(&lane).map_or(0, Vec::len);
+        if records > 1 {
+            return Err(format!("lane {lane} of a life that was never recorded ran"));
+        }
+    }
+    Ok(())
+}
+
+/// Records applied by a stage, per input and lane; all lives together applied each once.
+type Applied = BTreeMap<(SourceId, u16), u64>;
+
+fn audit_applied(
+    world: &World,
+    stage: usize,
+    reference: &Reference,
+    applied: &Applied,
+) -> Result<(), String> {
+    if !world.incidents.is_empty() {
+        return Ok(());
+    }
+    for (source, records) in (0..).zip(&reference.records) {
+        let of_source = applied.iter().filter(|((of, _), _)| *of == SourceId(source));
+        let (found, expected) = (of_source.map(|(_, count)| count).sum::<u64>(), records.len());
+        if found != expected as u64 {
+            return Err(format!("stage {stage} applied {found} of {expected} records of {source}"));
         }
     }
     Ok(())
@@ -123,14 +168,14 @@ fn audit_log(
     world: &World,
     lane: u16,
     reference: &Reference,
-    logged: &mut Published,
+    (logged, applied): (&mut Published, &mut Applied),
 ) -> Result<(), String> {
     let Some(history) = world.log.history.get(&lane) else {
         return Err(format!("lane {lane} has no log"));
     };
-    let mut chain = Chain::new(world.pipeline);
+    let mut chain = Chain::new(world.lives.pipeline(lane));
     let mut reached = Reached::default();
-    let topology = &world.plan.topology;
+    let topology = world.lives.topology(lane);
     let (stage, _) = topology.at(lane);
     let ordering = |source: SourceId| match topology.stages[stage].inputs[usize::from(source.0)] {
         From::Source => Ordering::Sequence,
@@ -157,14 +202,19 @@ fn audit_log(
             logged[sink_of(item.output)].entry(key).or_default().push(payload);
         }
     }
-    if world.incidents.contains_key(&lane) {
+    for (source, count) in &reached.applied {
+        applied.insert((*source, lane), *count);
+    }
+    if world.incidents.contains_key(&lane) || !world.current().all().contains(&lane) {
         return Ok(());
     }
     let read = reached.positions.get(&SourceId(0)).map_or(0, |position| position.0.0);
     if topology.reads_source(lane) && read != world.source.last {
         return Err(format!("lane {lane} read {read} of {} records", world.source.last));
     }
-    for (source, records) in reference.records.iter().enumerate() {
+    // A lane that goes on from another life's has applied fewer.
+    let is_first = world.records.iter().all(|recorded| recorded.life == 0);
+    for (source, records) in reference.records.iter().enumerate().filter(|_| is_first) {
         let own = records.iter().filter(|record| topology.owner_of(stage, &record.key) == lane);
         let expected = own.count() as u64;
         let found = reached.applied.get(&SourceId(source as u16)).copied().unwrap_or(0);
@@ -214,7 +264,7 @@ fn audit_stage(
     logged: &Published,
     found: &mut BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
 ) -> Result<(), String> {
-    let topology = &world.plan.topology;
+    let topology = world.current();
     let (expected, logged) = (&reference.published[index], &logged[index]);
     let keys: BTreeSet<_> = expected.keys().chain(logged.keys()).collect();
     for key in keys {
@@ -268,7 +318,7 @@ fn audit_state(world: &World, lane: u16, reference: &Reference) -> Result<(), St
     };
     let operator = owner.machine.operator();
     let found = operator.state();
-    let topology = &world.plan.topology;
+    let topology = world.lives.topology(lane);
     let (stage, _) = topology.at(lane);
     let expected: BTreeMap<_, _> = (reference.state.iter())
         .filter(|(key, _)| topology.owner_of(stage, key) == lane)

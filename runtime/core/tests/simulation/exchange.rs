@@ -48,6 +48,17 @@ impl Reader {
             && places.all(|((place, reading), end)| reading.taken() == *end && place.commit == *end)
     }
 
+    /// Whether everything up to these records of the upstream lanes is passed on.
+    pub fn has_passed(&self, records: &[Sequence]) -> bool {
+        let mut places = self.passed.places.iter().zip(records);
+        places.all(|(place, &commit)| *place >= Place { commit, outputs: u32::MAX })
+    }
+
+    /// The stage that is read.
+    pub fn from(&self) -> usize {
+        self.from
+    }
+
     pub fn describe(&self) -> String {
         let taken: Vec<_> = self.readings.iter().map(|reading| reading.taken().0).collect();
         format!("{taken:?} waiting {} passed {:?}", self.merge.waiting(), self.passed)
@@ -63,11 +74,12 @@ impl World {
         upstream: &[UpstreamPosition],
     ) {
         let lane = self.owners[id].lane;
-        let (stage, _) = self.plan.topology.at(lane);
-        let inputs = self.plan.topology.stages[stage].inputs.clone();
+        let topology = self.lives.topology(lane).clone();
+        let (stage, _) = topology.at(lane);
+        let inputs = topology.stages[stage].inputs.clone();
         for (source, input) in inputs.into_iter().enumerate() {
             let From::Stage { stage: from, output } = input else { continue };
-            let partitions = self.plan.topology.stages[from].partitions;
+            let partitions = topology.stages[from].partitions;
             let source_id = SourceId(source as u16);
             let mut own = Standing::recorded(source_id, partitions, positions, upstream);
             if self.bug == Some(Bug::FirstStretchForgotten) {
@@ -81,7 +93,7 @@ impl World {
                 let node = self.owners[id].node;
                 let held = self.cluster.is_some().then(|| self.held_by(node));
                 let is_here = |other: u16| held.as_ref().is_none_or(|h| h.contains_key(&other));
-                let lanes = self.plan.topology.lanes_of(stage);
+                let lanes = topology.lanes_of(stage);
                 for other in lanes.filter(|&other| other != lane && is_here(other)) {
                     let record = self.tail_of(other);
                     standings.push(record.and_then(|record| {
@@ -90,7 +102,7 @@ impl World {
                     }));
                 }
             }
-            let ordering = self.plan.topology.ordering(from);
+            let ordering = topology.ordering(from);
             let start = begin_at(standings.iter().map(Option::as_ref), partitions, ordering);
             let for_others = own.as_ref().is_some_and(|own| **own.anchor() != start);
             if for_others {
@@ -121,8 +133,9 @@ impl World {
     }
 
     fn read_commits(&mut self, id: OwnerId, reader: usize, partition: u16, delay_ms: u64) {
-        let of = &self.owners[id].readers[reader];
-        let lane = self.plan.topology.lane(of.from, partition);
+        let owner = &self.owners[id];
+        let from = owner.readers[reader].from;
+        let lane = self.lives.topology(owner.lane).lane(from, partition);
         let request = Request::Commits { reader, partition, lane };
         self.send_later(id, delay_ms, request);
     }
@@ -156,8 +169,9 @@ impl World {
         (records, through): (&[StoredRecord], Sequence),
     ) {
         let mut commits = Vec::new();
+        let pipeline = self.lives.pipeline(self.owners[id].lane);
         for stored in records {
-            let record = match decode(stored, self.pipeline) {
+            let record = match decode(stored, pipeline) {
                 Ok(record) => record,
                 Err(incident) => return self.reader_failed(id, &incident.to_string()),
             };
@@ -168,7 +182,8 @@ impl World {
         let believed = self.bug == Some(Bug::ShortReadBelieved);
         self.take_commits(id, index, partition, commits);
         if believed && self.owners[id].life != Life::Dead {
-            let lane = self.plan.topology.lane(self.owners[id].readers[index].from, partition);
+            let from = self.owners[id].readers[index].from;
+            let lane = self.lives.topology(self.owners[id].lane).lane(from, partition);
             let skipped = self.log.at(lane, through);
             let reading = &mut self.owners[id].readers[index].readings[usize::from(partition)];
             if let Some(skipped) = skipped.filter(|skipped| reading.taken() < skipped.sequence) {
@@ -227,7 +242,8 @@ impl World {
     /// Hands the operator the stretch that the merge has come by.
     fn pass_on(&mut self, id: OwnerId, index: usize) {
         let owner = &mut self.owners[id];
-        let (stage, _) = self.plan.topology.at(owner.lane);
+        let topology = self.lives.topology(owner.lane);
+        let (stage, _) = topology.at(owner.lane);
         let reader = &mut owner.readers[index];
         let source = reader.source;
         let mut stretch = Vec::new();
@@ -241,8 +257,8 @@ impl World {
                     }
                 }
                 Merged::Output { number, partition, place, event_time, payload, .. } => {
-                    let record = self.plan.topology.stage_record(stage, event_time, &payload);
-                    if self.plan.topology.owner_of(stage, &record.key) != owner.lane {
+                    let record = topology.stage_record(stage, event_time, &payload);
+                    if topology.owner_of(stage, &record.key) != owner.lane {
                         continue;
                     }
                     let known = reader.standing.as_ref();
@@ -304,7 +320,7 @@ impl World {
     /// Whether the readers of an owner have everything there is.
     pub fn has_read_all(&self, owner: &Owner) -> bool {
         owner.readers.iter().all(|reader| {
-            let lanes = self.plan.topology.lanes_of(reader.from);
+            let lanes = self.lives.topology(owner.lane).lanes_of(reader.from);
             let ends: Vec<_> = lanes
                 .map(|lane| self.log.last_of(lane).map_or(Sequence(0), |last| last.sequence))
                 .collect();
@@ -314,10 +330,11 @@ impl World {
 
     /// From where on the partitions of other stages need the records of a lane.
     pub fn needed_downstream(&self, lane: u16) -> Vec<Sequence> {
-        let (stage, partition) = self.plan.topology.at(lane);
+        let topology = self.lives.topology(lane);
+        let (stage, partition) = topology.at(lane);
         let mut needed = Vec::new();
-        for (reader, source) in self.plan.topology.readers(stage) {
-            for downstream in self.plan.topology.lanes_of(reader) {
+        for (reader, source) in topology.readers(stage) {
+            for downstream in topology.lanes_of(reader) {
                 needed.push(self.needed_by(downstream, source, partition));
             }
         }
@@ -345,11 +362,12 @@ impl World {
     /// After a purge or a commit: what a downstream partition would read again is still in the log.
     pub fn check_anchors(&mut self, lane: u16) {
         let Some(record) = self.tail_of(lane) else { return };
-        let (stage, _) = self.plan.topology.at(lane);
+        let topology = self.lives.topology(lane);
+        let (stage, _) = topology.at(lane);
         for position in &record.slice.upstream {
-            let input = self.plan.topology.stages[stage].inputs[usize::from(position.source.0)];
+            let input = topology.stages[stage].inputs[usize::from(position.source.0)];
             let From::Stage { stage: from, .. } = input else { continue };
-            let upstream = self.plan.topology.lane(from, position.partition);
+            let upstream = topology.lane(from, position.partition);
             let commit = position.anchor.commit;
             let held = if commit.0 == 0 {
                 self.log.is_whole(upstream)

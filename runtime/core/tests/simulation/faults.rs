@@ -123,10 +123,36 @@ pub enum Fault {
     ReaderStalled,
     /// A reader that had begun further behind for others found the log trimmed.
     ReaderTrimmed,
+    /// Sinks are so slow that nothing is handed to them for a while.
+    SinksStall,
+    /// Somebody rescales the pipeline.
+    Rescale,
+    /// Somebody else does already.
+    SecondRescaling,
+    /// Who rescales dies at some step.
+    RescalingDied,
+    /// What was taken is not of one barrier.
+    BarrierRefused,
+    /// A lane has gone on since it rested.
+    MovedOn,
+    /// An owner met a seal that holds.
+    SealMet,
+    /// The record of a sealed pipeline was written anew.
+    Mended,
+    /// A lane was taken over behind a seal that no longer holds.
+    SealVoid,
+    /// A write of the record landed after whoever sent it had given up on it.
+    SwitchedLate,
+    /// The record had changed before the new life could be written.
+    SwitchRefused,
+    /// A new life runs.
+    Rescaled,
+    /// An owner was started by an outdated record.
+    FormerLifeStarted,
 }
 
 impl Fault {
-    pub const COUNT: usize = Self::ReaderTrimmed as usize + 1;
+    pub const COUNT: usize = Self::FormerLifeStarted as usize + 1;
 
     /// Whether it happens to nodes.
     pub fn is_of_nodes(self) -> bool {
@@ -142,14 +168,20 @@ impl Fault {
             Shape::Cluster => {
                 // These happen to a node, with all that runs on it.
                 let of_owners = [Self::Crash, Self::Zombie, Self::Drain];
-                !ends.contains(&index) && !of_owners.iter().any(|&of| of as usize == index)
+                index < Self::SinksStall as usize
+                    && !ends.contains(&index)
+                    && !of_owners.iter().any(|&of| of as usize == index)
+            }
+            Shape::Rescale => {
+                let of_stages = index <= Self::HeldDownstream as usize;
+                (of_stages && !ends.contains(&index)) || index >= Self::SinksStall as usize
             }
         }
     }
 
     /// Whether it takes more than the runs of a test command to see it.
     pub fn is_rare(index: usize) -> bool {
-        index == Self::ReaderTrimmed as usize
+        index == Self::ReaderTrimmed as usize || index == Self::SwitchedLate as usize
     }
 
     pub fn name(index: usize) -> String {
@@ -212,6 +244,19 @@ impl Fault {
             "StandbyTookOver",
             "ReaderStalled",
             "ReaderTrimmed",
+            "SinksStall",
+            "Rescale",
+            "SecondRescaling",
+            "RescalingDied",
+            "BarrierRefused",
+            "MovedOn",
+            "SealMet",
+            "Mended",
+            "SealVoid",
+            "SwitchedLate",
+            "SwitchRefused",
+            "Rescaled",
+            "FormerLifeStarted",
         ];
         NAMES[index].to_owned()
     }
@@ -300,6 +345,24 @@ pub enum Bug {
     StandbySkipsGap,
     /// A standby does not check whether what it finds on its disk is of the log.
     StandbyUnchecked,
+    /// The lanes of the old life are not sealed before the record is written.
+    NotSealed,
+    /// A seal is appended behind whatever is last.
+    SealedAnywhere,
+    /// A sealed lane is taken over.
+    SealIgnored,
+    /// Who finds a lane sealed goes on after a while, without writing the record.
+    SealTimesOut,
+    /// The record is written whatever it says.
+    SwitchUnconditional,
+    /// Every owner stops where it is.
+    BarrierUneven,
+    /// An owner rests before the sinks have its outputs.
+    RestsBeforeSinks,
+    /// Timers stay behind when state is dealt out.
+    TimersNotDealt,
+    /// State goes to partitions by the number of the one that it comes from.
+    StateMisdealt,
 }
 
 impl Bug {
@@ -358,6 +421,21 @@ impl Bug {
     ];
 }
 
+impl Bug {
+    /// Those that show when a pipeline is rescaled.
+    pub const OF_RESCALING: [Self; 9] = [
+        Self::NotSealed,
+        Self::SealedAnywhere,
+        Self::SealIgnored,
+        Self::SealTimesOut,
+        Self::SwitchUnconditional,
+        Self::BarrierUneven,
+        Self::RestsBeforeSinks,
+        Self::TimersNotDealt,
+        Self::StateMisdealt,
+    ];
+}
+
 /// What kind of pipeline a run has, and where it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -366,6 +444,8 @@ pub enum Shape {
     Stages,
     /// One to three of them on several nodes.
     Cluster,
+    /// One to three of them, whose number of partitions changes.
+    Rescale,
 }
 
 /// How likely what is in one run. A run has some kinds of faults and not others, so that rare
@@ -399,6 +479,11 @@ pub struct Plan {
     pub reader_stalled: u64,
     /// Nodes that stand by for each lane.
     pub standbys: u16,
+    /// Permille of steps at which who rescales dies, or sleeps.
+    pub rescaling_dies: u64,
+    pub rescaling_sleeps: u64,
+    /// Permille of looks at the pipeline's record.
+    pub stale_record: u64,
     /// Scheduled ones: (fault, mean time between two of them in milliseconds).
     pub scheduled: Vec<(Fault, i64)>,
     /// Faults are over at this time.
@@ -442,7 +527,7 @@ impl Plan {
         ]) {
             if rng.chance(400) {
                 // More lanes have more owners.
-                let share = if shape == Shape::Stages { 3 } else { 1 };
+                let share = if matches!(shape, Shape::Stages | Shape::Rescale) { 3 } else { 1 };
                 scheduled.push((fault, mean_ms * rng.between(50, 200) / 100 / share));
             }
         }
@@ -455,11 +540,23 @@ impl Plan {
             scheduled
                 .retain(|(fault, _)| end != Fault::SourceRolledBack || *fault != Fault::Retention);
         }
+        if shape == Shape::Rescale {
+            scheduled.push((Fault::Rescale, rng.between(400, 1_500)));
+            if rng.chance(400) {
+                scheduled.push((Fault::SinksStall, rng.between(300, 1_500)));
+            }
+        }
+        let mut of_rescaling =
+            |permille| if shape == Shape::Rescale { some(rng, permille) } else { 0 };
+        let (rescaling_dies, rescaling_sleeps, stale_record) =
+            (of_rescaling(40), of_rescaling(80), of_rescaling(400));
         let keys = rng.between(1, 12) as u64;
         let topology = match shape {
             Shape::OneStage => Topology::single(rng.between(1, 3) as u16, keys),
-            Shape::Cluster if rng.chance(300) => Topology::single(rng.between(1, 4) as u16, keys),
-            Shape::Stages | Shape::Cluster => Topology::draw(rng),
+            Shape::Cluster | Shape::Rescale if rng.chance(300) => {
+                Topology::single(rng.between(1, 4) as u16, keys)
+            }
+            Shape::Stages | Shape::Cluster | Shape::Rescale => Topology::draw(rng),
         };
         Self {
             topology,
@@ -480,6 +577,9 @@ impl Plan {
             checkpoint_damaged: if shape == Shape::Cluster { some(rng, 400) } else { 0 },
             reader_stalled: if shape == Shape::Cluster { some(rng, 60) } else { 0 },
             standbys: if shape == Shape::Cluster { rng.below(3) as u16 } else { 0 },
+            rescaling_dies,
+            rescaling_sleeps,
+            stale_record,
             checkpoint_every_ms: match shape {
                 Shape::Cluster => rng.between(80, 400),
                 _ => 400,

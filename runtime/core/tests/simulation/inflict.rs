@@ -49,7 +49,8 @@ impl World {
                 None => false,
             },
             Fault::SecondOwner => {
-                let lane = self.rng.below(u64::from(self.plan.topology.lanes())) as u16;
+                let lane = self.rng.below(u64::from(self.current().lanes())) as u16;
+                let lane = self.current().first + lane;
                 self.elect(lane, true);
                 true
             }
@@ -88,6 +89,11 @@ impl World {
             Fault::SourcePurged | Fault::SourceRecreated | Fault::SourceRolledBack => {
                 self.break_source(fault)
             }
+            Fault::SinksStall => {
+                self.sinks_up_at = self.now + self.rng.between(50, 800);
+                true
+            }
+            Fault::Rescale => self.begin_rescaling(),
             fault if fault.is_of_nodes() => self.inflict_on_node(fault),
             _ => unreachable!("{fault:?} is not scheduled"),
         }
@@ -126,8 +132,9 @@ impl World {
             let slice = self.tail_of(lane).map(|record| record.slice);
             slice.and_then(|s| s.position(SourceId(0)).map(|p| p.last_sequence.0)).unwrap_or(0)
         };
-        let lanes = 0..self.plan.topology.lanes();
-        lanes.filter(|&lane| self.plan.topology.reads_source(lane)).map(read).min().unwrap_or(0)
+        let topology = self.current();
+        let lanes = topology.all().filter(|&lane| topology.reads_source(lane));
+        lanes.map(read).min().unwrap_or(0)
     }
 
     fn break_source(&mut self, fault: Fault) -> bool {

@@ -1,7 +1,7 @@
 //! Seeded simulation of the protocol: the state machines of the core against a log,
 //! a source, sinks and databases in memory, in virtual time, with everything going
 //! wrong that the design speaks of. Pipelines have one stage, or two or three that read
-//! each other, and run on processes of their own or on nodes of a cluster. Each run is compared with a reference model that
+//! each other, run on processes of their own or on nodes of a cluster, or are rescaled meanwhile. Each run is compared with a reference model that
 //! knows no faults.
 //!
 //! `MILLSTREAM_SIM_SEEDS=50000` runs more seeds than the default of each shape,
@@ -16,6 +16,7 @@ mod network;
 mod operator;
 mod owner;
 mod reference;
+mod rescale;
 mod rng;
 mod servers;
 mod topology;
@@ -30,6 +31,7 @@ fn seeds(shape: Shape) -> u64 {
         Shape::OneStage => 1_600,
         Shape::Stages => 1_200,
         Shape::Cluster => 2_000,
+        Shape::Rescale => 2_000,
     }
 }
 
@@ -216,5 +218,39 @@ mod nodes {
     #[test]
     fn every_planted_bug_is_caught() {
         all_are_caught(Shape::Cluster, &Bug::OF_THE_CLUSTER);
+    }
+}
+
+mod rescaling {
+    use super::*;
+
+    #[test]
+    fn share_0_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Rescale, 0);
+    }
+
+    #[test]
+    fn share_1_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Rescale, 1);
+    }
+
+    #[test]
+    fn share_2_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Rescale, 2);
+    }
+
+    #[test]
+    fn share_3_of_the_seeds_ends_as_the_reference() {
+        share(Shape::Rescale, 3);
+    }
+
+    #[test]
+    fn a_seed_run_twice_leaves_the_same_trace() {
+        traces_repeat(Shape::Rescale);
+    }
+
+    #[test]
+    fn every_planted_bug_is_caught() {
+        all_are_caught(Shape::Rescale, &Bug::OF_RESCALING);
     }
 }

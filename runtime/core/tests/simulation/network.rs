@@ -9,6 +9,7 @@ use millstream_core::source::StreamFacts;
 
 use crate::cluster::{NodeEvent, NodeId};
 use crate::operator::Database;
+use crate::rescale::RescaleEvent;
 use crate::servers::source::Pulled;
 
 /// Index of an owner in the world; never used twice.
@@ -103,6 +104,7 @@ pub enum Event {
     },
     Trim,
     Node(NodeId, NodeEvent),
+    Rescale(RescaleEvent),
     BrokerUp,
     QuotaFreed,
     Check,

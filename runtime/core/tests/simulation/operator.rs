@@ -35,7 +35,7 @@ const INPUT_BYTES_MAX: usize = 400 + CAUSE_BYTES_MAX + ADVANCE_BYTES_MAX;
 pub struct Entry {
     value: Option<Vec<u8>>,
     list: BTreeMap<u64, Vec<u8>>,
-    timers: BTreeSet<i64>,
+    pub timers: BTreeSet<i64>,
 }
 
 /// What a database holds, and what it says of itself.
@@ -228,6 +228,11 @@ impl CountOperator {
         let header = decode_header_of(&stored.message).unwrap();
         let (number, hash) = (header.number, hash_of(&stored.message));
         self.applied = Some(LogPoint { number, hash, sequence: stored.sequence });
+    }
+
+    /// All entries, those included that the database lacks.
+    pub fn entries(&self) -> BTreeMap<Vec<u8>, Entry> {
+        self.cache.iter().map(|(key, cached)| (key.clone(), cached.entry.clone())).collect()
     }
 
     /// The state, for comparison.

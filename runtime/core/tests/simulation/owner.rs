@@ -10,7 +10,7 @@ use millstream_core::ids::{CommitNumber, Incarnation, LogPoint, Sequence, Source
 use millstream_core::partition::{
     Action, EgressReport, Event as Input, Partition, PartitionConfig, SinkConfig, Stopped,
 };
-use millstream_core::recovery::{LocalState, is_point};
+use millstream_core::recovery::{LocalState, decode, is_point};
 use millstream_core::slice::{EgressCursor, OutputPoint, SourcePosition};
 use millstream_core::source::{
     Continuity, Delivery, SourcePolicy, StreamFacts, Verdict, never_read,
@@ -21,6 +21,7 @@ use crate::exchange::Reader;
 use crate::faults::{Bug, Fault};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::{CountOperator, Database, Input as Queued, Role};
+use crate::rescale::Barrier;
 use crate::servers::source::{Pulled, Record};
 use crate::world::{TIME_OUT_MS, World};
 
@@ -43,7 +44,7 @@ pub struct Owner {
     egress: Vec<Egress>,
     reported: Vec<EgressCursor>,
     position: SourcePosition,
-    continuity: Option<Continuity>,
+    pub continuity: Option<Continuity>,
     /// One per input that is another stage.
     pub readers: Vec<Reader>,
     consumer: u64,
@@ -63,6 +64,10 @@ pub struct Owner {
     pub said: LogNeeds,
     /// Redo points of the stored checkpoints that it knows of, oldest first.
     pub kept: VecDeque<Sequence>,
+    /// There while it is brought to rest, or rests.
+    pub barrier: Option<Barrier>,
+    /// Whether it pulls from the source; not when it is at a barrier.
+    pub reads: bool,
 }
 
 impl Owner {
@@ -95,6 +100,11 @@ impl Owner {
 
 impl World {
     pub fn start_owner(&mut self, lane: u16, node: u8) {
+        self.start_owner_by(lane, node, self.recorded().revision);
+    }
+
+    /// Starts an owner on a node that knows this revision of the pipeline's record.
+    pub fn start_owner_by(&mut self, lane: u16, node: u8, revision: u64) {
         let mut database = self.disks.get(&(lane, node)).cloned().unwrap_or_default();
         if self.bug == Some(Bug::DatabaseNotChecked) {
             self.pretend(lane, &mut database.local);
@@ -103,17 +113,23 @@ impl World {
             self.pretend_newest(lane, &mut database.local);
         }
         let operator = self.open_operator(lane, database);
-        self.start_owner_with(lane, node, operator);
+        self.start_owner_with(lane, node, operator, revision);
     }
 
     pub fn open_operator(&mut self, lane: u16, database: Database) -> CountOperator {
         let seed = self.rng.next();
-        let role = Role::of(&self.plan.topology, lane);
+        let role = Role::of(self.lives.topology(lane), lane);
         CountOperator::open(role, database, crate::rng::Rng::new(seed), self.bug)
     }
 
     /// Starts an owner with what an operator has.
-    pub fn start_owner_with(&mut self, lane: u16, node: u8, operator: CountOperator) {
+    pub fn start_owner_with(
+        &mut self,
+        lane: u16,
+        node: u8,
+        operator: CountOperator,
+        revision: u64,
+    ) {
         let wiped = operator.wiped;
         let sink = |sink| SinkConfig {
             sink,
@@ -121,7 +137,7 @@ impl World {
             sequence_at_start: Sequence(0),
         };
         let config = PartitionConfig {
-            pipeline: self.pipeline,
+            pipeline: self.lives.pipeline(lane),
             owner: Incarnation(self.rng.wide()),
             module: [7; 32],
             commit_bytes_max: self.plan.commit_bytes_max,
@@ -131,6 +147,7 @@ impl World {
             backlog_bytes_max: 2_000,
         };
         let mut machine = Partition::new(config, operator);
+        machine.runs_by(revision);
         let mut actions = Vec::new();
         machine.start(&mut actions);
         let kept = self.checkpoints.get(&lane).into_iter().flatten();
@@ -159,6 +176,8 @@ impl World {
             asked_to_drain: false,
             said: LogNeeds::default(),
             kept,
+            barrier: None,
+            reads: true,
         });
         let id = self.owners.len() - 1;
         self.perform(id, actions);
@@ -366,6 +385,12 @@ impl World {
                 }
                 Action::TakenOver { point, cursors, confirmed_at_ms, .. } => {
                     let (node, lane) = (self.owners[id].node, self.owners[id].lane);
+                    let before = self.log.last_but_one_of(lane);
+                    let before =
+                        before.and_then(|before| decode(&before, self.lives.pipeline(lane)).ok());
+                    if before.is_some_and(|before| before.slice.seal.is_some()) {
+                        self.fire(Fault::SealVoid);
+                    }
                     self.reaches_here(node, lane, point);
                     self.open_egress(id, &cursors, point.number, confirmed_at_ms)
                 }
@@ -376,7 +401,8 @@ impl World {
                 Action::Wiped { .. } => self.fire(Fault::Wiped),
                 Action::Restore => self.send(id, Request::Restore),
                 Action::Running { positions, upstream } => {
-                    if self.plan.topology.reads_source(self.owners[id].lane) {
+                    if self.lives.topology(self.owners[id].lane).reads_source(self.owners[id].lane)
+                    {
                         let read = positions.first().filter(|p| p.stream_created_ns != 0);
                         if let Some(&position) = read {
                             self.owners[id].position = position;
@@ -434,7 +460,8 @@ impl World {
         let lane = self.owners[id].lane;
         self.note(lane.into());
         match &stopped {
-            Stopped::Fenced { .. } | Stopped::Drained => {}
+            Stopped::Fenced { .. } => self.met_seal(lane),
+            Stopped::Drained => {}
             Stopped::Incident(incident) => {
                 use millstream_core::incident::Incident as I;
                 let of_source = matches!(
@@ -481,11 +508,12 @@ impl World {
         takeover: CommitNumber,
         confirmed_at_ms: i64,
     ) {
-        let (stage, partition) = self.plan.topology.at(self.owners[id].lane);
+        let topology = self.lives.topology(self.owners[id].lane).clone();
+        let (stage, partition) = topology.at(self.owners[id].lane);
         for (sink, &cursor) in cursors.iter().enumerate() {
             let config = EgressConfig {
                 partition,
-                outputs: self.plan.topology.outputs_to(stage, sink),
+                outputs: topology.outputs_to(stage, sink),
                 in_flight_max: 1 + self.rng.below(6) as usize,
                 duplicate_window_ms: self.plan.duplicate_window_ms,
             };
@@ -495,7 +523,8 @@ impl World {
     }
 
     fn sink_read(&mut self, id: OwnerId, sink: usize, ids: &[(String, Sequence)]) {
-        let (_, partition) = self.plan.topology.at(self.owners[id].lane);
+        let lane = self.owners[id].lane;
+        let (_, partition) = self.lives.topology(lane).at(lane);
         for (text, sequence) in ids {
             let Ok(message) = text.parse::<MessageId>() else { continue };
             if self.bug == Some(Bug::SinkNotRead) {
@@ -512,7 +541,8 @@ impl World {
 
     /// Publishes what may be published, and tells the partition how far the sinks are.
     fn pump(&mut self, id: OwnerId) {
-        if self.owners[id].life != Life::Awake || self.now < self.broker_up_at {
+        let up_at = self.broker_up_at.max(self.sinks_up_at);
+        if self.owners[id].life != Life::Awake || self.now < up_at {
             return;
         }
         for sink in 0..self.owners[id].egress.len() {
@@ -549,7 +579,7 @@ impl World {
 
     // The source.
 
-    fn attach(&mut self, id: OwnerId) {
+    pub fn attach(&mut self, id: OwnerId) {
         let owner = &mut self.owners[id];
         if let Some(continuity) = &owner.continuity {
             owner.position = *continuity.position();
@@ -589,11 +619,15 @@ impl World {
                     matches!(self.bug, Some(Bug::EmptyPullBelieved | Bug::ContinuityNotChecked));
                 let owner = &mut self.owners[id];
                 let delivered = if bug { owner.delivered } else { delivered };
+                let last = owner.barrier.as_ref().map_or(last, |barrier| last.min(barrier.at));
                 let Some(continuity) = &mut owner.continuity else { return };
                 match continuity.first_is(first) {
                     Ok(()) => {
                         let verdict = continuity.caught_up(delivered, last);
                         let position = *continuity.position();
+                        let stops =
+                            owner.barrier.as_ref().is_some_and(|b| position.sequence >= b.at);
+                        owner.reads &= !(stops && verdict == Verdict::Take);
                         owner.machine.operator_mut().queue.push_back(Queued::Scanned(position));
                         verdict
                     }
@@ -604,6 +638,7 @@ impl World {
         match verdict {
             Verdict::Recreate { .. } => self.attach(id),
             Verdict::Incident(incident) => self.drive(id, Input::Incident(incident)),
+            Verdict::Take | Verdict::Drop if !self.owners[id].reads => {}
             Verdict::Take | Verdict::Drop => {
                 let full = self.owners[id].machine.operator().queue.len() > QUEUE_MAX;
                 let delay = if full { 40 } else { self.rng.below(20) };
@@ -615,8 +650,9 @@ impl World {
     }
 
     fn take(&mut self, id: OwnerId, batch: Vec<(Delivery, Record)>, first: Sequence) -> Verdict {
-        let (bug, topology) = (self.bug, &self.plan.topology);
+        let bug = self.bug;
         let owner = &mut self.owners[id];
+        let topology = self.lives.topology(owner.lane);
         let (stage, _) = topology.at(owner.lane);
         let Some(continuity) = &mut owner.continuity else { return Verdict::Drop };
         if self.plan.filtered
@@ -625,6 +661,17 @@ impl World {
             return Verdict::Incident(incident);
         }
         for (mut delivery, record) in batch {
+            if let Some(barrier) = owner.barrier.as_ref()
+                && delivery.stream_sequence > barrier.at
+                && delivery.consumer_sequence == owner.delivered + 1
+            {
+                // Nothing lies between the last one and this.
+                let verdict = continuity.caught_up(owner.delivered, barrier.at);
+                let position = *continuity.position();
+                owner.machine.operator_mut().queue.push_back(Queued::Scanned(position));
+                owner.reads = false;
+                return verdict;
+            }
             if bug == Some(Bug::ContinuityNotChecked) {
                 delivery.consumer_sequence = owner.delivered + 1;
             }

@@ -47,13 +47,16 @@ pub struct Stage {
 #[derive(Clone, Debug)]
 pub struct Topology {
     pub stages: Vec<Stage>,
+    /// Number of the first lane.
+    pub first: u16,
 }
 
 impl Topology {
     /// One stage over the source.
     pub fn single(partitions: u16, keys: u64) -> Self {
         let inputs = vec![From::Source];
-        Self { stages: vec![Stage { partitions, keys, inputs, job: Job::Count, published: true }] }
+        let stage = Stage { partitions, keys, inputs, job: Job::Count, published: true };
+        Self { stages: vec![stage], first: 0 }
     }
 
     /// Two or three stages.
@@ -74,7 +77,7 @@ impl Topology {
             // A stage and what it read itself.
             _ => vec![source(), vec![of(0, RESULT)], vec![any(rng, 0), of(1, RESULT)]],
         };
-        let mut topology = Self { stages: Vec::new() };
+        let mut topology = Self { stages: Vec::new(), first: 0 };
         for inputs in inputs {
             let job = topology.job(&inputs);
             topology.stages.push(Stage {
@@ -130,20 +133,26 @@ impl Topology {
         self.stages.iter().map(|stage| stage.partitions).sum()
     }
 
+    /// All lanes.
+    pub fn all(&self) -> std::ops::Range<u16> {
+        self.first..self.first + self.lanes()
+    }
+
     pub fn lane(&self, stage: usize, partition: u16) -> u16 {
-        self.stages[..stage].iter().map(|stage| stage.partitions).sum::<u16>() + partition
+        let before = self.stages[..stage].iter().map(|stage| stage.partitions).sum::<u16>();
+        self.first + before + partition
     }
 
     /// Stage and partition of a lane.
     pub fn at(&self, lane: u16) -> (usize, u16) {
-        let mut partition = lane;
+        let mut partition = lane - self.first;
         for (stage, of) in self.stages.iter().enumerate() {
             if partition < of.partitions {
                 return (stage, partition);
             }
             partition -= of.partitions;
         }
-        unreachable!("lane {lane} of {}", self.lanes())
+        unreachable!("lane {lane} of {:?}", self.all())
     }
 
     /// The lane of a stage that owns a key.

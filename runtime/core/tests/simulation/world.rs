@@ -17,6 +17,7 @@ use crate::faults::{Bug, Fault, Plan, Shape};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::Database;
 use crate::owner::{Life, Owner};
+use crate::rescale::{Lives, Recorded, Rescaling};
 use crate::rng::Rng;
 use crate::servers::log::Log;
 use crate::servers::sink::{Message, Sink};
@@ -50,7 +51,12 @@ pub struct World {
     pub plan: Plan,
     pub bug: Option<Bug>,
     pub fired: [u32; Fault::COUNT],
-    pub pipeline: Incarnation,
+    pub lives: Lives,
+    /// What the pipeline's record has said, the newest last.
+    pub records: Vec<Recorded>,
+    pub rescalings: Vec<Rescaling>,
+    /// A planted bug: the revision of a record whose seals count no more.
+    pub mended: u64,
     pub log: Log,
     pub source: Source,
     pub sinks: [Sink; 2],
@@ -66,6 +72,8 @@ pub struct World {
     /// A fault after which a source incident is the right answer.
     pub source_broken: bool,
     pub broker_up_at: i64,
+    /// Sinks are handed nothing until then.
+    pub sinks_up_at: i64,
     pub failure: Option<String>,
     queue: BTreeMap<(i64, u64), Box<Event>>,
     order: u64,
@@ -102,7 +110,10 @@ impl World {
         log.no_expected_sequence = bug == Some(Bug::NoExpectedSequence);
         Self {
             now: 1_000,
-            pipeline: Incarnation(rng.wide()),
+            lives: Lives::new(Incarnation(rng.wide()), plan.topology.clone()),
+            records: vec![Recorded { revision: 1, life: 0 }],
+            rescalings: Vec::new(),
+            mended: 0,
             rng,
             plan,
             bug,
@@ -118,6 +129,7 @@ impl World {
             incidents: BTreeMap::new(),
             source_broken: false,
             broker_up_at: 0,
+            sinks_up_at: 0,
             failure: None,
             queue: BTreeMap::new(),
             order: 0,
@@ -172,7 +184,7 @@ impl World {
             }
         }
         self.owners.iter_mut().for_each(|owner| owner.life = Life::Dead);
-        for lane in 0..self.plan.topology.lanes() {
+        for lane in self.current().all() {
             if !self.incidents.contains_key(&lane) {
                 self.start_owner(lane, EMPTY_NODE);
             }
@@ -250,6 +262,7 @@ impl World {
             Event::CheckpointStored { owner, database } => self.store_checkpoint(owner, database),
             Event::Trim => self.trim(),
             Event::Node(id, event) => self.node_event(id, event),
+            Event::Rescale(event) => self.rescale_event(event),
             Event::BrokerUp => {}
             Event::QuotaFreed => self.log.full = false,
             Event::Check => self.check(),
@@ -396,7 +409,7 @@ impl World {
 
     /// The last record of a lane.
     pub fn tail_of(&self, lane: u16) -> Option<CommitRecord> {
-        self.log.last_of(lane).and_then(|last| decode(&last, self.pipeline).ok())
+        self.log.last_of(lane).and_then(|last| decode(&last, self.lives.pipeline(lane)).ok())
     }
 
     fn serve_pull(&mut self, consumer: u64) -> Option<Pulled> {
@@ -457,6 +470,7 @@ impl World {
         if self.incidents.contains_key(&lane) {
             return;
         }
+        let Some(revision) = self.recorded_for(lane) else { return };
         let of_partition =
             || self.owners.iter().filter(|owner| owner.lane == lane && owner.life != Life::Dead);
         let awake = of_partition().any(|owner| owner.life == Life::Awake);
@@ -466,7 +480,7 @@ impl World {
         let taken: BTreeSet<_> = of_partition().map(|owner| owner.node).collect();
         let free: Vec<_> = (0..NODES).filter(|node| !taken.contains(node)).collect();
         let node = free[self.rng.below(free.len() as u64) as usize];
-        self.start_owner(lane, node);
+        self.start_owner_by(lane, node, revision);
     }
 
     pub fn resume(&mut self, id: OwnerId) {
@@ -550,23 +564,25 @@ impl World {
 
     fn trim(&mut self) {
         self.at(150, Event::Trim);
-        let needs: Vec<_> = (0..self.plan.topology.lanes()).map(|lane| self.needs(lane)).collect();
+        let lanes = self.current().all();
+        let needs: Vec<_> = lanes.clone().map(|lane| self.needs(lane)).collect();
         if let Some(floor) = floor(&needs)
-            && let Some(below) = next_purge(self.log.first(), floor.keep_from)
-            && self.log.purge(below)
+            && let Some(below) = next_purge(self.log.first(lanes.clone()), floor.keep_from)
+            && self.log.purge(lanes.clone(), below)
         {
             self.fire(Fault::Trimmed);
             if matches!(floor.held_by, HeldBy::Downstream) {
                 self.fire(Fault::HeldDownstream);
             }
-            for lane in 0..self.plan.topology.lanes() {
+            for lane in lanes {
                 self.check_anchors(lane);
             }
         }
         let anchors: Vec<_> = to_anchor(&needs, self.log.end(), ANCHOR_RECORDS).collect();
         for lane in anchors {
             for id in 0..self.owners.len() {
-                if self.owners[id].lane == lane && self.owners[id].is_running() {
+                let owner = &self.owners[id];
+                if owner.lane == lane && owner.is_running() && !self.rests(id) {
                     self.fire(Fault::Anchored);
                     self.drive(id, Input::Anchor);
                 }
@@ -610,20 +626,21 @@ impl World {
             for id in 0..self.owners.len() {
                 self.resume(id);
             }
+            self.calm_rescaling();
         }
         self.log.full = false;
-        let all_done = (0..self.plan.topology.lanes()).all(|lane| self.is_done(lane));
+        let all_done = self.current().all().all(|lane| self.is_done(lane)) && self.is_rescaled();
         let produced = self.source.history.len() as u64 >= self.plan.records;
         self.done = produced && all_done;
         if !all_done && self.part != Part::Draining && self.cluster.is_none() {
-            for lane in 0..self.plan.topology.lanes() {
+            for lane in self.current().all() {
                 self.elect(lane, false);
             }
         }
     }
 
     /// A former owner that has nothing to do hears of its successor only when it commits. Trimming would make it, or input.
-    fn stir_former_owners(&mut self) {
+    pub fn stir_former_owners(&mut self) {
         for id in 0..self.owners.len() {
             if self.owners[id].is_running() && !self.is_newest(id) {
                 self.drive(id, Input::Anchor);
@@ -657,7 +674,7 @@ impl World {
     fn has_all(&self, lane: u16, owner: &Owner) -> bool {
         let Some(record) = self.tail_of(lane) else { return false };
         let read = record.slice.position(SourceId(0)).map_or(0, |position| position.sequence.0);
-        let of_source = !self.plan.topology.reads_source(lane) || read == self.source.last;
+        let of_source = !self.lives.topology(lane).reads_source(lane) || read == self.source.last;
         of_source
             && owner.machine.positions() == owner.machine.operator().positions()
             && self.has_read_all(owner)

@@ -61,7 +61,7 @@ impl World {
     }
 
     pub(super) fn follower_reads(&mut self, id: NodeId, lane: u16, records: &[StoredRecord]) {
-        let pipeline = self.pipeline;
+        let pipeline = self.lives.pipeline(lane);
         for stored in records {
             let node = self.node(id);
             let Some(follower) = node.followers.get_mut(&lane) else { return };

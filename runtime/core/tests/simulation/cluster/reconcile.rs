@@ -97,7 +97,7 @@ impl World {
             }
         }
         match self.end_standby(id, lane) {
-            Some(operator) => self.start_owner_with(lane, id, operator),
+            Some(operator) => self.start_owner_with(lane, id, operator, self.recorded().revision),
             None => self.start_owner(lane, id),
         }
     }

@@ -64,7 +64,7 @@ impl World {
 
     /// Asks for what it needs next.
     fn standby_goes_on(&mut self, id: NodeId, lane: u16) {
-        let (pipeline, bug) = (self.pipeline, self.bug);
+        let (pipeline, bug) = (self.lives.pipeline(lane), self.bug);
         let Some(standby) = self.node(id).standbys.get_mut(&lane) else { return };
         if let Phase::Begins = standby.phase {
             let local = standby.operator.local().filter(|_| bug != Some(Bug::StandbyUnchecked));
@@ -120,7 +120,7 @@ impl World {
         lane: u16,
         stored: &StoredRecord,
     ) -> Result<(), millstream_core::incident::Incident> {
-        let (pipeline, bug) = (self.pipeline, self.bug);
+        let (pipeline, bug) = (self.lives.pipeline(lane), self.bug);
         let Some(standby) = self.node(id).standbys.get_mut(&lane) else { return Ok(()) };
         let Phase::Follows(follow, from) = &mut standby.phase else { return Ok(()) };
         *from = Sequence(stored.sequence.0 + 1);

@@ -61,7 +61,7 @@ impl World {
             all.iter_mut().for_each(|needs| needs.downstream.clear());
         }
         let Some(floor) = floor(&all) else { return };
-        if let Some(below) = next_purge(self.log.first(), floor.keep_from) {
+        if let Some(below) = next_purge(self.log.first(topology.all()), floor.keep_from) {
             if matches!(floor.held_by, HeldBy::Downstream) {
                 self.fire(Fault::HeldDownstream);
             }
@@ -93,13 +93,13 @@ impl World {
             last = Some(before);
         }
         let Some(last) = last else { return LogNeeds::recorded(None, stored) };
-        let record = decode(&last, self.pipeline).expect("what is in the log is whole");
+        let record = decode(&last, self.lives.pipeline(lane)).expect("what is in the log is whole");
         LogNeeds::recorded(Some((last.sequence, &record)), stored)
     }
 
     pub(super) fn purge(&mut self, id: NodeId, below: Sequence) {
         let is_lost = self.node(id).mute || self.now < self.broker_up_at;
-        if is_lost || !self.log.purge(below) {
+        if is_lost || !self.log.purge(self.current().all(), below) {
             return;
         }
         self.fire(Fault::Trimmed);

@@ -1,7 +1,8 @@
-//! The log in memory: one stream, a subject per lane, appends with the
+//! The logs in memory: a subject per lane, appends with the
 //! expected last sequence of the subject.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use millstream_core::append::AppendReply;
@@ -71,10 +72,10 @@ impl Log {
         first.is_none_or(|first| self.at(lane, first.sequence).is_some())
     }
 
-    /// Removes everything below a sequence; whether there was something.
-    pub fn purge(&mut self, below: Sequence) -> bool {
+    /// Removes everything of some lanes below a sequence; whether there was something.
+    pub fn purge(&mut self, lanes: Range<u16>, below: Sequence) -> bool {
         let mut removed = false;
-        for records in self.records.values_mut() {
+        for (_, records) in self.records.range_mut(lanes) {
             let kept = records.split_off(&below.0);
             removed |= !records.is_empty();
             *records = kept;
@@ -82,8 +83,8 @@ impl Log {
         removed
     }
 
-    pub fn first(&self) -> Sequence {
-        let firsts = self.records.values().filter_map(|records| records.first_key_value());
+    pub fn first(&self, lanes: Range<u16>) -> Sequence {
+        let firsts = self.records.range(lanes).filter_map(|(_, records)| records.first_key_value());
         Sequence(firsts.map(|(&sequence, _)| sequence).min().unwrap_or(self.last + 1))
     }
 
