@@ -1,10 +1,10 @@
 //! What must hold when a run is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use async_nats::jetstream::Context;
 use millstream_control::api::Data;
 use millstream_control::api::pipelines::{Get, Stop};
@@ -37,7 +37,7 @@ pub async fn judge(
     note("source", source(arena, seed, numbers).await);
     note("state", states(arena, &model).await);
     note("stop", stop(arena).await);
-    note("outputs", outputs(arena, &model).await);
+    note("outputs", outputs(arena, numbers, &model).await);
     note("dead letters", dead_letters(arena).await);
     note("log", log(arena, chain).await);
     complaints
@@ -59,13 +59,36 @@ async fn count(jetstream: &Context, stream: &str) -> Result<u64> {
 
 /// The source holds what was published: else the model speaks of something else.
 async fn source(arena: &Arena, seed: u64, numbers: u64) -> Result<Vec<String>> {
-    let wanted: usize = (0..numbers).map(|number| Record::new(seed, number).copies).sum();
-    let found = count(&arena.jetstream(), SOURCE).await?;
-    let differs = found != wanted as u64;
-    Ok(differs
-        .then(|| format!("the source holds {found} records, not {wanted}"))
+    let mut wanted: BTreeMap<u64, usize> =
+        (0..numbers).map(|number| (number, Record::new(seed, number).copies)).collect();
+    let count = count(&arena.jetstream(), SOURCE).await?;
+    for (_, payload) in arena.broker.read_with_subjects(SOURCE, count as usize).await {
+        let line: serde_json::Value = serde_json::from_slice(&payload)?;
+        let number = line["n"].as_u64().context("a record has a number")?;
+        match wanted.get_mut(&number) {
+            Some(1) => {
+                wanted.remove(&number);
+            }
+            Some(left) => *left -= 1,
+            None => return Ok(vec![format!("the source holds record {number} too often")]),
+        }
+    }
+    let lost: Vec<u64> = wanted.into_keys().collect();
+    Ok((!lost.is_empty())
+        .then(|| format!("the source has lost records {}", ranges(&lost)))
         .into_iter()
         .collect())
+}
+
+/// Ascending numbers, as `3-5, 9`.
+fn ranges(numbers: &[u64]) -> String {
+    let stretches = numbers.chunk_by(|a, b| a + 1 == *b);
+    let shown = stretches.map(|stretch| match stretch {
+        [first, .., last] => format!("{first}-{last}"),
+        [only] => only.to_string(),
+        [] => String::new(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 async fn states(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<String>> {
@@ -142,17 +165,29 @@ async fn stop(arena: &Arena) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-async fn outputs(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<String>> {
+async fn outputs(
+    arena: &Arena,
+    numbers: u64,
+    model: &BTreeMap<String, Account>,
+) -> Result<Vec<String>> {
     let count = count(&arena.jetstream(), SINK).await?;
     let records = arena.broker.read_with_subjects(SINK, count as usize).await;
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut missing: BTreeSet<u64> = (0..numbers).collect();
     for (subject, payload) in records {
         let key = subject.trim_start_matches("results.").to_owned();
+        let output: serde_json::Value = serde_json::from_slice(&payload)?;
+        let number = output["txn_id"].as_str().and_then(|id| id.strip_prefix('t')?.parse().ok());
+        missing.remove(&number.context("an output names its record")?);
         found.entry(key).or_default().push(String::from_utf8_lossy(&payload).into_owned());
     }
-    let keys = model.keys().chain(found.keys()).collect::<std::collections::BTreeSet<_>>();
+    let keys = model.keys().chain(found.keys()).collect::<BTreeSet<_>>();
     let (none, nothing) = (Vec::new(), Account::default());
     let mut complaints = Vec::new();
+    if !missing.is_empty() {
+        let missing: Vec<u64> = missing.into_iter().collect();
+        complaints.push(format!("there are no outputs of records {}", ranges(&missing)));
+    }
     for key in keys {
         let found = found.get(key).unwrap_or(&none);
         let wanted = &model.get(key).unwrap_or(&nothing).outputs;
@@ -198,6 +233,12 @@ pub fn checkpoints(arena: &Arena) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ascending_numbers_are_told_as_stretches() {
+        assert_eq!(ranges(&[3, 4, 5, 9, 11]), "3-5, 9, 11");
+        assert_eq!(ranges(&[]), "");
+    }
 
     #[test]
     fn integers_are_zigzag_varints() {
