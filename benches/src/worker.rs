@@ -231,6 +231,7 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
         name: PIPELINE.to_owned(),
         incarnation: Incarnation(1),
         log: None,
+        recorded: 0,
         sources: vec![source],
         stages: vec![stage],
         sinks: vec![SinkSpec { name: "results".to_owned(), subject: SINK_SUBJECT.to_owned() }],

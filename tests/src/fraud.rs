@@ -34,6 +34,7 @@ pub fn on_fraud_streams(
         name: name.into(),
         incarnation: Incarnation(1),
         log: None,
+        recorded: 0,
         sources: vec![SourceSpec {
             name: SOURCE.into(),
             stream: "TRANSACTIONS".into(),

@@ -12,7 +12,7 @@ mod follow;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_log::connect::Connection;
 use millstream_log::kv::Revision;
@@ -31,6 +31,9 @@ use crate::worker::{Share, Worker};
 
 /// How often a pipeline that is as wanted is looked at: whether other nodes took something over, or are done.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a pipeline may be refused that is this node's, before its record is written anew.
+const FENCED_MAX: Duration = Duration::from_secs(60);
 
 /// Pauses between attempts of one pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +174,7 @@ impl<W: Worker> Reconciler<W> {
         mut wanted: watch::Receiver<Wanted>,
         stop: CancellationToken,
     ) {
-        let mut running = None;
+        let (mut running, mut fenced) = (None, None);
         let mut pause = self.backoff.first;
         loop {
             let target = wanted.borrow_and_update().clone();
@@ -206,7 +209,7 @@ impl<W: Worker> Reconciler<W> {
             let retry = async {
                 match wait {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => self.until_not_as_wanted(&name, &target).await,
+                    None => self.until_not_as_wanted(&name, &target, &mut fenced).await,
                 }
             };
             tokio::select! {
@@ -221,7 +224,7 @@ impl<W: Worker> Reconciler<W> {
     }
 
     /// Waits until a pipeline that was as wanted is so no longer without a change of what is wanted.
-    async fn until_not_as_wanted(&self, name: &str, wanted: &Wanted) {
+    async fn until_not_as_wanted(&self, name: &str, wanted: &Wanted, fenced: &mut Option<Instant>) {
         loop {
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
             let Some(recorded) = &wanted.recorded else { continue };
@@ -229,9 +232,11 @@ impl<W: Worker> Reconciler<W> {
                 // Another node may have taken partitions over that are still this one's; and what a host could not do, it may
                 // do now.
                 Desired::Running => {
-                    let status = self.worker.status(name).await;
-                    let ended = status.is_some_and(|status| status.fenced || status.host_fault);
-                    !ended && self.worker.held(name) == self.mine(wanted).runs
+                    let status = self.worker.status(name).await.unwrap_or_default();
+                    self.unseal(recorded, &status, fenced).await;
+                    !status.fenced
+                        && !status.host_fault
+                        && self.worker.held(name) == self.mine(wanted).runs
                 }
                 Desired::Paused => true,
                 Desired::Stopped => !recorded.record.drain || !self.is_coordinator(),
@@ -240,6 +245,31 @@ impl<W: Worker> Reconciler<W> {
             if !is_as_wanted {
                 return;
             }
+        }
+    }
+}
+
+impl<W: Worker> Reconciler<W> {
+    /// Writes the record anew once a pipeline has been refused for long: its log may be sealed for a switch of lives whose node has
+    /// died, and by a newer record it goes on. Nothing else changes.
+    async fn unseal(
+        &self,
+        recorded: &Recorded,
+        status: &PipelineStatus,
+        fenced: &mut Option<Instant>,
+    ) {
+        if !status.fenced {
+            if status.phase == Phase::Running {
+                *fenced = None;
+            }
+            return;
+        }
+        if fenced.get_or_insert_with(Instant::now).elapsed() < FENCED_MAX {
+            return;
+        }
+        *fenced = None;
+        if let Err(problem) = self.pipelines.update(&recorded.record, recorded.at).await {
+            tracing::debug!(pipeline = %recorded.record.name, %problem, "the record was not written anew");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use millstream_core::ids::Incarnation;
+use millstream_core::seal::Seal;
 use millstream_engine::spec::PipelineSpec;
 pub use millstream_engine::worker::{Assigned, Life, Share};
 
@@ -160,6 +161,15 @@ pub trait Worker: Send + Sync + 'static {
         &self,
         savepoint: &str,
         spec: &PipelineSpec,
+    ) -> impl Future<Output = Result<(), WorkerError>> + Send;
+
+    /// Seals the log of one life of a pipeline behind a savepoint of it: no node goes on in that life by the record that the seal
+    /// names. Fails if a partition has gone on meanwhile; some may be sealed then, and go on by a later record.
+    fn seal(
+        &self,
+        savepoint: &str,
+        life: &Life,
+        seal: &Seal,
     ) -> impl Future<Output = Result<(), WorkerError>> + Send;
 
     /// Removes what [`Worker::restore`] has made of a life that is not to be.

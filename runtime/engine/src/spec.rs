@@ -25,6 +25,9 @@ pub struct PipelineSpec {
     /// Name of its log if that was made from a savepoint, before the pipeline; none: its own name, and the log is made when
     /// it starts for the first time.
     pub log: Option<String>,
+    /// Revision of the record that says that it is to run: a log that was sealed for a switch based on an earlier one may be
+    /// taken over (`millstream_core::seal`).
+    pub recorded: u64,
     /// What it reads.
     pub sources: Vec<SourceSpec>,
     /// What it computes.

@@ -49,6 +49,7 @@ fn pipeline(
         name: "joins".into(),
         incarnation: Incarnation(1),
         log: None,
+        recorded: 0,
         sources: inputs.iter().map(|(name, _)| source(name)).collect(),
         stages: vec![StageSpec {
             name: "join".into(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::ids::Incarnation;
+use millstream_core::seal::Seal;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::status::Phase;
 use millstream_engine::worker::{Life, Worker};
@@ -48,9 +49,11 @@ pub async fn rescale(
     worker.savepoint(&old.name, &savepoint, true).await.unwrap();
     let next = next_life(old, life, partitions);
     worker.restore(&savepoint, &next).await.unwrap();
-    worker.apply(next.clone()).await.unwrap();
     let log = old.log.clone();
     let before = Life { incarnation: old.incarnation, log, checkpoint_store: None };
+    let seal = Seal { life: next.incarnation, revision: old.recorded };
+    worker.seal(&savepoint, &before, &seal).await.unwrap();
+    worker.apply(next.clone()).await.unwrap();
     worker.retire(&old.name, &before).await.unwrap();
     assert!(worker.forget_savepoint(&savepoint).await.unwrap());
     next
@@ -133,6 +136,45 @@ async fn what_a_pipeline_has_given_and_what_goes_on_from_it_gives_is_the_whole()
     job.is_exact(&broker).await;
     assert!(two.forget_savepoint("middle").await.unwrap());
     assert!(!two.forget_savepoint("middle").await.unwrap());
+}
+
+/// The node that switches lives may die behind the seals, and an owner that nobody knew of wake up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_goes_on_in_a_sealed_life_by_the_record_that_is_to_be_replaced() {
+    let job = GoldenJob::fraud("input_disorder", "fraud_disorder");
+    let broker = broker().await;
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, two) = (worker(&broker, first.path()).await, worker(&broker, second.path()).await);
+    let old = fraud(5_000, 4);
+    one.apply(old.clone()).await.unwrap();
+    let taking = async {
+        broker.read("RESULTS", 2_000).await;
+        one.savepoint("fraud", "middle", true).await.unwrap()
+    };
+    tokio::join!(taking, broker.publish_lines("tx", &job.records));
+    let life = Life { incarnation: old.incarnation, ..Life::default() };
+    let seal = |revision| Seal { life: Incarnation(9), revision };
+    for _ in 0..2 {
+        one.seal("middle", &life, &seal(4)).await.unwrap();
+    }
+    let fenced = async |worker: &Worker| {
+        let status = async || worker.status("fraud").await.filter(|status| status.fenced);
+        broker.until(status).await
+    };
+    for recorded in [3, 4] {
+        two.apply(PipelineSpec { recorded, ..old.clone() }).await.unwrap();
+        fenced(&two).await;
+    }
+    let given = broker.count("RESULTS").await;
+    two.apply(PipelineSpec { recorded: 5, ..old.clone() }).await.unwrap();
+    one.go_on("fraud");
+    broker.read("RESULTS", job.outputs()).await;
+    fenced(&one).await;
+    assert!(given < job.outputs() as u64, "all {given} outputs were there at the barrier");
+    two.stop("fraud", true).await.unwrap();
+    job.is_exact(&broker).await;
+    let late = one.seal("middle", &life, &seal(6)).await.unwrap_err();
+    assert!(late.contains("it has gone on"), "{late}");
 }
 
 /// A pipeline does not notice that a savepoint is taken of it, and what begins from it does not disturb it.

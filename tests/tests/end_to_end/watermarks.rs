@@ -68,6 +68,7 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
         name: "settled".into(),
         incarnation: Incarnation(1),
         log: None,
+        recorded: 0,
         sources: vec![source("payments", payments), source("settlements", settlements)],
         stages,
         sinks: vec![SinkSpec { name: "results".into(), subject: "results".into() }],

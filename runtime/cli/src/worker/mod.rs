@@ -15,6 +15,7 @@ use millstream_control::api::status::PipelineStatus;
 use millstream_control::errors;
 use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
+use millstream_core::seal::Seal;
 use millstream_engine::spec::PipelineSpec;
 use millstream_engine::worker::Worker as Engine;
 use millstream_log::connect::Accounts;
@@ -199,6 +200,10 @@ impl Worker for EngineWorker {
 
     async fn restore(&self, savepoint: &str, spec: &PipelineSpec) -> Result<(), WorkerError> {
         self.engine.restore(savepoint, spec).await.map_err(WorkerError::Failed)
+    }
+
+    async fn seal(&self, savepoint: &str, life: &Life, seal: &Seal) -> Result<(), WorkerError> {
+        self.engine.seal(savepoint, life, seal).await.map_err(WorkerError::Failed)
     }
 
     async fn unrestore(&self, spec: &PipelineSpec) {

@@ -121,6 +121,7 @@ pub fn resolve(
         incarnation,
         stages,
         log: None,
+        recorded: 0,
         sources: manifest.sources.iter().map(|(name, source)| source_spec(name, source)).collect(),
         sinks: manifest
             .sinks

@@ -49,7 +49,7 @@ impl<W: Worker> Reconciler<W> {
         let is_settled = self.reconciled.settled().get(name) == Some(&recorded.at.0);
         match record.desired {
             Desired::Running => {
-                self.run_partitions(record, wanted, &mine, running).await?;
+                self.run_partitions(recorded, wanted, &mine, running).await?;
                 accepted(self.worker.resume(name).await)?;
                 self.retire(recorded).await
             }
@@ -57,14 +57,14 @@ impl<W: Worker> Reconciler<W> {
                 accepted(self.worker.pause(name).await)?;
                 // One that does not run here is not started only to be paused.
                 if self.worker.status(name).await.is_some() {
-                    self.run_partitions(record, wanted, &mine, running).await
+                    self.run_partitions(recorded, wanted, &mine, running).await
                 } else {
                     Ok(())
                 }
             }
             Desired::Stopped if record.drain => {
                 if !is_settled {
-                    self.run_partitions(record, wanted, &mine, running).await?;
+                    self.run_partitions(recorded, wanted, &mine, running).await?;
                     accepted(self.worker.resume(name).await)?;
                     accepted(self.worker.stop(name, true).await)?;
                     *running = None;
@@ -115,11 +115,12 @@ impl<W: Worker> Reconciler<W> {
     /// Runs the partitions of this node and no others, and stands by for those it is to.
     async fn run_partitions(
         &self,
-        record: &PipelineRecord,
+        recorded: &Recorded,
         wanted: &Wanted,
         mine: &Share,
         running: &mut Option<Running>,
     ) -> Result<(), String> {
+        let record = &recorded.record;
         let name = &record.name;
         if mine.is_empty() {
             *running = None;
@@ -136,7 +137,7 @@ impl<W: Worker> Reconciler<W> {
         // What others wait for is let go of first.
         accepted(self.worker.release(name, &mine.runs).await)?;
         self.until_handed_over(name, wanted, &mine.runs).await;
-        let spec = self.spec(record).await.map_err(|problems| problems.to_string())?;
+        let spec = self.spec(recorded).await.map_err(|problems| problems.to_string())?;
         self.worker.apply(spec, mine).await.map_err(|error| error.to_string())?;
         *running = Some(now);
         Ok(())
@@ -204,14 +205,14 @@ impl<W: Worker> Reconciler<W> {
         superseded_or(self.pipelines.update(&record, recorded.at).await.map(drop))
     }
 
-    async fn spec(&self, record: &PipelineRecord) -> Result<PipelineSpec, Problems> {
+    async fn spec(&self, Recorded { record, at }: &Recorded) -> Result<PipelineSpec, Problems> {
         let document = Document::parse(&record.file, &record.manifest)?;
         let mut modules: BTreeMap<String, Arc<Module>> = BTreeMap::new();
         for (stage, digest) in &record.modules {
             modules.insert(stage.clone(), self.modules.load(digest).await?);
         }
         let spec = resolve(&document, &modules, record.incarnation())?;
-        let mut spec = PipelineSpec { log: record.log.clone(), ..spec };
+        let mut spec = PipelineSpec { log: record.log.clone(), recorded: at.0, ..spec };
         let starts = match starts::are_known(&record.starts, &document) {
             true => record.starts.clone(),
             // A version that did not record them began where they are now.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use millstream_core::ids::Incarnation;
+use millstream_core::seal::Seal;
 use millstream_engine::spec::PipelineSpec;
 use millstream_log::Name;
 
@@ -27,7 +28,7 @@ use crate::problem::{Problem, Problems};
 use crate::queues::{self, Queues};
 use crate::registry::{PipelineRecord, Recorded, RetiredLife};
 use crate::starts;
-use crate::worker::{Assigned, Worker, WorkerError};
+use crate::worker::{Assigned, Life, Worker, WorkerError};
 
 /// Wait before a record is written again that may or may not be there.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -187,6 +188,14 @@ impl<W: Worker> Service<W> {
         let worker = &self.peers.local.worker;
         worker.restore(savepoint, spec).await.map_err(|error| not_restored(&error))?;
         let old = &recorded.record;
+        let life = Life { incarnation: old.incarnation(), log: old.log.clone(), ..Life::default() };
+        let seal = Seal { life: spec.incarnation, revision: recorded.at.0 };
+        if let Err(error) = worker.seal(savepoint, &life, &seal).await {
+            worker.unrestore(spec).await;
+            // By a newer record, partitions that are sealed go on.
+            self.pipelines.update(old, recorded.at).await?;
+            return Err(not_restored(&error).into());
+        }
         let mut record = PipelineRecord {
             manifest,
             incarnation: spec.incarnation.0,

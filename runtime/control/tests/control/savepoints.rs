@@ -101,7 +101,8 @@ async fn a_rescaled_pipeline_goes_on_in_another_life_and_the_first_one_is_remove
         found.unwrap_or_else(|| panic!("no `{call}` in {calls:?}"))
     };
     assert!(place("savepoint p stay") < place("restore rescale p [7]"));
-    assert!(place("restore rescale p [7]") < place("stop p"));
+    assert!(place("restore rescale p [7]") < place("seal rescale"));
+    assert!(place("seal rescale") < place("stop p"));
     assert!(!calls.contains(&"go on p".to_owned()), "{calls:?}");
     let runs = |calls: &[String]| {
         calls.iter().skip_while(|call| *call != "stop p").any(|call| call.starts_with("apply p"))
@@ -136,6 +137,14 @@ async fn a_pipeline_that_cannot_be_rescaled_goes_on_as_it_is() {
     assert_eq!(unknown.0[0].code, errors::STAGE_UNKNOWN);
     let none = cluster.refused(&rescale(0)).await;
     assert!(!none.0.is_empty(), "no partitions at all");
+
+    // A partition that has gone on behind the savepoint.
+    cluster.node.worker.keep_unsealed(Some("it has gone on"));
+    let moved = cluster.refused(&rescale(7)).await;
+    assert_eq!(moved.0[0].code, errors::SAVEPOINT_NOT_RESTORED);
+    cluster.node.worker.called("unrestore p").await;
+    cluster.node.worker.called("go on p").await;
+    cluster.node.worker.keep_unsealed(None);
 
     cluster.node.worker.refuse("p", Some("the store is full"));
     let failed = cluster.refused(&rescale(7)).await;

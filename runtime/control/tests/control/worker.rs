@@ -15,6 +15,7 @@ use millstream_control::api::status::{
 };
 use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
+use millstream_core::seal::Seal;
 use millstream_engine::spec::PipelineSpec;
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ struct Running {
 pub struct RecordingWorker {
     running: Mutex<BTreeMap<String, Running>>,
     refused: Mutex<BTreeMap<String, String>>,
+    unsealed: Mutex<Option<String>>,
     endless_drains: Mutex<BTreeSet<String>>,
     savepoints: Mutex<BTreeMap<String, SavepointInfo>>,
     calls: watch::Sender<Vec<String>>,
@@ -41,6 +43,7 @@ impl RecordingWorker {
         RecordingWorker {
             running: Mutex::default(),
             refused: Mutex::default(),
+            unsealed: Mutex::default(),
             endless_drains: Mutex::default(),
             savepoints: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
@@ -75,6 +78,11 @@ impl RecordingWorker {
             Some(reason) => refused.insert(pipeline.to_owned(), reason.to_owned()),
             None => refused.remove(pipeline),
         };
+    }
+
+    /// No log can be sealed from now on, or any.
+    pub fn keep_unsealed(&self, reason: Option<&str>) {
+        *self.unsealed.lock().unwrap() = reason.map(str::to_owned);
     }
 
     /// The pipeline stops by itself.
@@ -364,6 +372,16 @@ impl Worker for RecordingWorker {
         // Names of savepoints may be made up.
         let of = savepoint.split('-').next().unwrap_or_default();
         self.note(format!("restore {of} {} {partitions:?}", spec.name));
+        Ok(())
+    }
+
+    async fn seal(&self, savepoint: &str, life: &Life, seal: &Seal) -> Result<(), WorkerError> {
+        if let Some(reason) = self.unsealed.lock().unwrap().clone() {
+            return Err(WorkerError::Failed(reason));
+        }
+        assert!(seal.revision > 0 && seal.life != life.incarnation);
+        let of = savepoint.split('-').next().unwrap_or_default();
+        self.note(format!("seal {of}"));
         Ok(())
     }
 

@@ -217,6 +217,7 @@ impl Worker {
             && running.status().reason.is_none()
             && running.can_swap_to(&spec)
         {
+            running.runs_by(spec.recorded);
             let mut swapped = None;
             if running.needs_swap_to(&spec) {
                 let pause = running.swap(&self.context, spec).await?;

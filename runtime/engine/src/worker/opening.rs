@@ -229,12 +229,14 @@ impl Opener {
             },
             backlog_bytes_max: BACKLOG_BYTES_MAX,
         };
+        let mut machine = Partition::new(config, operator);
+        machine.runs_by(spec.recorded);
         let (commands, commanded) = mpsc::unbounded_channel();
         let (feed, chunks) = mpsc::channel(CHUNKS_WAITING);
         let task = PartitionTask {
             stage: stage_index,
             partition,
-            machine: Partition::new(config, operator),
+            machine,
             log: Arc::clone(&self.log),
             subject,
             sinks: self.egress(spec, stage, partition, sinks),

@@ -289,6 +289,8 @@ impl Running {
                 self.hold();
                 None
             }
+            // What rests is not to move on.
+            Command::Anchor if self.rests() => None,
             Command::Anchor => Some(Event::Anchor),
             Command::Checkpoint(done) => {
                 self.checkpoint(done);

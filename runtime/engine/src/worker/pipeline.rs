@@ -325,6 +325,14 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Runs by a newer revision of its record from now on.
+    pub fn runs_by(&self, revision: u64) {
+        let mut spec = self.spec.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if spec.recorded < revision {
+            Arc::make_mut(&mut spec).recorded = revision;
+        }
+    }
+
     /// Swaps in the modules of `spec`; returns the longest pause of a partition.
     pub async fn swap(
         &self,

@@ -1,9 +1,11 @@
 //! What a worker does with savepoints, and with stored checkpoints that nobody restores.
 
+use millstream_core::seal::Seal;
 use millstream_log::Name;
+use millstream_log::commit_log::{JetStreamLog, LogOptions};
 
-use super::Worker;
 use super::savepoint::{self, Savepoint};
+use super::{Life, Worker};
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointVerified, SavepointInfo};
 
@@ -83,6 +85,19 @@ impl Worker {
         savepoint::seed(&self.context, &saved, spec).await?;
         tracing::info!(pipeline = %spec.name, savepoint = %name, "savepoint restored");
         Ok(())
+    }
+
+    /// Seals the log of one life of a pipeline behind a savepoint of it, for another life that is to replace its record of this
+    /// revision. Fails if a partition has gone on meanwhile; some may be sealed then, and go on by a later revision.
+    pub async fn seal(&self, name: &str, life: &Life, seal: &Seal) -> Result<(), String> {
+        let saved = self.saved(name).await?;
+        let saved = saved.ok_or_else(|| format!("there is no savepoint `{name}`"))?;
+        let log_name = life.log.as_deref().unwrap_or(&saved.pipeline);
+        let log_name = Name::new(log_name).map_err(|error| error.to_string())?;
+        let options = LogOptions { replicas: self.context.replicas, bytes_max: None };
+        let log = JetStreamLog::open_existing(&self.context.accounts.engine, &log_name, &options);
+        let log = log.await.map_err(|error| error.to_string())?;
+        savepoint::seal(&log, &log_name, &saved, life.incarnation, seal).await
     }
 
     /// Removes what [`Worker::restore`] has made of a life that nobody has run.

@@ -57,7 +57,7 @@ impl Running {
         match &self.resting {
             Some(Resting::Reaching(reach, _))
                 if !machine.wants_turn() && self.has_reached(reach) => {}
-            Some(Resting::Recording(_)) if !machine.has_moved() => {}
+            Some(Resting::Recording(_)) if machine.is_recorded() => {}
             _ => return,
         }
         match self.resting.take() {
@@ -66,7 +66,7 @@ impl Running {
                 self.hold();
                 // Another look comes with it.
                 let event =
-                    if self.task.machine.has_moved() { Event::Anchor } else { Event::Input };
+                    if self.task.machine.is_recorded() { Event::Input } else { Event::Anchor };
                 self.answers.push(Box::pin(std::future::ready(event)));
             }
             Some(Resting::Recording(done)) => {

@@ -6,10 +6,12 @@
 
 mod document;
 mod restore;
+mod seal;
 mod store;
 mod take;
 
 pub use document::Savepoint;
 pub use restore::{discard, forget_unfinished, seed};
+pub use seal::seal;
 pub use store::{list, read, remove, write};
 pub use take::{Barrier, take};
