@@ -93,6 +93,9 @@ struct Link {
     fresh: bool,
     /// Everything of the filter up to here was delivered once `pending` is 0.
     scanned: Sequence,
+    /// The last record of the filter that the stream's leader had when the consumer was made. The consumer's own replica may not
+    /// have it yet, and then counts too little as pending.
+    end: Sequence,
     heard: Instant,
 }
 
@@ -225,6 +228,10 @@ impl SourceReader {
                 last: now.last.0,
             });
         }
+        let end = match consumed {
+            true => self.position,
+            false => last_of(&self.connection, &self.stream, &self.filters).await?,
+        };
         let start_sequence = self.position.0 + 1;
         // What was acknowledged is gone, as it should be.
         if now.first.0 > start_sequence && !consumed {
@@ -254,8 +261,9 @@ impl SourceReader {
             sequence: 0,
             pending: created.pending,
             fresh: true,
-            // Nothing of the filter lay between the position and the stream's end when that was read.
-            scanned: if created.pending == 0 { now.last } else { self.position },
+            // Nothing of the filter lies between the position and the stream's end.
+            scanned: if end <= self.position && !consumed { now.last } else { self.position },
+            end,
             heard: Instant::now(),
         });
         Ok(())
@@ -410,7 +418,10 @@ impl SourceReader {
     pub fn is_caught_up(&self) -> bool {
         self.held.is_none()
             && self.link.as_ref().is_some_and(|link| {
-                link.pending == 0 && link.fresh && link.heard.elapsed() < SILENCE_MAX
+                link.pending == 0
+                    && link.fresh
+                    && link.scanned >= link.end
+                    && link.heard.elapsed() < SILENCE_MAX
             })
     }
 
@@ -419,6 +430,7 @@ impl SourceReader {
         let link = self.link.as_ref()?;
         if link.pending > 0
             || !link.fresh
+            || link.scanned < link.end
             || self.held.is_some()
             || self.reported_through >= Some(link.scanned)
         {
@@ -539,6 +551,24 @@ async fn before(
             .await?;
     consumer::forget(connection, &options.stream, &name).await;
     Ok(created.before)
+}
+
+/// The last record of the filters, as the stream's leader has it; 0: there is none.
+async fn last_of(
+    connection: &Connection,
+    stream: &str,
+    filters: &[String],
+) -> Result<Sequence, SourceError> {
+    let everything = [">".to_owned()];
+    let filters = if filters.is_empty() { &everything } else { filters };
+    let mut last = Sequence(0);
+    for filter in filters {
+        let request = MessageRequest { last_by_subject: Some(filter), ..MessageRequest::default() };
+        let found = api::leader_message(connection, stream, &request).await;
+        let found = found.map_err(|error| source_error(stream, "get the last record", error))?;
+        last = last.max(Sequence(found.map_or(0, |found| found.sequence)));
+    }
+    Ok(last)
 }
 
 /// Whether nothing but the stream's limits at its old end removes records.
