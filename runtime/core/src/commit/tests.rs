@@ -285,6 +285,20 @@ fn format_1_is_written_as_ever() {
 }
 
 #[test]
+fn a_seal_of_format_1_is_read_and_written_as_ever() {
+    let CommitRecord { header, .. } = golden();
+    let header = CommitHeader { kind: CommitKind::Takeover, ..header };
+    let life = Incarnation(0x2122_2324_2526_2728_292a_2b2c_2d2e_2f30);
+    let slice = Slice { seal: Some(Seal { life, revision: 300 }), ..Slice::default() };
+    let record = CommitRecord { header, slice, egress: Vec::new() };
+    let kept = &include_bytes!("data/seal-v1.bin")[..];
+    let mut message = Vec::new();
+    record.encode(Compression::Off, &mut message);
+    assert_eq!(message, kept);
+    assert_eq!(CommitRecord::decode(&Bytes::from_static(kept)), Ok(record));
+}
+
+#[test]
 fn headers_are_checked() {
     let mut message = Vec::new();
     golden().encode(Compression::Off, &mut message);
