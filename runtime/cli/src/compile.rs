@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use millstream_control::compiler::Compiler;
 use millstream_control::errors;
 use millstream_control::problem::Problem;
-use millstream_sandbox::{Limits, Sandbox};
+use millstream_sandbox::{Limits, ModuleError, Sandbox};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -29,6 +29,8 @@ const CPU_SECONDS: u64 = 120;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code of a module that was refused; why is on stdout.
 const REFUSED: i32 = 3;
+/// Exit code of one that takes more time than it may; how much is on stdout.
+const TOO_SLOW: i32 = 4;
 /// Compilers at one time: each may take [`MEMORY_BYTES`].
 const AT_ONCE: usize = 1;
 
@@ -96,11 +98,14 @@ fn judge(status: ExitStatus, said: &str) -> Result<(), Problem> {
             Err(Problem::new(errors::MODULE_REFUSED, message)
                 .help("build it with the Millstream SDK for wasm32-wasip2"))
         }
+        (Some(TOO_SLOW), _) => Err(exceeded(said.trim())),
         (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => {
             Err(exceeded(&format!("more than {CPU_SECONDS} s of processor time")))
         }
         // An allocation that fails ends a process so.
-        (_, Some(_)) => Err(exceeded(&format!("more than {} MiB of memory", MEMORY_BYTES >> 20))),
+        (_, Some(signal)) if signal == rustix::process::Signal::ABORT.as_raw() => {
+            Err(exceeded(&format!("more than {} MiB of memory", MEMORY_BYTES >> 20)))
+        }
         _ => Err(exceeded("the compiler down with it")),
     }
 }
@@ -137,6 +142,10 @@ pub fn child(folder: &Path, memory_bytes: u64, module_bytes: usize) -> i32 {
     }
     match sandbox.compile(&wasm) {
         Ok(_) => 0,
+        Err(ModuleError::CompileTime { limit }) => {
+            println!("more than {} s", limit.as_secs());
+            TOO_SLOW
+        }
         Err(error) => refuse(&error),
     }
 }

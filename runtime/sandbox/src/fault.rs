@@ -1,7 +1,8 @@
 //! What went wrong in a guest, in words.
 
-use crate::host::{Host, cut};
-use crate::limits::STACK_BYTES;
+use crate::host::Host;
+use crate::limits::{FAULT_BYTES, STACK_BYTES};
+use crate::text::{self, cut, plain};
 use thiserror::Error;
 use wasmtime::{FrameInfo, FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
@@ -9,6 +10,8 @@ use wasmtime::{FrameInfo, FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBack
 pub(crate) const FRAMES: usize = 32;
 /// A function's name: generic ones can fill pages.
 const NAME_BYTES: usize = 160;
+/// What is looked at of a function's name in the file.
+const MANGLED_BYTES: usize = 16 << 10;
 
 /// An import refuses what the guest asks: the guest is to blame.
 #[derive(Debug, Error)]
@@ -84,7 +87,7 @@ pub(crate) fn describe(error: &wasmtime::Error, host: &mut Host, fuel_limit: u64
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         write_backtrace(backtrace, &mut text);
     }
-    text
+    plain(&text, FAULT_BYTES).into_owned()
 }
 
 fn is_deep(error: &wasmtime::Error) -> bool {
@@ -129,9 +132,9 @@ fn frame_lines(frame: &FrameInfo) -> Vec<String> {
         };
         match (symbol.file(), symbol.line()) {
             (Some(file), Some(line)) => {
-                format!("{} ({}:{line})", cut(&name, NAME_BYTES), short(file))
+                format!("{name} ({}:{line})", cut(short(file), NAME_BYTES))
             }
-            _ => cut(&name, NAME_BYTES).to_owned(),
+            _ => name,
         }
     };
     symbols.iter().enumerate().map(line).collect()
@@ -146,5 +149,5 @@ fn short(file: &str) -> &str {
 }
 
 fn demangle(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    text::display(rustc_demangle::demangle(cut(name, MANGLED_BYTES)), true, NAME_BYTES)
 }

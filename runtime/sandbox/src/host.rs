@@ -4,6 +4,7 @@ use crate::fault::MachineFailure;
 use crate::limits::*;
 use crate::observer::{GuestObserver, LogLevel};
 use crate::scope::Lent;
+use crate::text::{cut, plain};
 use hashbrown::HashSet;
 use millstream_core::description::{Capability, Description, EXPIRY_BYTES, StateKind, StateSpec};
 use std::fmt;
@@ -222,7 +223,7 @@ impl Speech {
 
     /// A log message of any length.
     pub fn log(&mut self, level: LogLevel, message: &str) {
-        let message = cut(message, LOG_MESSAGE_BYTES);
+        let message = &*plain(message, LOG_MESSAGE_BYTES);
         if level == LogLevel::Error {
             self.last_error.clear();
             self.last_error.push_str(message);
@@ -261,8 +262,9 @@ impl Speech {
                 // A panic without the SDK's hook prints several lines; all are its message.
                 let before = std::mem::take(&mut self.last_error);
                 self.log(LogLevel::Error, text);
-                if !before.is_empty() && before.len() + text.len() < LOG_MESSAGE_BYTES {
-                    self.last_error.insert_str(0, &format!("{before}\n"));
+                if !before.is_empty() {
+                    let all = format!("{before}\n{}", self.last_error);
+                    self.last_error = cut(&all, LOG_MESSAGE_BYTES).to_owned();
                 }
             }
         }
@@ -304,9 +306,4 @@ impl Speech {
     pub fn observer(&mut self) -> &mut dyn GuestObserver {
         &mut *self.observer
     }
-}
-
-/// The longest prefix of at most `bytes` that ends with a character.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }

@@ -3,12 +3,13 @@
 use crate::effects::{self, Called};
 use crate::fault;
 use crate::guest::{Answer, Functions};
-use crate::host::{Host, cut};
-use crate::limits::{FAILURE_BYTES, FUEL_TO_START, RECORDS_PER_CALL};
+use crate::host::Host;
+use crate::limits::{FAILURE_BYTES, FAULT_BYTES, FUEL_TO_START, RECORDS_PER_CALL};
 use crate::module::{Inner, Module};
 use crate::observer::GuestObserver;
 use crate::sandbox::new_store;
 use crate::scope::{self, Lent};
+use crate::text::plain;
 use crate::wire;
 use millstream_core::columns::{Batch, Effects, TimerBatch};
 use millstream_core::description::Description;
@@ -142,8 +143,9 @@ impl Instance {
         answer: Result<wire::Effects, wire::Failure>,
         call: &Call,
     ) -> Result<Effects, Fault> {
-        let contract =
-            |fact| Fault::Trapped { message: format!("the contract is violated: {fact}") };
+        let contract = |fact| Fault::Trapped {
+            message: plain(&format!("the contract is violated: {fact}"), FAULT_BYTES).into_owned(),
+        };
         match answer {
             Ok(effects) => {
                 let effects = Effects::from(effects);
@@ -164,7 +166,7 @@ impl Instance {
             ))),
             Err(failure) => Err(Fault::Failed {
                 index: failure.index,
-                message: cut(&failure.message, FAILURE_BYTES).to_owned(),
+                message: plain(&failure.message, FAILURE_BYTES).into_owned(),
             }),
         }
     }

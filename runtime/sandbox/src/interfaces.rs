@@ -1,6 +1,10 @@
 //! Which imports a component may have, by name.
 
 use crate::error::ModuleError;
+use crate::text::plain;
+
+/// What a message shows of an import's name.
+const NAME_BYTES: usize = 256;
 
 /// An interface's name without its version, and the version.
 pub(crate) fn split(name: &str) -> (&str, &str) {
@@ -28,7 +32,9 @@ pub(crate) fn is_stubbed(name: &str) -> bool {
 /// Whether a UDF may have an import of this name.
 pub(crate) fn check_import(name: &str) -> Result<(), ModuleError> {
     let (interface, version) = split(name);
-    let forbidden = |allowed| Err(ModuleError::ForbiddenImport { name: name.to_owned(), allowed });
+    let forbidden = |allowed| {
+        Err(ModuleError::ForbiddenImport { name: plain(name, NAME_BYTES).into_owned(), allowed })
+    };
     if CONTRACT.contains(&interface) {
         return match version.strip_prefix("0.1.") {
             Some(_) => Ok(()),

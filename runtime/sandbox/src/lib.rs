@@ -31,6 +31,7 @@ mod module;
 mod observer;
 mod sandbox;
 mod scope;
+mod text;
 mod wasi;
 mod wire;
 

@@ -28,6 +28,8 @@ pub const ENTRY_KEY_BYTES: usize = 1 << 10;
 pub const READ_ITEMS: u32 = 1_000;
 /// The guest's words on a failure; more is cut off.
 pub const FAILURE_BYTES: usize = 4 << 10;
+/// What is told of a fault or of a refused module, with the backtrace; more is cut off.
+pub const FAULT_BYTES: usize = 16 << 10;
 /// One log message; more is cut off.
 pub const LOG_MESSAGE_BYTES: usize = 4 << 10;
 /// Log messages of a call; more are counted and dropped.

@@ -4,10 +4,10 @@ use crate::cache::Cache;
 use crate::error::{ModuleError, SandboxError};
 use crate::guest::{Exports, GUEST};
 use crate::host::{Granted, Host};
-use crate::limits::{FUEL_TO_START, Limits, MODULE_BYTES_MAX, TRANSFER_BYTES};
+use crate::limits::{FAULT_BYTES, FUEL_TO_START, Limits, MODULE_BYTES_MAX, TRANSFER_BYTES};
 use crate::module::{Inner, Module};
 use crate::observer::Unobserved;
-use crate::{describe, engine, fault, imports, interfaces, wasi};
+use crate::{describe, engine, fault, imports, interfaces, text, wasi};
 use millstream_core::description::Description;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -17,6 +17,8 @@ use wasmtime::{Engine, Store};
 
 /// Stack of the thread that compiles: the compiler recurses over what it is given.
 const COMPILE_STACK_BYTES: usize = 16 << 20;
+/// Names of exports that a message lists.
+const NAMES_BYTES: usize = 1 << 10;
 
 /// The WebAssembly engine of a process with its limits. Make one.
 pub struct Sandbox {
@@ -100,7 +102,7 @@ impl Sandbox {
             .map_err(|e| ModuleError::Host(e.to_string()))?;
         let limit = self.limits.compile_time;
         let component = match receiver.recv_timeout(limit) {
-            Ok(compiled) => compiled.map_err(|e| ModuleError::Invalid(format!("{e:#}")))?,
+            Ok(compiled) => compiled.map_err(|e| ModuleError::Invalid(told(&e)))?,
             Err(mpsc::RecvTimeoutError::Timeout) => return Err(ModuleError::CompileTime { limit }),
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(ModuleError::Invalid("the compiler panicked over it".into()));
@@ -125,10 +127,9 @@ impl Sandbox {
         let mut linker = Linker::new(&self.engine);
         imports::define(&mut linker).map_err(internal)?;
         wasi::define(&mut linker, component).map_err(internal)?;
-        linker.instantiate_pre(component).map_err(|e| ModuleError::WrongType {
-            name: "an import".into(),
-            reason: format!("{e:#}"),
-        })
+        linker
+            .instantiate_pre(component)
+            .map_err(|e| ModuleError::WrongType { name: "an import".into(), reason: told(&e) })
     }
 
     /// Asks the guest what it is. It has no configuration at this time.
@@ -155,15 +156,22 @@ impl Sandbox {
             let error = fault::of_instantiation(e, store.data());
             failed(&mut store, error)
         })?;
-        let functions = exports.of(&mut store, &instance).map_err(|(name, e)| {
-            ModuleError::WrongType { name: name.into(), reason: format!("{e:#}") }
-        })?;
+        let functions = exports
+            .of(&mut store, &instance)
+            .map_err(|(name, e)| ModuleError::WrongType { name: name.into(), reason: told(&e) })?;
         let (description,) =
             functions.describe.call(&mut store, ()).map_err(|e| failed(&mut store, e))?;
         let description = Description::from(description);
-        describe::check(&description).map_err(ModuleError::Description)?;
+        describe::check(&description).map_err(|fact| {
+            ModuleError::Description(text::plain(&fact, FAULT_BYTES).into_owned())
+        })?;
         Ok(description)
     }
+}
+
+/// An error about a file, whose names may be long.
+fn told(error: &wasmtime::Error) -> String {
+    text::plain(&format!("{error:#}"), FAULT_BYTES).into_owned()
 }
 
 /// A store with its limits set.
@@ -201,6 +209,7 @@ fn find_exports(component: &Component, engine: &Engine) -> Result<Exports, Modul
         let names: Vec<String> =
             component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
         let found = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+        let found = text::plain(&found, NAMES_BYTES).into_owned();
         ModuleError::NoGuest { found, expected: GUEST }
     })
 }

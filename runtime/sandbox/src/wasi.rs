@@ -11,7 +11,8 @@ use crate::imports::charge;
 use crate::interfaces::{is_stubbed, split};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
-    Component, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType, WasmList,
+    Component, ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource,
+    ResourceType, WasmList,
 };
 use wasmtime::{Result, StoreContextMut};
 
@@ -27,7 +28,7 @@ const STDERR: u32 = 2;
 const WRITE_BYTES: u64 = 4096;
 /// Random bytes of one call.
 const RANDOM_BYTES: u64 = 64 << 10;
-/// Fuel of a stub that does something.
+/// Fuel of a stub, about what a call of the host costs in guest instructions.
 const STUB_FUEL: u64 = 100;
 /// `insecure-seed`, which hash maps start from: a constant, so that their order is the same at
 /// every replay.
@@ -92,43 +93,48 @@ fn define_known(
         "clocks" => define_clocks(linked, interface, item),
         "random" => define_random(linked, item),
         "filesystem" if item == "get-directories" => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| {
-                Ok((Vec::<(Resource<Stub>, String)>::new(),))
-            })?;
+            stub(linked, item, |_, (): ()| Ok((Vec::<(Resource<Stub>, String)>::new(),)))?;
             Ok(true)
         }
         _ => Ok(false),
     }
 }
 
+/// Defines a function that needs little. It costs fuel like any other import: a guest must not spend time in the host for nothing.
+fn stub<P, R>(
+    linked: &mut LinkerInstance<'_, Host>,
+    item: &str,
+    answer: impl Fn(&mut Host, P) -> Result<R> + Send + Sync + 'static,
+) -> Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    linked.func_wrap(item, move |mut store: Store<'_>, arguments: P| {
+        charge(&mut store, STUB_FUEL, 0)?;
+        answer(store.data_mut(), arguments)
+    })
+}
+
 fn define_cli(linked: &mut LinkerInstance<'_, Host>, item: &str) -> Result<bool> {
     match item {
         "get-environment" => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
+            stub(linked, item, |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
         }
-        "get-arguments" => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((Vec::<String>::new(),)))?
-        }
-        "initial-cwd" => linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((None::<String>,)))?,
-        "exit" => linked.func_wrap(
-            item,
-            |_: Store<'_>, (_,): (std::result::Result<(), ()>,)| -> Result<()> {
-                Err(Refused::error("exit is called; a UDF returns"))
-            },
-        )?,
-        "get-stdin" => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((Resource::<Stub>::new_own(0),)))?
-        }
+        "get-arguments" => stub(linked, item, |_, (): ()| Ok((Vec::<String>::new(),)))?,
+        "initial-cwd" => stub(linked, item, |_, (): ()| Ok((None::<String>,)))?,
+        "exit" => stub(linked, item, |_, (_,): (std::result::Result<(), ()>,)| -> Result<()> {
+            Err(Refused::error("exit is called; a UDF returns"))
+        })?,
+        "get-stdin" => stub(linked, item, |_, (): ()| Ok((Resource::<Stub>::new_own(0),)))?,
         "get-stdout" => {
-            linked
-                .func_wrap(item, |_: Store<'_>, (): ()| Ok((Resource::<Stub>::new_own(STDOUT),)))?;
+            stub(linked, item, |_, (): ()| Ok((Resource::<Stub>::new_own(STDOUT),)))?;
         }
         "get-stderr" => {
-            linked
-                .func_wrap(item, |_: Store<'_>, (): ()| Ok((Resource::<Stub>::new_own(STDERR),)))?;
+            stub(linked, item, |_, (): ()| Ok((Resource::<Stub>::new_own(STDERR),)))?;
         }
         "get-terminal-stdin" | "get-terminal-stdout" | "get-terminal-stderr" => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((None::<Resource<Stub>>,)))?;
+            stub(linked, item, |_, (): ()| Ok((None::<Resource<Stub>>,)))?;
         }
         _ => return Ok(false),
     }
@@ -138,7 +144,7 @@ fn define_cli(linked: &mut LinkerInstance<'_, Host>, item: &str) -> Result<bool>
 fn define_io(linked: &mut LinkerInstance<'_, Host>, item: &str) -> Result<bool> {
     match item {
         "[method]output-stream.check-write" => {
-            linked.func_wrap(item, |_: Store<'_>, (_,): (Resource<Stub>,)| {
+            stub(linked, item, |_, (_,): (Resource<Stub>,)| {
                 Ok((Ok::<u64, StreamError>(WRITE_BYTES),))
             })?;
         }
@@ -146,25 +152,21 @@ fn define_io(linked: &mut LinkerInstance<'_, Host>, item: &str) -> Result<bool> 
             linked.func_wrap(item, print)?;
         }
         "[method]output-stream.flush" | "[method]output-stream.blocking-flush" => {
-            linked.func_wrap(item, |_: Store<'_>, (_,): (Resource<Stub>,)| -> Result<Written> {
-                Ok((Ok(()),))
-            })?;
+            stub(linked, item, |_, (_,): (Resource<Stub>,)| -> Result<Written> { Ok((Ok(()),)) })?;
         }
         "[method]output-stream.subscribe" => {
-            linked.func_wrap(item, |_: Store<'_>, (_,): (Resource<Stub>,)| {
-                Ok((Resource::<Stub>::new_own(0),))
-            })?;
+            stub(linked, item, |_, (_,): (Resource<Stub>,)| Ok((Resource::<Stub>::new_own(0),)))?;
         }
         "[method]input-stream.read" | "[method]input-stream.blocking-read" => {
-            linked.func_wrap(item, |_: Store<'_>, (_, _): (Resource<Stub>, u64)| {
+            stub(linked, item, |_, (_, _): (Resource<Stub>, u64)| {
                 Ok((Err::<Vec<u8>, StreamError>(StreamError::Closed),))
             })?;
         }
         "[method]pollable.ready" => {
-            linked.func_wrap(item, |_: Store<'_>, (_,): (Resource<Stub>,)| Ok((true,)))?;
+            stub(linked, item, |_, (_,): (Resource<Stub>,)| Ok((true,)))?;
         }
         "[method]pollable.block" => {
-            linked.func_wrap(item, |_: Store<'_>, (_,): (Resource<Stub>,)| Ok(()))?;
+            stub(linked, item, |_, (_,): (Resource<Stub>,)| Ok(()))?;
         }
         _ => return Ok(false),
     }
@@ -185,22 +187,18 @@ fn define_clocks(
     item: &str,
 ) -> Result<bool> {
     match (interface, item) {
-        ("clocks/wall-clock", "now") => linked.func_wrap(item, |store: Store<'_>, (): ()| {
-            let now = store.data().call.processing_time.max(0) as u64;
+        ("clocks/wall-clock", "now") => stub(linked, item, |host, (): ()| {
+            let now = host.call.processing_time.max(0) as u64;
             Ok((Datetime { seconds: now / 1000, nanoseconds: (now % 1000) as u32 * 1_000_000 },))
         })?,
         ("clocks/wall-clock", "resolution") => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| {
-                Ok((Datetime { seconds: 0, nanoseconds: 1_000_000 },))
-            })?;
+            stub(linked, item, |_, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1_000_000 },)))?;
         }
-        ("clocks/monotonic-clock", "now") => {
-            linked.func_wrap(item, |store: Store<'_>, (): ()| {
-                Ok((store.data().call.processing_time.max(0) as u64 * 1_000_000,))
-            })?
-        }
+        ("clocks/monotonic-clock", "now") => stub(linked, item, |host, (): ()| {
+            Ok((host.call.processing_time.max(0) as u64 * 1_000_000,))
+        })?,
         ("clocks/monotonic-clock", "resolution") => {
-            linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((1_000_000u64,)))?;
+            stub(linked, item, |_, (): ()| Ok((1_000_000u64,)))?;
         }
         _ => return Ok(false),
     }
@@ -223,11 +221,9 @@ fn define_random(linked: &mut LinkerInstance<'_, Host>, item: &str) -> Result<bo
             })?;
         }
         "get-random-u64" | "get-insecure-random-u64" => {
-            linked.func_wrap(item, |mut store: Store<'_>, (): ()| {
-                Ok((store.data_mut().call.next_random(),))
-            })?;
+            stub(linked, item, |host, (): ()| Ok((host.call.next_random(),)))?;
         }
-        "insecure-seed" => linked.func_wrap(item, |_: Store<'_>, (): ()| Ok((HASH_SEED,)))?,
+        "insecure-seed" => stub(linked, item, |_, (): ()| Ok((HASH_SEED,)))?,
         _ => return Ok(false),
     }
     Ok(true)

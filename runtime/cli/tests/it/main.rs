@@ -13,6 +13,7 @@
 //! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
 //! - `starts`: where a new pipeline begins, through nodes that die before their first commit.
 //! - `queues`: pipelines on streams that only one consumer may read.
+//! - `hostile`: modules that are costly to compile.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
@@ -24,6 +25,7 @@ mod deploy;
 mod dev;
 #[path = "../../src/docs/fences.rs"]
 mod fences;
+mod hostile;
 mod inside;
 mod local;
 mod manifests;

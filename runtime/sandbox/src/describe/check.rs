@@ -1,7 +1,7 @@
 //! The rules for a description. The error is one fact for the UDF's author.
 
 use crate::codec::{Decoder, KeySource, TimeSource};
-use crate::host::cut;
+use crate::text::cut;
 use millstream_core::description::*;
 
 /// Declared inputs.

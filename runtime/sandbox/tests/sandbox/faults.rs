@@ -30,8 +30,8 @@ fn a_panic_has_its_message_and_backtrace() {
     assert!(message.starts_with("panic: "), "{message}");
     for part in [
         "the guest is told to panic",
-        "\n  at act (",
-        "lib.rs:",
+        "\n  at misbehave::act::act (",
+        "act.rs:",
         "misbehave::Misbehave as guest_kit",
     ] {
         assert!(message.contains(part), "{part:?} is not in {message}");
@@ -51,7 +51,10 @@ fn a_panic_hook_that_logs_is_heard() {
 
 #[test]
 fn other_traps() {
-    says("unreachable", &["trap: wasm `unreachable` instruction executed", "at act ("]);
+    says(
+        "unreachable",
+        &["trap: wasm `unreachable` instruction executed", "at misbehave::act::act"],
+    );
     says("divide", &["attempt to divide by zero"]);
     says("exit", &["exit is called"]);
     says("out-of-bounds", &["out of bounds memory access"]);
@@ -60,7 +63,7 @@ fn other_traps() {
 
 #[test]
 fn fuel_ends_a_loop() {
-    says("loop", &["out of fuel: the limit of a call is 10000000", "at act ("]);
+    says("loop", &["out of fuel: the limit of a call is 10000000", "at misbehave::act::act ("]);
 }
 
 #[test]
@@ -72,9 +75,9 @@ fn fuel_ends_calls_to_the_host() {
 fn the_stack_ends_a_recursion() {
     says(
         "recurse-plainly",
-        &["stack overflow: the limit is 524288", "misbehave::recurse_plainly", "and so on"],
+        &["stack overflow: the limit is 524288", "misbehave::act::recurse_plainly", "and so on"],
     );
-    says("recurse", &["stack overflow", "misbehave::recurse", " times", "and so on"]);
+    says("recurse", &["stack overflow", "misbehave::act::recurse", " times", "and so on"]);
 }
 
 #[test]

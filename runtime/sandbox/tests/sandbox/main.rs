@@ -4,6 +4,7 @@ mod calls;
 mod codec;
 mod contract;
 mod faults;
+mod hostile;
 mod imports;
 mod modules;
 mod support;
