@@ -80,6 +80,21 @@ impl ApiError {
         }
     }
 
+    /// Whether the same call may succeed as soon as there is a leader.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ApiError::TimedOut | ApiError::NoResponders => true,
+            ApiError::Server { code, .. } => matches!(
+                *code,
+                code::CLUSTER_NOT_AVAILABLE
+                    | code::CLUSTER_NOT_LEADER
+                    | code::STREAM_OFFLINE
+                    | code::STREAM_OFFLINE_REASON
+            ),
+            ApiError::Other(_) => false,
+        }
+    }
+
     /// What to tell.
     pub fn description(&self) -> String {
         match self {
@@ -127,8 +142,7 @@ pub(crate) async fn call<T: DeserializeOwned>(
     body: &impl Serialize,
 ) -> Result<T, ApiError> {
     let body = serde_json::to_vec(body).map_err(|error| ApiError::Other(error.to_string()))?;
-    let reply = request(connection, &connection.api_subject(subject), body.into()).await?;
-    parse(&reply.payload)
+    answer(connection, subject, body.into()).await
 }
 
 /// Asks something that takes no parameters.
@@ -136,8 +150,26 @@ pub(crate) async fn ask<T: DeserializeOwned>(
     connection: &Connection,
     subject: &str,
 ) -> Result<T, ApiError> {
-    let reply = request(connection, &connection.api_subject(subject), Bytes::new()).await?;
-    parse(&reply.payload)
+    answer(connection, subject, Bytes::new()).await
+}
+
+/// Asks until there is an answer other than that a leader is missing at the moment.
+async fn answer<T: DeserializeOwned>(
+    connection: &Connection,
+    subject: &str,
+    body: Bytes,
+) -> Result<T, ApiError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    let subject = connection.api_subject(subject);
+    loop {
+        let reply = request(connection, &subject, body.clone(), deadline).await?;
+        match parse(&reply.payload) {
+            Err(error) if error.is_passing() && Instant::now() + RETRY_PAUSE < deadline => {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Sends a request until there is an answer.
@@ -145,9 +177,9 @@ async fn request(
     connection: &Connection,
     subject: &str,
     body: Bytes,
+    deadline: Instant,
 ) -> Result<async_nats::Message, ApiError> {
     use async_nats::RequestErrorKind as Kind;
-    let deadline = Instant::now() + CALL_TIMEOUT;
     let mut losses = connection.losses.clone();
     loop {
         losses.mark_unchanged();

@@ -468,6 +468,8 @@ impl Pipeline {
         name: &str,
         stay: bool,
     ) -> Result<Savepoint, String> {
+        // The rest behind an earlier savepoint must not end in the middle of this one.
+        self.barrier.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let (spec, held) = (self.spec(), self.held.load(Ordering::Relaxed));
         let taking = savepoint::take(&spec, &self.opener, &self.here, held);
         let taken = tokio::select! {

@@ -140,6 +140,9 @@ pub(super) fn facts(info: &StreamInfo) -> StreamFacts {
 /// What a failed call means for a source.
 pub(super) fn source_error(stream: &str, request: &'static str, error: ApiError) -> SourceError {
     let stream = stream.to_owned();
+    if error.is_passing() {
+        return SourceError::Unreachable { stream, description: error.description() };
+    }
     match error {
         ApiError::Server { code: code::STREAM_NOT_FOUND, .. } => SourceError::Missing { stream },
         ApiError::Server { code, description } => {
