@@ -48,6 +48,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub creds: Option<PathBuf>,
 
+    /// File with the seed of the nkey that requests are signed with; without it the context's nkey or credentials sign
+    #[arg(long, global = true, value_name = "FILE", env = "MILLSTREAM_NKEY", hide_env = true)]
+    pub nkey: Option<PathBuf>,
+
+    /// Number of the cluster that requests are signed for; without it the one that answered before at this server
+    #[arg(long, global = true, value_name = "ID", env = "MILLSTREAM_CLUSTER", hide_env = true)]
+    pub cluster: Option<String>,
+
     /// How long to wait for an answer: 500ms, 5s, 2m
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub timeout: Duration,

@@ -1,10 +1,11 @@
 //! From the global options to a connection, and from there to the runtime's control API.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_control::api::Operation;
-use millstream_control::client::Client;
+use millstream_control::client::{Client, Signer};
 use millstream_control::errors;
 use millstream_control::problem::Problems;
 use millstream_log::connect::{
@@ -13,6 +14,7 @@ use millstream_log::connect::{
 
 use crate::cli::{App, Global};
 use crate::failure::Failure;
+use crate::signing;
 
 /// How often a command that waits for something asks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -26,24 +28,38 @@ pub const LONG: Duration = Duration::from_secs(600);
 pub struct Remote {
     connection: Connection,
     client: Client,
+    signer: Option<Arc<Signer>>,
     timeout: Duration,
 }
 
 impl Remote {
-    /// Connects as the global options say.
+    /// Connects as the global options say, and signs requests if there is a key.
     pub async fn connect(app: &App) -> Result<Self, Failure> {
-        Ok(Remote::on(open(&app.global).await?, app.global.timeout))
+        Remote::over(app, open(&app.global).await?, app.global.timeout).await
     }
 
-    /// On a connection that is there, waiting for answers at most so long.
-    pub fn on(connection: Connection, timeout: Duration) -> Self {
+    /// The same over a connection that is there, waiting for answers at most so long.
+    pub async fn over(
+        app: &App,
+        connection: Connection,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let signer = signing::signer(&app.global, &connection).await?;
+        Ok(Remote::with(connection, timeout, signer))
+    }
+
+    fn with(connection: Connection, timeout: Duration, signer: Option<Arc<Signer>>) -> Self {
         let client = Client::new(connection.clone(), timeout);
-        Remote { connection, client, timeout }
+        let client = match &signer {
+            Some(signer) => client.signed(Arc::clone(signer)),
+            None => client,
+        };
+        Remote { connection, client, signer, timeout }
     }
 
     /// The same, waiting for answers at most so long.
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Remote::on(self.connection.clone(), timeout)
+        Remote::with(self.connection.clone(), timeout, self.signer.clone())
     }
 
     /// Asks the runtime.

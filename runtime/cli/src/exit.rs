@@ -22,7 +22,8 @@ pub enum Exit {
     Unreachable = 6,
     /// It did not finish within `--timeout`; it may still happen.
     TimedOut = 7,
-    /// `diff --exit-code` found differences, a case of `test` failed, or `checkpoint verify` found a damaged file.
+    /// `diff --exit-code` found differences, a case of `test` failed, `checkpoint verify` found a damaged file, or `audit verify` a
+    /// changed export.
     Differs = 8,
     /// The server does not accept these credentials, or they do not allow this.
     NotPermitted = 9,
@@ -62,7 +63,7 @@ impl Exit {
             Exit::Unreachable => "no NATS server or no Millstream runtime answers",
             Exit::TimedOut => "not finished within --timeout; it may still happen",
             Exit::Differs => {
-                "`diff --exit-code` found differences; for `test`: a case failed; for `checkpoint verify`: a file is damaged or missing"
+                "`diff --exit-code` found differences; for `test`: a case failed; for `checkpoint verify`: a file is damaged or missing; for `audit verify`: the export was changed"
             }
             Exit::NotPermitted => "these credentials are refused or do not allow this",
         }

@@ -174,6 +174,9 @@ fn exit_of(code: Code) -> Exit {
         | errors::SAVEPOINT_UNKNOWN
         | errors::DEAD_LETTER_UNKNOWN
         | errors::NODE_UNKNOWN
+        | errors::USER_UNKNOWN
+        | errors::OPERATION_UNKNOWN
+        | errors::NO_ENTRIES
         | errors::CONTEXT_UNKNOWN
         | errors::NO_STREAM
         | errors::CODE_UNKNOWN
@@ -183,7 +186,16 @@ fn exit_of(code: Code) -> Exit {
         errors::NO_NODE | errors::NO_NATS => Exit::Unreachable,
         errors::NO_ANSWER | errors::NOT_IN_TIME => Exit::TimedOut,
         errors::USAGE => Exit::Usage,
-        errors::NOT_PERMITTED => Exit::NotPermitted,
+        errors::NOT_PERMITTED
+        | errors::UNSIGNED
+        | errors::NOT_ALLOWED
+        | errors::SIGNATURE_INVALID
+        | errors::SIGNATURE_STALE
+        | errors::REPLAYED
+        | errors::SIGNED_FOR_ANOTHER
+        | errors::CLUSTER_UNEXPECTED => Exit::NotPermitted,
+        errors::GRANT_INVALID | errors::SEED_UNUSABLE => Exit::Invalid,
+        errors::NO_OPERATOR_LEFT | errors::GRANTS_CHANGED => Exit::Refused,
         errors::MODULE_TOO_LARGE
         | errors::SETTINGS
         | errors::NOT_LOCAL

@@ -4,6 +4,7 @@
 //! - `cli` is the command line: global options and the tree of commands.
 //! - `commands` holds one file per command.
 //! - `connection` turns the global options into a NATS connection and an API client.
+//! - `signing` finds the key that requests are signed with, and remembers which cluster answers where.
 //! - `output` prints data and shows progress; `failure` and `exit` say how a command ended.
 //! - `compile` compiles modules in child processes, and is what such a child runs.
 //! - `manifest` reads manifests and the module files they name; `local` runs a pipeline over files.
@@ -34,6 +35,7 @@ mod manifest;
 mod output;
 mod project;
 mod runtime;
+mod signing;
 mod sinks;
 mod streams;
 mod worker;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_nats::connection::State;
@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use millstream_control::access::{AccessDocument, SigningKey};
 use millstream_control::errors;
 use millstream_control::folder::DataFolder;
 use millstream_control::lease::LeaseOptions;
@@ -29,6 +30,8 @@ use crate::worker::EngineWorker;
 
 /// What a process that was told twice to end exits with: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
+/// File of the data folder with the seed of the node's key.
+const KEY_FILE: &str = "node.nk";
 
 /// How the runtime runs.
 #[derive(Args)]
@@ -64,6 +67,10 @@ pub struct RuntimeArgs {
         value_parser = RangedU64ValueParser::<u8>::new().range(1..=(MODULE_BYTES_MAX as u64 >> 20))
     )]
     module_mib: u8,
+
+    /// File that says who may do what, as long as nothing has been granted in the cluster
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_ACCESS")]
+    access: Option<PathBuf>,
 }
 
 /// A runtime that is ready to be run.
@@ -104,6 +111,9 @@ impl Runtime {
         let worker = Arc::new(
             EngineWorker::start(accounts.clone(), data, usize::from(args.replicas)).await?,
         );
+        let access = args.access.as_deref().map(first_grants).transpose()?;
+        let key = SigningKey::of_node(&data.join(KEY_FILE))
+            .map_err(|problem| Failure::problems(problem.into(), None))?;
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let options = NodeOptions {
@@ -113,6 +123,8 @@ impl Runtime {
             identity: folder.identity(),
             compiler,
             module_size_max: module_bytes as u64,
+            access,
+            key,
             ..NodeOptions::named(args.node.as_deref().unwrap_or(&host))
         };
         let node = Node::open(options, accounts.clone(), Arc::new(sandbox), Arc::clone(&worker))
@@ -138,6 +150,19 @@ impl Runtime {
             tracing::error!(%error, "the http endpoint's task failed");
         }
     }
+}
+
+/// What is granted in a cluster in which nothing has been granted yet.
+fn first_grants(path: &Path) -> Result<AccessDocument, Failure> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        Failure::coded(
+            errors::GRANT_INVALID,
+            format!("{} does not say what is granted", path.display()),
+        )
+        .because(&error)
+    })
 }
 
 impl Vitals for NodeVitals {

@@ -2,21 +2,54 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::client::RequestErrorKind;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use bytes::Bytes;
 use millstream_log::connect::Connection;
+use tokio::sync::Mutex;
 
+use crate::access::SigningKey;
+use crate::access::signature::{self, Audience};
+use crate::api::access::{Identified, Identity};
 use crate::api::modules::{Push, Pushed};
 use crate::api::node::Info;
 use crate::api::pipelines::ManifestText;
 use crate::api::{NODE_SUBJECT_PREFIX, Operation, PROBLEMS_HEADER, SUBJECT_PREFIX};
+use crate::clock;
 use crate::errors::{self, Code};
 use crate::manifest::{Document, ModuleRef};
 use crate::problem::{Problem, Problems};
 use crate::registry::{Stores, check_module_size};
+
+/// How often a request is signed anew because another node answers now.
+const SIGNED_MAX: u32 = 4;
+
+/// Looks at the cluster that answers before anything is signed for it.
+pub type ClusterCheck = Box<dyn Fn(&Identified) -> Result<(), Problem> + Send + Sync>;
+
+/// Signs requests for the node that answers.
+pub struct Signer {
+    key: SigningKey,
+    /// None: there is nobody to ask, the audience is known or nothing can be signed.
+    check: Option<ClusterCheck>,
+    audience: Mutex<Option<Audience>>,
+}
+
+impl Signer {
+    /// Of a user. `check` decides whether to sign for the cluster that says it answers.
+    pub fn new(key: SigningKey, check: ClusterCheck) -> Self {
+        Signer { key, check: Some(check), audience: Mutex::default() }
+    }
+
+    /// Of a node, for another node whose number is known from its lease.
+    pub fn for_node(key: SigningKey, audience: Option<Audience>) -> Self {
+        Signer { key, check: None, audience: Mutex::new(audience) }
+    }
+}
 
 /// A typed client. Cheap to clone.
 #[derive(Clone)]
@@ -24,23 +57,33 @@ pub struct Client {
     connection: Connection,
     timeout: Duration,
     prefix: String,
+    signer: Option<Arc<Signer>>,
 }
 
 impl Client {
-    /// On a connection; every call takes at most `timeout`.
+    /// On a connection; every call takes at most `timeout`. Requests are not signed.
     pub fn new(connection: Connection, timeout: Duration) -> Self {
-        Client { connection, timeout, prefix: SUBJECT_PREFIX.to_owned() }
+        Client { connection, timeout, prefix: SUBJECT_PREFIX.to_owned(), signer: None }
     }
 
     /// Asks one node what it alone knows ([`crate::api::local`]).
     pub fn of_node(connection: Connection, timeout: Duration, identity: &str) -> Self {
-        Client { connection, timeout, prefix: format!("{NODE_SUBJECT_PREFIX}.{identity}") }
+        let prefix = format!("{NODE_SUBJECT_PREFIX}.{identity}");
+        Client { connection, timeout, prefix, signer: None }
+    }
+
+    /// The same, with every request signed.
+    #[must_use]
+    pub fn signed(mut self, signer: Arc<Signer>) -> Self {
+        self.signer = Some(signer);
+        self
     }
 
     /// Asks, and waits for the answer.
     ///
     /// # Errors
-    /// What the node refused; MS1401 if no node answers, MS1402 if not in time, MS1403 without a connection.
+    /// What the node refused; MS1401 if no node answers, MS1402 if not in time, MS1403 without a connection, MS1607 if the
+    /// cluster is not the one that was expected.
     pub async fn call<O: Operation>(&self, request: &O) -> Result<O::Response, Problems> {
         let payload = serde_json::to_vec(request).map_err(|error| {
             Problem::new(
@@ -48,9 +91,62 @@ impl Client {
                 format!("the request {} cannot be written: {error}", O::NAME),
             )
         })?;
+        let payload = Bytes::from(payload);
+        let Some(signer) = &self.signer else {
+            return self.exchange::<O>(payload, HeaderMap::new()).await;
+        };
+        for _ in 1..SIGNED_MAX {
+            let headers = self.signature(signer, O::NAME, &payload).await?;
+            let answer = self.exchange::<O>(payload.clone(), headers).await;
+            match answer {
+                Err(problems)
+                    if problems.has(errors::SIGNED_FOR_ANOTHER) && signer.check.is_some() =>
+                {
+                    *signer.audience.lock().await = None;
+                }
+                answer => return answer,
+            }
+        }
+        let headers = self.signature(signer, O::NAME, &payload).await?;
+        self.exchange::<O>(payload, headers).await
+    }
+
+    /// The headers of a signed request. None if whoever answers cannot say for whom to sign: a runtime of an older version, or none.
+    async fn signature(
+        &self,
+        signer: &Signer,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<HeaderMap, Problems> {
+        let mut audience = signer.audience.lock().await;
+        if let (None, Some(check)) = (&*audience, &signer.check) {
+            let asked = self.exchange::<Identity>(Bytes::new(), HeaderMap::new()).await;
+            match asked {
+                Ok(identified) => {
+                    check(&identified)?;
+                    let Identified { cluster, incarnation, .. } = identified;
+                    *audience = Some(Audience { cluster, incarnation });
+                }
+                Err(problems) if problems.has(errors::NO_NODE) => {}
+                Err(problems) => return Err(problems),
+            }
+        }
+        let Some(audience) = &*audience else { return Ok(HeaderMap::new()) };
+        let (now, random) = (clock::now_ms(), clock::random_bytes());
+        Ok(signature::sign(&signer.key, audience, operation, payload, now, random))
+    }
+
+    /// Sends a request and reads the answer.
+    async fn exchange<O: Operation>(
+        &self,
+        payload: Bytes,
+        headers: HeaderMap,
+    ) -> Result<O::Response, Problems> {
         let subject = format!("{}.{}", self.prefix, O::NAME);
-        let message =
-            async_nats::Request::new().payload(payload.into()).timeout(Some(self.timeout));
+        let mut message = async_nats::Request::new().payload(payload).timeout(Some(self.timeout));
+        if !headers.is_empty() {
+            message = message.headers(headers);
+        }
         let answer = self.connection.client().send_request(subject, message).await;
         let answer = answer.map_err(|error| self.no_answer(O::NAME, error.kind(), &error))?;
         if let Some(headers) = &answer.headers

@@ -1,5 +1,5 @@
-//! The one place where the control plane meets the wall clock and the system's randomness. Both only
-//! label records; nothing is decided by them.
+//! The one place where the control plane meets the wall clock and the system's randomness. The clock
+//! labels records, and decides one thing: whether a signed request is old ([`crate::access`]).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,15 @@ pub fn now_ms() -> i64 {
 /// # Panics
 /// If the operating system has no randomness, without which no identity can be made.
 pub fn random_incarnation() -> Incarnation {
-    let mut bytes = [0; 16];
+    Incarnation(u128::from_le_bytes(random_bytes()))
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Panics
+/// If the operating system has no randomness, without which no key can be made.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system provides randomness");
-    Incarnation(u128::from_le_bytes(bytes))
+    bytes
 }

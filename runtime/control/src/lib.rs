@@ -3,7 +3,9 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`manifest`] | pipeline manifests: reading, checking, comparing, resolving |
+//! | [`access`] | who may do what: roles, signed requests |
 //! | [`api`] | requests and responses, one subject per operation |
+//! | [`audit`] | the trail of who did what |
 //! | [`client`] | asks the API |
 //! | [`node`] | a runtime's control part: joins the cluster, reconciles; with the lease it coordinates and answers |
 //! | [`service`] | answers the API |
@@ -20,13 +22,15 @@
 //! | [`compiler`] | compiling modules outside this process |
 //! | [`problem`], [`errors`] | what went wrong, with a stable code and a help page |
 //!
-//! A change takes this way: the client asks, the service checks it and records it (compare and swap), the
+//! A change takes this way: the client asks, the gate lets it through, the trail says so, the service checks it and records it (compare and swap), the
 //! reconciler sees the record and calls the worker.
 //!
 //! Architecture invariant: nothing here touches a commit log. What this crate believes (leases, statuses, desired
 //! states) decides what is tried; only the log decides what counts.
 
+pub mod access;
 pub mod api;
+pub mod audit;
 pub mod client;
 mod clock;
 pub mod cluster;

@@ -12,6 +12,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::access::signature::Audience;
+use crate::access::store::AccessStore;
+use crate::access::{AccessDocument, Gate, SigningKey};
+use crate::audit::trail::Writer;
+use crate::audit::{Trail, anchors};
 use crate::clock;
 use crate::cluster::assignments::Assignments;
 use crate::cluster::coordinator::Coordinator;
@@ -21,6 +26,7 @@ use crate::cluster::peers::Peers;
 use crate::cluster::view;
 use crate::compiler::Compiler;
 use crate::dead_letters::DeadLetters;
+use crate::errors;
 use crate::lease::{Contender, Lease, LeaseHandle, LeaseOptions, Ownership};
 use crate::problem::Problem;
 use crate::readiness::Readiness;
@@ -52,6 +58,12 @@ pub struct NodeOptions {
     pub lease: LeaseOptions,
     /// Pauses between attempts to start a pipeline.
     pub backoff: Backoff,
+    /// What the node signs with.
+    pub key: SigningKey,
+    /// How often commits are pinned in the audit trail.
+    pub pin_every: Duration,
+    /// What is granted in a cluster in which nothing has been granted yet.
+    pub access: Option<AccessDocument>,
 }
 
 impl NodeOptions {
@@ -66,6 +78,9 @@ impl NodeOptions {
             compiler: None,
             lease: LeaseOptions::default(),
             backoff: Backoff::default(),
+            key: SigningKey::node(clock::random_bytes()),
+            pin_every: anchors::EVERY,
+            access: None,
         }
     }
 }
@@ -81,13 +96,18 @@ pub struct Node<W> {
     worker: Arc<W>,
     readiness: Readiness<W>,
     stores: Stores,
+    /// Random number of this start.
+    incarnation: Incarnation,
+    /// Number of the cluster.
+    cluster: String,
+    trail: Arc<Trail>,
 }
 
 impl<W: Worker> Node<W> {
     /// Opens the buckets, object store and streams, and makes those that are missing.
     ///
     /// # Errors
-    /// MS1406.
+    /// MS1406; MS1614 if the audit trail cannot be used; MS1608 or MS1609 if what is to be granted cannot be.
     pub async fn open(
         options: NodeOptions,
         accounts: impl Into<Accounts>,
@@ -96,6 +116,20 @@ impl<W: Worker> Node<W> {
     ) -> Result<Self, Problem> {
         let accounts = accounts.into();
         let stores = Stores::open(&accounts, options.replicas).await?;
+        let cluster = stores.access.cluster().await?;
+        if let Some(document) = options.access.clone() {
+            grant_first(&stores.access, document).await?;
+        }
+        let incarnation = clock::random_incarnation();
+        let writer = Writer {
+            node: options.name.clone(),
+            incarnation: format!("{:032x}", incarnation.0),
+            cluster: cluster.clone(),
+            key: options.key.clone(),
+        };
+        let trail = Arc::new(
+            Trail::open(&accounts.engine, options.replicas, writer, stores.access.clone()).await?,
+        );
         let dead_letters = DeadLetters::new(&accounts.engine, options.replicas);
         dead_letters.ensure_streams().await?;
         let modules = Modules::new(
@@ -117,6 +151,9 @@ impl<W: Worker> Node<W> {
             readiness: Readiness::new(Arc::clone(&worker)),
             worker,
             stores,
+            incarnation,
+            cluster,
+            trail,
         })
     }
 
@@ -128,7 +165,7 @@ impl<W: Worker> Node<W> {
     /// Joins the cluster and runs what is assigned to it until `stop`. Then stops all partitions where they are (their
     /// last commits are acknowledged) and gives its leases back.
     pub async fn run(self, stop: CancellationToken) {
-        let incarnation = clock::random_incarnation();
+        let incarnation = self.incarnation;
         let identity = format!("{:032x}", self.options.identity.0);
         let facts = NodeFacts {
             node: self.options.name.clone(),
@@ -141,6 +178,7 @@ impl<W: Worker> Node<W> {
             incarnation: facts.incarnation.clone(),
             weight: self.options.weight,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            key: Some(self.options.key.public()),
             refreshes: 0,
         };
         // The leases outlive what they protect.
@@ -161,21 +199,29 @@ impl<W: Worker> Node<W> {
             Lease::start(bucket, &contender, options, view, release.clone())
         };
         self.readiness.joins(standing.clone());
+        let audience =
+            Audience { cluster: self.cluster.clone(), incarnation: facts.incarnation.clone() };
+        let gate = Arc::new(Gate::new(self.stores.access.clone(), audience, view.clone()));
         let local = Arc::new(Local {
             worker: Arc::clone(&self.worker),
             reconciled: Reconciled::default(),
             pipelines: self.pipelines.clone(),
             connection: self.accounts.engine.clone(),
+            gate: Arc::clone(&gate),
         });
         let peers = Peers {
             local: Arc::clone(&local),
             me: identity.clone(),
             view,
             connection: self.accounts.engine.clone(),
+            key: self.options.key.clone(),
         };
         let ended = CancellationToken::new();
         let answering =
             AbortOnDropHandle::new(tokio::spawn(answer_peers(local, identity, ended.clone())));
+        let (worker, trail) = (Arc::clone(&self.worker), Arc::clone(&self.trail));
+        let pinning = anchors::run(worker, trail, self.options.pin_every, stop.child_token());
+        let pinning = AbortOnDropHandle::new(tokio::spawn(pinning));
         let reconciler = self.reconciler(peers.clone(), standing, lease.clone());
         let serving = stop.child_token();
         let reconciling = AbortOnDropHandle::new(tokio::spawn(reconciler.run(stop)));
@@ -189,6 +235,9 @@ impl<W: Worker> Node<W> {
         match handled {
             Ok(names) => self.stop_all(names).await,
             Err(error) => tracing::error!(%error, "the reconciler's task failed"),
+        }
+        if let Err(error) = pinning.await {
+            tracing::error!(%error, "the task that pins commits failed");
         }
         ended.cancel();
         // Nobody takes its partitions before it is gone, and nobody coordinates before that is known.
@@ -273,6 +322,8 @@ impl<W: Worker> Node<W> {
             facts: facts.clone(),
             changes: tokio::sync::Mutex::new(()),
             connection: self.accounts.tenant.clone(),
+            gate: Arc::clone(&peers.local.gate),
+            trail: Arc::clone(&self.trail),
         });
         let answering = AbortOnDropHandle::new(tokio::spawn(answer(service, coordinating.clone())));
         let assigning = AbortOnDropHandle::new(tokio::spawn(coordinator.run(coordinating.clone())));
@@ -296,6 +347,20 @@ impl<W: Worker> Node<W> {
             }
         });
         futures::future::join_all(stops).await;
+    }
+}
+
+/// Grants what the node was given, where nothing has been granted yet.
+async fn grant_first(store: &AccessStore, document: AccessDocument) -> Result<(), Problem> {
+    let document = document.governed()?;
+    if store.grants().await?.is_some() {
+        tracing::info!("something has been granted in this cluster already: the file is not read");
+        return Ok(());
+    }
+    match store.change(&document, None).await {
+        // Another node was faster.
+        Err(problem) if problem.code == errors::GRANTS_CHANGED => Ok(()),
+        changed => changed,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::api::logs::LogLine;
 use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::PipelineStatus;
+use crate::audit::CommitPoint;
 
 /// Why the worker did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,9 @@ pub trait Worker: Send + Sync + 'static {
 
     /// For which partitions of the pipelines this node stands by with all that was in the log when it looked last.
     fn ready_all(&self) -> BTreeMap<String, Assigned>;
+
+    /// The newest commit of each partition that has made one here.
+    fn committed(&self) -> Vec<CommitPoint>;
 
     /// Stops reading; keeps partitions, state and ownership.
     fn pause(&self, pipeline: &str) -> impl Future<Output = Result<(), WorkerError>> + Send;

@@ -130,6 +130,25 @@ pub struct CheckpointStatus {
     pub size: u64,
 }
 
+/// The newest commit of a partition. As every record repeats the hash of the one before, it stands for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommitPoint {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Which life of it; 32 hexadecimal digits.
+    pub incarnation: String,
+    /// The stage.
+    pub stage: String,
+    /// The partition.
+    pub partition: u16,
+    /// Number of the commit; they are counted from 1 in every partition and life.
+    pub commit: u64,
+    /// Its sequence in the pipeline's log.
+    pub sequence: u64,
+    /// BLAKE3 of the record, 64 hexadecimal digits.
+    pub hash: String,
+}
+
 /// A stored checkpoint of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointInfo {

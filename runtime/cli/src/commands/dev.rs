@@ -109,7 +109,7 @@ impl Dev {
         stop_at_signals(stop.clone())?;
         let mut server = self.start_server(&folder.join("nats")).await?;
         let connection = server.connect().await.map_err(|error| unconnected(&error))?;
-        let remote = Remote::on(connection.clone(), START_TIMEOUT);
+        let remote = Remote::over(app, connection.clone(), START_TIMEOUT).await?;
         let state = folder.join("state");
         let runtime = Runtime::open(&self.runtime, LEASE, connection.into(), &state).await?;
         let http = runtime.http();

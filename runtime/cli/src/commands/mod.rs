@@ -2,8 +2,11 @@
 //! [`App`], and returns how it ended. `lifecycle` is what several of them share: waiting for a change; `watch` is
 //! the larger part of `dev --watch`.
 
+mod access;
 mod apply;
+mod audit;
 mod build;
+mod can_i;
 mod checkpoint;
 mod compile_module;
 mod completion;
@@ -35,6 +38,7 @@ mod tail;
 mod test;
 mod validate;
 mod watch;
+mod whoami;
 
 use clap::Subcommand;
 
@@ -71,6 +75,11 @@ pub enum Command {
     Rescale(rescale::Rescale),
     Module(module::Module),
     Node(node::Node),
+    Access(access::Access),
+    #[command(name = "whoami")]
+    WhoAmI(whoami::WhoAmI),
+    CanI(can_i::CanI),
+    Audit(audit::Audit),
     Info(info::Info),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
@@ -109,6 +118,10 @@ impl Command {
             Command::Rescale(command) => command.run(app),
             Command::Module(command) => command.run(app),
             Command::Node(command) => command.run(app),
+            Command::Access(command) => command.run(app),
+            Command::WhoAmI(command) => command.run(app),
+            Command::CanI(command) => command.run(app),
+            Command::Audit(command) => command.run(app),
             Command::Info(command) => command.run(app),
             Command::Doctor(command) => command.run(app),
             Command::Explain(command) => command.run(app),

@@ -155,6 +155,15 @@ pub fn runtime(facts: &RuntimeFacts) -> Vec<Finding> {
             "start one: `millstream run`",
         )),
     }
+    match facts.open {
+        Some(true) => findings.push(Finding::warn(
+            "access",
+            "nothing is granted: whoever reaches the runtime may do everything",
+            "in production make somebody an operator: `millstream access grant`",
+        )),
+        Some(false) => findings.push(Finding::ok("access", "only what is granted")),
+        None => {}
+    }
     for (pipeline, reason) in &facts.failed {
         findings.push(Finding::fail(
             format!("pipeline {pipeline}"),

@@ -84,6 +84,8 @@ pub struct EndFacts {
 pub struct RuntimeFacts {
     /// Version of the runtime that answers, or why none does.
     pub answer: Option<Result<String, String>>,
+    /// Whether nothing is granted, so that everybody may do everything; none: it does not say.
+    pub open: Option<bool>,
     /// Pipelines that failed, with their reasons.
     pub failed: Vec<(String, String)>,
     /// Number of pipelines.

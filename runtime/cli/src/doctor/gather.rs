@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::account::Account;
 use async_nats::jetstream::stream::{DiscardPolicy, Info, RetentionPolicy};
 use futures::TryStreamExt;
+use millstream_control::api::access::WhoAmI;
 use millstream_control::api::node;
 use millstream_control::api::pipelines::{Describe, List};
 use millstream_control::api::status::Phase;
@@ -96,6 +97,7 @@ pub async fn runtime(remote: &Remote, streams: &[StreamFacts]) -> Result<Runtime
         }
     };
     let mut facts = RuntimeFacts { answer: Some(Ok(node.version)), ..RuntimeFacts::default() };
+    facts.open = remote.call(&WhoAmI::default()).await.ok().map(|me| me.open);
     for info in remote.call(&List {}).await?.pipelines {
         facts.pipelines += 1;
         if let Some(status) = info.status.filter(|status| status.phase == Phase::Failed) {

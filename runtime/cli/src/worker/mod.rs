@@ -12,6 +12,7 @@ use millstream_control::api::logs::LogLine;
 use millstream_control::api::savepoints::SavepointInfo;
 use millstream_control::api::state::{ELEMENTS_MAX, KeyState, Keys};
 use millstream_control::api::status::PipelineStatus;
+use millstream_control::audit::CommitPoint;
 use millstream_control::errors;
 use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
@@ -83,6 +84,10 @@ impl Worker for EngineWorker {
 
     fn ready_all(&self) -> BTreeMap<String, Assigned> {
         self.engine.ready_all()
+    }
+
+    fn committed(&self) -> Vec<CommitPoint> {
+        self.engine.committed()
     }
 
     async fn discard(&self, pipeline: &str, incarnation: Incarnation) -> Result<(), WorkerError> {

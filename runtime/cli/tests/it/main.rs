@@ -5,6 +5,7 @@
 //! - `unreachable`: what commands say when there is no server.
 //! - `new`: a project from a template; `projects`: those of all templates, from `new` to a changed expectation.
 //! - `tutorial`: runs docs/tutorial.md; `fences` takes its blocks out, here and in the binary's own tests.
+//! - `access`: signed requests, roles, and the audit trail with its export.
 //! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
@@ -17,6 +18,7 @@
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
+mod access;
 mod accounts;
 mod chains;
 mod cluster;

@@ -46,8 +46,15 @@ impl Millstream {
             .env("NO_COLOR", "1")
             .env("MILLSTREAM_SDK", root().join("udf-sdk"))
             .stdin(Stdio::null());
-        for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "NATS_URL", "NATS_CONTEXT", "NATS_CREDS"]
-        {
+        for name in [
+            "XDG_CONFIG_HOME",
+            "XDG_CACHE_HOME",
+            "NATS_URL",
+            "NATS_CONTEXT",
+            "NATS_CREDS",
+            "MILLSTREAM_NKEY",
+            "MILLSTREAM_CLUSTER",
+        ] {
             command.env_remove(name);
         }
         command

@@ -2,7 +2,7 @@
 
 use crate::millstream::Millstream;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 33] = [
     "dev",
     "run",
     "new",
@@ -28,6 +28,10 @@ const COMMANDS: [&str; 29] = [
     "checkpoint",
     "savepoint",
     "rescale",
+    "access",
+    "whoami",
+    "can-i",
+    "audit",
     "info",
     "doctor",
     "explain",

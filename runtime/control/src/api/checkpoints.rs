@@ -5,7 +5,7 @@ pub use millstream_engine::status::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::operations;
+use super::{about_pipeline, operations};
 
 /// Takes a checkpoint of every partition that changed, and waits until it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,8 +61,8 @@ pub struct Checkpoints {
 }
 
 operations! {
-    Now => "checkpoint.now" => Checkpoints,
-    List => "checkpoint.ls" => Checkpoints,
-    Show => "checkpoint.show" => Checkpoints,
-    Verify => "checkpoint.verify" => Verified,
+    Now => CheckpointNow => Checkpoints { about_pipeline!(); },
+    List => CheckpointList => Checkpoints { about_pipeline!(); },
+    Show => CheckpointShow => Checkpoints { about_pipeline!(); },
+    Verify => CheckpointVerify => Verified { about_pipeline!(); },
 }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Data, operations};
+use crate::access::Target;
 
 /// Stream of all dead letters of an account.
 pub const DEAD_LETTER_STREAM: &str = "MILLSTREAM_DLQ";
@@ -159,8 +160,24 @@ pub struct Handled {
 pub const LETTERS_MAX: u32 = 1_000;
 
 operations! {
-    List => "dlq.ls" => Listing,
-    Show => "dlq.show" => DeadLetter,
-    Redrive => "dlq.redrive" => Handled,
-    Drop => "dlq.drop" => Handled,
+    List => DeadLetterList => Listing {
+        fn target(&self) -> Target {
+            Target { pipeline: self.pipeline.clone(), what: None }
+        }
+    },
+    Show => DeadLetterShow => DeadLetter {
+        fn target(&self) -> Target {
+            Target::named(self.sequence.to_string())
+        }
+    },
+    Redrive => DeadLetterRedrive => Handled {
+        fn target(&self) -> Target {
+            Target::pipeline(&self.letters.pipeline)
+        }
+    },
+    Drop => DeadLetterDrop => Handled {
+        fn target(&self) -> Target {
+            Target::pipeline(&self.letters.pipeline)
+        }
+    },
 }

@@ -137,14 +137,14 @@ pub struct GoOn {
 pub struct Done {}
 
 operations! {
-    Held => "local.held" => HeldPartitions,
-    Status => "local.status" => PartStatus,
-    Logs => "local.logs" => Lines,
-    StateGet => "local.state.get" => KeyState,
-    StateKeys => "local.state.ls" => Keys,
-    Checkpoint => "local.checkpoint" => Checkpoints,
-    StoredCheckpoints => "local.checkpoints" => Checkpoints,
-    VerifyCheckpoints => "local.checkpoints.verify" => Verified,
-    TakeSavepoint => "local.savepoint" => SavepointInfo,
-    GoOn => "local.go-on" => Done,
+    Held => LocalHeld => HeldPartitions,
+    Status => LocalStatus => PartStatus,
+    Logs => LocalLogs => Lines,
+    StateGet => LocalStateGet => KeyState,
+    StateKeys => LocalStateList => Keys,
+    Checkpoint => LocalCheckpoint => Checkpoints,
+    StoredCheckpoints => LocalCheckpoints => Checkpoints,
+    VerifyCheckpoints => LocalVerify => Verified,
+    TakeSavepoint => LocalSavepoint => SavepointInfo,
+    GoOn => LocalGoOn => Done,
 }

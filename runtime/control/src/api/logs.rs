@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operations;
+use super::{about_pipeline, operations};
 
 pub use millstream_engine::logs::{LINES_MAX, LogLine};
 
@@ -35,5 +35,5 @@ pub struct Lines {
 }
 
 operations! {
-    Last => "logs.last" => Lines,
+    Last => LogsLast => Lines { about_pipeline!(); },
 }

@@ -6,11 +6,17 @@
 //! `Nats-Service-Error` and `Nats-Service-Error-Code`, beside [`PROBLEMS_HEADER`] with the
 //! JSON of [`crate::problem::Problems`].
 //!
+//! A request may be signed, and must be where [`crate::access`] says who may do what: four headers beside it, see
+//! [`crate::access::signature`].
+//!
 //! Fields are only ever added; a reader ignores fields it does not know.
 
+pub mod access;
+pub mod audit;
 pub mod checkpoints;
 pub mod data;
 pub mod dead_letters;
+mod kind;
 pub mod local;
 pub mod logs;
 pub mod modules;
@@ -21,9 +27,12 @@ pub mod state;
 pub mod status;
 
 pub use data::Data;
+pub use kind::Kind;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::access::{Caller, Target};
 
 /// Name of the NATS service (`nats micro info millstream`).
 pub const SERVICE_NAME: &str = "millstream";
@@ -42,22 +51,69 @@ pub const PROBLEMS_HEADER: &str = "Millstream-Problems";
 
 /// One operation of the API: its subject and its types.
 pub trait Operation: Serialize + DeserializeOwned + Send + Sync {
+    /// Which one.
+    const KIND: Kind;
     /// Last part of the subject, such as `pipeline.apply`.
-    const NAME: &'static str;
+    const NAME: &'static str = Self::KIND.name();
     /// What comes back.
     type Response: Serialize + DeserializeOwned + Send;
+
+    /// What this request amounts to: a dry run is not what it is a dry run of.
+    fn kind(&self) -> Kind {
+        Self::KIND
+    }
+
+    /// What it is about.
+    fn target(&self) -> Target {
+        Target::default()
+    }
+
+    /// Who the request says that it is of: a claim, for the record of those that are not signed.
+    fn claims(&self) -> Option<&str> {
+        None
+    }
+
+    /// Learns who asks. What a request says of that itself is only a claim.
+    fn asked_by(&mut self, _caller: &Caller) {}
 }
 
-/// Ties request types to their subject and response.
+/// Ties request types to their operation and response. What differs from the trait's defaults follows in braces.
 macro_rules! operations {
-    ($($request:ty => $name:literal => $response:ty),* $(,)?) => {
+    ($($request:ty => $kind:ident => $response:ty $({ $($item:tt)* })?),* $(,)?) => {
         $(impl $crate::api::Operation for $request {
-            const NAME: &'static str = $name;
+            const KIND: $crate::api::Kind = $crate::api::Kind::$kind;
             type Response = $response;
+            $($($item)*)?
         })*
     };
 }
 pub(crate) use operations;
+
+/// A request with the field `pipeline`.
+macro_rules! about_pipeline {
+    () => {
+        fn target(&self) -> $crate::access::Target {
+            $crate::access::Target::pipeline(&self.pipeline)
+        }
+    };
+}
+pub(crate) use about_pipeline;
+
+/// A request with the field `by`.
+macro_rules! said_by {
+    () => {
+        fn claims(&self) -> Option<&str> {
+            (!self.by.is_empty()).then_some(self.by.as_str())
+        }
+
+        fn asked_by(&mut self, caller: &$crate::access::Caller) {
+            if let Some(name) = &caller.name {
+                self.by.clone_from(name);
+            }
+        }
+    };
+}
+pub(crate) use said_by;
 
 /// A response without content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Done, operations};
+use super::{Done, operations, said_by};
+use crate::access::Target;
 
 /// Registers a module whose bytes the client has put into the object store [`crate::registry::UPLOADS_BUCKET`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -126,8 +127,17 @@ pub struct TimerInfo {
 }
 
 operations! {
-    Push => "module.push" => Pushed,
-    List => "module.ls" => Listing,
-    Show => "module.show" => ModuleInfo,
-    Remove => "module.rm" => Done,
+    Push => ModulePush => Pushed {
+        fn target(&self) -> Target {
+            Target::named(format!("sha256:{}", self.digest))
+        }
+        said_by!();
+    },
+    List => ModuleList => Listing,
+    Show => ModuleShow => ModuleInfo,
+    Remove => ModuleRemove => Done {
+        fn target(&self) -> Target {
+            Target::named(&self.module)
+        }
+    },
 }

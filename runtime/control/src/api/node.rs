@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operations;
+use crate::access::Target;
 
 /// Asks the node that answers about itself.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -137,9 +138,17 @@ pub struct Resume {
 }
 
 operations! {
-    Info => "info" => NodeInfo,
-    List => "node.ls" => Listing,
-    Describe => "node.describe" => Described,
-    Drain => "node.drain" => NodeSummary,
-    Resume => "node.resume" => NodeSummary,
+    Info => Info => NodeInfo,
+    List => NodeList => Listing,
+    Describe => NodeDescribe => Described,
+    Drain => NodeDrain => NodeSummary {
+        fn target(&self) -> Target {
+            Target::named(&self.node)
+        }
+    },
+    Resume => NodeResume => NodeSummary {
+        fn target(&self) -> Target {
+            Target::named(&self.node)
+        }
+    },
 }

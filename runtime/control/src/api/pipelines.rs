@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::operations;
 use super::status::PipelineStatus;
+use super::{Kind, about_pipeline, operations, said_by};
+use crate::access::Target;
 
 /// A manifest with what the server cannot see: the files it names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -236,14 +237,38 @@ pub struct LagEntry {
 }
 
 operations! {
-    Validate => "pipeline.validate" => Applied,
-    Apply => "pipeline.apply" => Applied,
-    List => "pipeline.ls" => Listing,
-    Get => "pipeline.get" => PipelineInfo,
-    Describe => "pipeline.describe" => Described,
-    Delete => "pipeline.delete" => PipelineInfo,
-    Pause => "pipeline.pause" => PipelineInfo,
-    Resume => "pipeline.resume" => PipelineInfo,
-    Stop => "pipeline.stop" => PipelineInfo,
-    Lag => "lag" => LagReport,
+    Validate => PipelineValidate => Applied {
+        fn target(&self) -> Target {
+            Target::manifest(&self.manifest)
+        }
+    },
+    Apply => PipelineApply => Applied {
+        fn kind(&self) -> Kind {
+            if self.dry_run { Kind::PipelineValidate } else { Kind::PipelineApply }
+        }
+        fn target(&self) -> Target {
+            Target::manifest(&self.manifest)
+        }
+        said_by!();
+    },
+    List => PipelineList => Listing,
+    Get => PipelineGet => PipelineInfo { about_pipeline!(); },
+    Describe => PipelineDescribe => Described { about_pipeline!(); },
+    Delete => PipelineDelete => PipelineInfo {
+        about_pipeline!();
+        said_by!();
+    },
+    Pause => PipelinePause => PipelineInfo {
+        about_pipeline!();
+        said_by!();
+    },
+    Resume => PipelineResume => PipelineInfo {
+        about_pipeline!();
+        said_by!();
+    },
+    Stop => PipelineStop => PipelineInfo {
+        about_pipeline!();
+        said_by!();
+    },
+    Lag => Lag => LagReport,
 }

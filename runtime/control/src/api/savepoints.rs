@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 pub use millstream_engine::status::{SavedStage, SavepointInfo};
 use serde::{Deserialize, Serialize};
 
-use super::operations;
 use super::pipelines::{Applied, ManifestText};
+use super::{about_pipeline, operations, said_by};
+use crate::access::Target;
 
 /// Takes a savepoint, and waits until it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,9 +79,25 @@ pub struct Removed {
 }
 
 operations! {
-    Create => "savepoint.create" => SavepointInfo,
-    List => "savepoint.ls" => Savepoints,
-    Remove => "savepoint.rm" => Removed,
-    Restore => "savepoint.restore" => Applied,
-    Rescale => "pipeline.rescale" => Applied,
+    Create => SavepointCreate => SavepointInfo {
+        about_pipeline!();
+        said_by!();
+    },
+    List => SavepointList => Savepoints,
+    Remove => SavepointRemove => Removed {
+        fn target(&self) -> Target {
+            Target::named(&self.savepoint)
+        }
+    },
+    // The savepoint is some pipeline's and the manifest another's: only who may do it with all of them.
+    Restore => SavepointRestore => Applied {
+        fn target(&self) -> Target {
+            Target::named(&self.savepoint)
+        }
+        said_by!();
+    },
+    Rescale => PipelineRescale => Applied {
+        about_pipeline!();
+        said_by!();
+    },
 }

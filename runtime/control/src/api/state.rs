@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Data, operations};
+use super::{Data, about_pipeline, operations};
 
 /// All states and timers of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,6 +103,6 @@ pub const ELEMENTS_MAX: usize = 1_000;
 pub const KEYS_MAX: u32 = 10_000;
 
 operations! {
-    Get => "state.get" => KeyState,
-    List => "state.ls" => Keys,
+    Get => StateGet => KeyState { about_pipeline!(); },
+    List => StateList => Keys { about_pipeline!(); },
 }

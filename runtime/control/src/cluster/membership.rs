@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::access::PublicKey;
 use crate::lease::LeaseOptions;
 
 /// What keys of nodes' leases begin with; the node's identity follows.
@@ -29,6 +30,9 @@ pub struct Member {
     pub weight: u32,
     /// Version of the runtime.
     pub version: String,
+    /// Public key with which it signs what it asks other nodes; none: of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicKey>,
     /// Counts refreshes, so that every one is a change that others see.
     pub refreshes: u64,
 }

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 use super::coordinator::stages_of;
 use super::view::View;
+use crate::access::SigningKey;
+use crate::access::signature::Audience;
 use crate::api::Operation;
 use crate::api::checkpoints::{CheckpointInfo, CheckpointVerified};
 use crate::api::local::{
@@ -20,7 +22,7 @@ use crate::api::logs::LogLine;
 use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::{PartitionStatus, Phase, PipelineStatus, StageStatus};
-use crate::client::Client;
+use crate::client::{Client, Signer};
 use crate::problem::Problems;
 use crate::registry::PipelineRecord;
 use crate::service::local::Local;
@@ -43,6 +45,8 @@ pub struct Peers<W> {
     pub view: watch::Receiver<View>,
     /// To the others.
     pub connection: Connection,
+    /// What this node signs with.
+    pub key: SigningKey,
 }
 
 impl<W> Clone for Peers<W> {
@@ -52,6 +56,7 @@ impl<W> Clone for Peers<W> {
             me: self.me.clone(),
             view: self.view.clone(),
             connection: self.connection.clone(),
+            key: self.key.clone(),
         }
     }
 }
@@ -69,7 +74,14 @@ impl<W: Worker> Peers<W> {
         request: &O,
         timeout: Duration,
     ) -> Result<O::Response, Problems> {
-        Client::of_node(self.connection.clone(), timeout, identity).call(request).await
+        let incarnation = {
+            let view = self.view.borrow();
+            view.nodes.get(identity).map(|peer| peer.member.incarnation.clone())
+        };
+        let cluster = self.local.gate.audience().cluster.clone();
+        let audience = incarnation.map(|incarnation| Audience { cluster, incarnation });
+        let client = Client::of_node(self.connection.clone(), timeout, identity);
+        client.signed(Arc::new(Signer::for_node(self.key.clone(), audience))).call(request).await
     }
 
     /// Asks all others at once; who does not answer is logged and left out.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::membership::{DRAIN_PREFIX, Member, NODE_PREFIX};
+use crate::api::access::Identity;
 use crate::api::local::Held;
 use crate::client::Client;
 use crate::errors;
@@ -118,7 +119,15 @@ async fn probe(
         let connected = join_all(asked.iter().map(|identity| {
             let client = Client::of_node(connection.clone(), options.look, identity);
             async move {
-                match client.call(&Held {}).await {
+                let answer = client.call(&Identity {}).await.map(drop);
+                // A node of an older version knows another question only.
+                let answer = match answer {
+                    Err(problems) if problems.has(errors::NO_NODE) => {
+                        client.call(&Held {}).await.map(drop)
+                    }
+                    answer => answer,
+                };
+                match answer {
                     Err(problems) if problems.has(errors::NO_NODE) => Some(false),
                     Err(problems) if problems.has(errors::NO_NATS) => None,
                     // One that is too busy to answer is connected.

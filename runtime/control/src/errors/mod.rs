@@ -9,7 +9,9 @@
 //! | 13xx | the registry, pipelines, dead letters |
 //! | 14xx | reaching a node, storage |
 //! | 15xx | the command line, and the machine it runs on |
+//! | 16xx | who may do what, and the audit trail |
 
+mod access;
 mod change;
 mod command;
 mod manifest;
@@ -87,6 +89,7 @@ macro_rules! catalogue {
 }
 use catalogue;
 
+pub use access::*;
 pub use change::*;
 pub use command::*;
 pub use manifest::*;
@@ -103,6 +106,7 @@ pub fn entries() -> Vec<Entry> {
         registry::ENTRIES,
         node::ENTRIES,
         command::ENTRIES,
+        access::ENTRIES,
     ]
     .concat()
 }

@@ -9,6 +9,7 @@
 //! | `millstream-leases` | `node.<identity>` | [`crate::cluster::membership::Member`] | until the node leaves; one that died stays |
 //! | `millstream-leases` | `drain.<identity>` | nothing | until `node resume` |
 //! | `millstream-assignments` | `<pipeline>` | [`crate::cluster::assignments::Assignment`] | until the pipeline is deleted |
+//! | `millstream-access` | | see [`crate::access::store`] | |
 //!
 //! The bytes of a module are a blob of the object store `millstream-modules`, named by their SHA-256. Users put them into
 //! `millstream-uploads`, in their own account; registering moves them.

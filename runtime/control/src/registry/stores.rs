@@ -11,6 +11,7 @@ use super::{
     ASSIGNMENTS_BUCKET, LEASES_BUCKET, MODULES_BUCKET, PIPELINES_BUCKET, UPLOADS_BUCKET,
     blob_storage, storage,
 };
+use crate::access::store::{ACCESS_BUCKET, AccessStore};
 use crate::errors;
 use crate::problem::Problem;
 
@@ -29,6 +30,8 @@ pub struct Stores {
     pub leases: Arc<dyn Kv>,
     /// Bucket of assignments.
     pub assignments: Arc<dyn Kv>,
+    /// Bucket of what is granted.
+    pub access: AccessStore,
 }
 
 impl Stores {
@@ -45,6 +48,7 @@ impl Stores {
             pipelines: bucket(connection, PIPELINES_BUCKET, replicas).await?,
             leases: bucket(connection, LEASES_BUCKET, replicas).await?,
             assignments: bucket(connection, ASSIGNMENTS_BUCKET, replicas).await?,
+            access: AccessStore::new(bucket(connection, ACCESS_BUCKET, replicas).await?),
         })
     }
 

@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::worker_problem;
 use super::{Answer, Answering, Offer, ServiceError};
+use crate::access::Gate;
+use crate::api::access::{Identified, Identity};
 use crate::api::checkpoints::{Checkpoints, Verified};
 use crate::api::local::{
     Checkpoint, Done, GoOn, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
@@ -17,6 +19,7 @@ use crate::api::logs::Lines;
 use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::{NODE_SERVICE_NAME, NODE_SUBJECT_PREFIX};
+use crate::audit::Trail;
 use crate::errors;
 use crate::problem::{Problem, Problems};
 use crate::reconcile::Reconciled;
@@ -38,9 +41,19 @@ pub struct Local<W> {
     pub pipelines: Pipelines,
     /// To the account where the other nodes are.
     pub connection: Connection,
+    /// What every request passes first.
+    pub gate: Arc<Gate>,
 }
 
 impl<W> Answering for Local<W> {
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn trail(&self) -> Option<&Trail> {
+        None
+    }
+
     fn answers(&self) -> bool {
         true
     }
@@ -66,6 +79,7 @@ impl<W: Worker> Local<W> {
             stop,
         )
         .await?;
+        offer.endpoint::<Identity>().await?;
         offer.endpoint::<Held>().await?;
         offer.endpoint::<Status>().await?;
         offer.endpoint::<Logs>().await?;
@@ -213,6 +227,12 @@ impl<W: Worker> Answer<GoOn> for Local<W> {
     async fn answer(&self, request: GoOn) -> Result<Done, Problems> {
         self.worker.go_on(&request.pipeline);
         Ok(Done {})
+    }
+}
+
+impl<W: Worker> Answer<Identity> for Local<W> {
+    async fn answer(&self, _: Identity) -> Result<Identified, Problems> {
+        Ok(super::access::identified(&self.gate))
     }
 }
 

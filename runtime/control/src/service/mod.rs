@@ -1,10 +1,12 @@
 //! The control API as a NATS service. Only the node that holds the lease answers, and asks the others ([`local`]) what it
 //! does not know.
 //!
-//! Every operation has an endpoint; every request runs as a task of its own, so that a slow one (a checkpoint, a
+//! Every operation has an endpoint; every request passes the gate ([`crate::access`]) and runs as a task of its own, so that a slow one (a checkpoint, a
 //! compilation) holds up no other. Changes of the registry are made one after another; between nodes the
 //! buckets' compare-and-swap decides.
 
+mod access;
+mod audit;
 mod checkpoints;
 mod dead_letters;
 pub mod local;
@@ -29,7 +31,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::gate::Turned;
+use crate::access::rule::{Effect, Rule, rule};
+use crate::access::{Caller, Gate};
 use crate::api::{self, Operation, PROBLEMS_HEADER, SERVICE_NAME, SUBJECT_PREFIX};
+use crate::audit::entry::Asked;
+use crate::audit::{Digest, Trail, What};
 use crate::cluster::assignments::Assignments;
 use crate::cluster::gathering::Gatherings;
 use crate::cluster::peers::Peers;
@@ -80,10 +87,20 @@ pub struct Service<W> {
     pub changes: tokio::sync::Mutex<()>,
     /// To the account where sources, sinks and users are.
     pub connection: Connection,
+    /// What every request passes first.
+    pub gate: Arc<Gate>,
+    /// What is done is written there.
+    pub trail: Arc<Trail>,
 }
 
-/// Who may be silent.
+/// Who may be silent, and whom to answer.
 trait Answering {
+    /// What every request passes first.
+    fn gate(&self) -> &Gate;
+
+    /// Where it is written what users ask; none: nobody but nodes asks.
+    fn trail(&self) -> Option<&Trail>;
+
     /// Whether requests are answered now. Others are dropped: what has waited for a process that slept is old.
     fn answers(&self) -> bool;
 }
@@ -99,6 +116,14 @@ trait Answer<O: Operation> {
 pub struct ServiceError(String);
 
 impl<W: Worker> Answering for Service<W> {
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn trail(&self) -> Option<&Trail> {
+        Some(&self.trail)
+    }
+
     fn answers(&self) -> bool {
         self.lease.holds()
     }
@@ -121,6 +146,14 @@ impl<W: Worker> Service<W> {
             stop,
         )
         .await?;
+        offer.endpoint::<api::access::Identity>().await?;
+        offer.endpoint::<api::access::WhoAmI>().await?;
+        offer.endpoint::<api::access::Can>().await?;
+        offer.endpoint::<api::access::List>().await?;
+        offer.endpoint::<api::access::GrantRequest>().await?;
+        offer.endpoint::<api::access::Revoke>().await?;
+        offer.endpoint::<api::audit::List>().await?;
+        offer.endpoint::<api::audit::Head>().await?;
         offer.endpoint::<api::node::Info>().await?;
         offer.endpoint::<api::node::List>().await?;
         offer.endpoint::<api::node::Describe>().await?;
@@ -241,11 +274,8 @@ impl<S: Answering + Send + Sync + 'static> Offer<S> {
     }
 }
 
-async fn handle<S: Answer<O>, O: Operation>(service: &S, request: Request) {
-    let answer = match decode::<O>(&request.message.payload) {
-        Ok(decoded) => service.answer(decoded).await,
-        Err(problem) => Err(problem.into()),
-    };
+async fn handle<S: Answering + Answer<O>, O: Operation>(service: &S, request: Request) {
+    let answer = answer::<S, O>(service, &request.message).await;
     let sent = match answer.and_then(|response| encode(&response)) {
         Ok(bytes) => request.respond(Ok(bytes)).await,
         Err(problems) => {
@@ -257,6 +287,58 @@ async fn handle<S: Answer<O>, O: Operation>(service: &S, request: Request) {
     if let Err(error) = sent {
         tracing::warn!(operation = O::NAME, %error, "an answer could not be sent");
     }
+}
+
+/// Answers whom the gate lets through. What is to be changed, or shown of records and state, is in the trail before.
+async fn answer<S: Answering + Answer<O>, O: Operation>(
+    service: &S,
+    message: &async_nats::Message,
+) -> Result<O::Response, Problems> {
+    let gate = service.gate();
+    let signed = gate.read(O::KIND, message.headers.as_ref(), &message.payload)?;
+    let mut request = decode::<O>(&message.payload)?;
+    let (kind, target) = (request.kind(), request.target());
+    let asked = |caller: Caller, changes| Asked {
+        operation: kind.name().to_owned(),
+        pipeline: target.pipeline.clone(),
+        about: target.what.clone(),
+        claims: request.claims().filter(|_| caller.key.is_none()).map(str::to_owned),
+        user: caller.name,
+        key: caller.key,
+        nonce: caller.nonce,
+        digest: Digest::of(&message.payload),
+        changes,
+    };
+    let recorded = match rule(kind) {
+        Rule::Users(effect @ (Effect::Change | Effect::Data), _) => {
+            service.trail().map(|trail| (trail, effect == Effect::Change))
+        }
+        _ => None,
+    };
+    let caller = match gate.admit(signed, kind, &target).await {
+        Ok(caller) => caller,
+        Err(Turned { problem, known }) => {
+            if let (Some((trail, changes)), Some(caller)) = (recorded, known) {
+                let written = trail.append(What::Denied(asked(caller, changes))).await;
+                if let Err(problem) = written {
+                    tracing::error!(%problem, "a denied request is not in the audit trail");
+                }
+            }
+            return Err(problem.into());
+        }
+    };
+    let Some((trail, changes)) = recorded else {
+        request.asked_by(&caller);
+        return service.answer(request).await;
+    };
+    let entry = trail.asked(asked(caller.clone(), changes)).await?;
+    request.asked_by(&caller);
+    let answer = service.answer(request).await;
+    if changes {
+        let refused = answer.as_ref().err().and_then(|problems| problems.0.first());
+        trail.concluded(entry, refused.map(|problem| problem.code)).await?;
+    }
+    answer
 }
 
 fn decode<O: Operation>(payload: &[u8]) -> Result<O, Problem> {

@@ -32,6 +32,7 @@ pub const QUICK_LEASE: LeaseOptions = LeaseOptions {
     look: Duration::from_millis(20),
 };
 
+const QUICK_PINS: Duration = Duration::from_millis(100);
 const QUICK_BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(20), most: Duration::from_millis(100) };
 
@@ -47,8 +48,12 @@ impl RunningNode {
     pub async fn start(server: &NatsServer, name: &str) -> RunningNode {
         let connection = connect(server).await;
         let worker = Arc::new(RecordingWorker::new());
-        let options =
-            NodeOptions { lease: QUICK_LEASE, backoff: QUICK_BACKOFF, ..NodeOptions::named(name) };
+        let options = NodeOptions {
+            lease: QUICK_LEASE,
+            backoff: QUICK_BACKOFF,
+            pin_every: QUICK_PINS,
+            ..NodeOptions::named(name)
+        };
         let node = Node::open(options, connection, sandbox(), Arc::clone(&worker))
             .await
             .expect("the node opens");

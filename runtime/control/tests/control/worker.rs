@@ -13,6 +13,7 @@ use millstream_control::api::state::{Content, KeyState, Keys, StateContent};
 use millstream_control::api::status::{
     PartitionStatus, Phase, PipelineStatus, PositionStatus, StageStatus,
 };
+use millstream_control::audit::CommitPoint;
 use millstream_control::worker::{Assigned, Life, Share, Worker, WorkerError};
 use millstream_core::ids::Incarnation;
 use millstream_core::seal::Seal;
@@ -35,6 +36,7 @@ pub struct RecordingWorker {
     unsealed: Mutex<Option<String>>,
     endless_drains: Mutex<BTreeSet<String>>,
     savepoints: Mutex<BTreeMap<String, SavepointInfo>>,
+    committed: Mutex<Vec<CommitPoint>>,
     calls: watch::Sender<Vec<String>>,
 }
 
@@ -46,6 +48,7 @@ impl RecordingWorker {
             unsealed: Mutex::default(),
             endless_drains: Mutex::default(),
             savepoints: Mutex::default(),
+            committed: Mutex::default(),
             calls: watch::channel(Vec::new()).0,
         }
     }
@@ -69,6 +72,11 @@ impl RecordingWorker {
     /// Waits until a call of this text was made.
     pub async fn called(&self, call: &str) -> Vec<String> {
         self.until(|calls| calls.iter().any(|made| made == call)).await
+    }
+
+    /// Has made these commits.
+    pub fn commits(&self, points: &[CommitPoint]) {
+        *self.committed.lock().unwrap() = points.to_vec();
     }
 
     /// Refuses to apply a pipeline from now on, or no longer.
@@ -155,6 +163,10 @@ impl Worker for RecordingWorker {
     fn held(&self, pipeline: &str) -> Assigned {
         let running = self.running.lock().unwrap();
         running.get(pipeline).map(|running| running.share.runs.clone()).unwrap_or_default()
+    }
+
+    fn committed(&self) -> Vec<CommitPoint> {
+        self.committed.lock().unwrap().clone()
     }
 
     fn held_all(&self) -> BTreeMap<String, Assigned> {

@@ -54,7 +54,7 @@ use self::pipeline::Pipeline;
 pub use self::pipeline::{Assigned, Share};
 use crate::logs::LogLine;
 use crate::spec::PipelineSpec;
-use crate::status::{CheckpointInfo, PipelineStatus};
+use crate::status::{CheckpointInfo, CommitPoint, PipelineStatus};
 
 /// Bucket of checkpoints.
 const CHECKPOINTS: &str = "millstream-checkpoints";
@@ -260,6 +260,11 @@ impl Worker {
     /// For which partitions of the pipelines this node stands by with all that was in the log when it looked last.
     pub fn ready_all(&self) -> BTreeMap<String, Assigned> {
         self.running().into_iter().map(|(name, pipeline)| (name, pipeline.ready())).collect()
+    }
+
+    /// The newest commit of each partition that has made one here.
+    pub fn committed(&self) -> Vec<CommitPoint> {
+        self.running().iter().flat_map(|(_, pipeline)| pipeline.committed()).collect()
     }
 
     /// Stops or continues computing. `false`: it does not run.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use millstream_core::evolution::misfits;
+use millstream_core::ids::LogPoint;
 use millstream_log::blobs::Blobs;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,9 @@ use super::supervisor::Supervisor;
 use crate::executor::Swap;
 use crate::instance;
 use crate::spec::{PipelineSpec, StageSpec};
-use crate::status::{CheckpointInfo, CheckpointVerified, Phase, PipelineStatus, StageStatus};
+use crate::status::{
+    CheckpointInfo, CheckpointVerified, CommitPoint, Phase, PipelineStatus, StageStatus,
+};
 
 /// Which partitions of each stage, by its name, run on a node.
 pub type Assigned = BTreeMap<String, BTreeSet<u16>>;
@@ -384,6 +387,29 @@ impl Pipeline {
             standby.end().await;
         }
         self.ended.cancelled().await;
+    }
+
+    /// The newest commit of each partition that has made one here.
+    pub fn committed(&self) -> Vec<CommitPoint> {
+        let spec = self.spec();
+        let mut points = Vec::new();
+        for (index, stage) in spec.stages.iter().enumerate() {
+            for (partition, lane) in self.here.of(index) {
+                let LogPoint { number, hash, sequence } = lane.board.last();
+                if number.0 > 0 {
+                    points.push(CommitPoint {
+                        pipeline: spec.name.clone(),
+                        incarnation: format!("{:032x}", spec.incarnation.0),
+                        stage: stage.name.clone(),
+                        partition,
+                        commit: number.0,
+                        sequence: sequence.0,
+                        hash: hash.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+                    });
+                }
+            }
+        }
+        points
     }
 
     /// How the pipeline is.

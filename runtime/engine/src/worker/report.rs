@@ -230,6 +230,11 @@ impl Board {
         self.with(|inner| inner.checkpoint.clone())
     }
 
+    /// The last commit; none since the partition was opened: number 0.
+    pub fn last(&self) -> LogPoint {
+        self.with(|inner| inner.last)
+    }
+
     /// What the log must keep, once anything is known.
     pub fn needs(&self) -> LogNeeds {
         self.with(|inner| LogNeeds {

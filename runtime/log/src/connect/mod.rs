@@ -21,7 +21,7 @@ pub use accounts::Accounts;
 pub use context::{ContextError, default_config_folder};
 pub use error::{ConnectError, chain};
 pub(crate) use options::without_user;
-pub use options::{ConnectOptions, Credentials, Secret, TlsOptions};
+pub use options::{ConnectOptions, Credentials, Secret, TlsOptions, read_seed};
 pub use version::{ServerVersion, VERSION_RECOMMENDED, VERSION_REQUIRED};
 
 /// Messages a subscription may hold before the client library drops some. Nothing here asks for more than a

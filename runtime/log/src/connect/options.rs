@@ -20,7 +20,8 @@ impl Secret {
         Secret(text.into())
     }
 
-    fn expose(&self) -> &str {
+    /// The secret, for whom it is meant for.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -248,12 +249,7 @@ impl ConnectOptions {
                     }
                 }
             }
-            Credentials::NkeyFile(path) => {
-                let text = read_secret(path).await?;
-                // Either the bare seed, or decorated as in a creds file.
-                let seed = blocks(text.expose()).last().unwrap_or(text.expose().trim()).to_owned();
-                Login::Nkey { seed }
-            }
+            Credentials::NkeyFile(path) => Login::Nkey { seed: read_seed(path).await?.0 },
             Credentials::User { user, password } => {
                 Login::User { user: user.clone(), password: password.expose().to_owned() }
             }
@@ -311,6 +307,13 @@ fn blocks(text: &str) -> impl Iterator<Item = &str> {
         lines.by_ref().find(|line| line.starts_with("---") && line.contains("BEGIN"))?;
         lines.by_ref().find(|line| !line.is_empty())
     })
+}
+
+/// The nkey seed in a file: bare, or decorated as in a creds file. Whether it is one is not checked.
+pub async fn read_seed(path: &Path) -> Result<Secret, ConnectError> {
+    let text = read_secret(path).await?;
+    let seed = blocks(text.expose()).last().unwrap_or(text.expose().trim()).to_owned();
+    Ok(Secret(seed))
 }
 
 /// Reads a file that holds a secret.
