@@ -9,8 +9,8 @@ use std::{env, fs, io, process, thread};
 use anyhow::{Context, Error, Result, bail, ensure};
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
-    WatermarkSpec,
+    Delivery, InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    Start, WatermarkSpec,
 };
 use millstream_engine::status::Phase;
 use millstream_engine::worker::{Life, Share, Worker};
@@ -234,7 +234,11 @@ pub fn fraud(partitions: u16, module: &[u8]) -> Result<PipelineSpec> {
         recorded: 0,
         sources: vec![source],
         stages: vec![stage],
-        sinks: vec![SinkSpec { name: "results".to_owned(), subject: SINK_SUBJECT.to_owned() }],
+        sinks: vec![SinkSpec {
+            name: "results".to_owned(),
+            subject: SINK_SUBJECT.to_owned(),
+            delivery: Delivery::Deduplicated,
+        }],
         checkpoint_interval_ms: 10_000,
         checkpoint_store: None,
     })

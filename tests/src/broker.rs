@@ -83,6 +83,11 @@ impl Broker {
         self.jetstream.create_stream(config).await.expect("the stream can be made");
     }
 
+    /// Whether there is a stream of this name.
+    pub async fn has_stream(&self, name: &str) -> bool {
+        self.jetstream.get_stream(name).await.is_ok()
+    }
+
     /// Publishes each line, in order.
     #[expect(
         clippy::async_yields_async,

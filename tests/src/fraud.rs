@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
-    WatermarkSpec,
+    Delivery, InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    Start, WatermarkSpec,
 };
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -18,6 +18,13 @@ pub const SOURCE: &str = "transactions";
 /// The pipeline `fraud`: stream `TRANSACTIONS` to subject `fraud`.
 pub fn fraud(bound_ms: i64, partitions: u16) -> PipelineSpec {
     on_fraud_streams("fraud", "card-fraud", "{}", bound_ms, partitions)
+}
+
+/// The same with a transactional sink, whose stream `RESULTS` it makes.
+pub fn transactional(bound_ms: i64, partitions: u16) -> PipelineSpec {
+    let mut spec = fraud(bound_ms, partitions);
+    spec.sinks[0].delivery = Delivery::Transactional { stream: "RESULTS".into() };
+    spec
 }
 
 /// A pipeline of the fraud job's streams with another shipped module and its configuration (JSON).
@@ -59,7 +66,11 @@ pub fn on_fraud_streams(
             on_error: OnError::DeadLetter,
             chained: Vec::new(),
         }],
-        sinks: vec![SinkSpec { name: "results".into(), subject: "fraud".into() }],
+        sinks: vec![SinkSpec {
+            name: "results".into(),
+            subject: "fraud".into(),
+            delivery: Delivery::Deduplicated,
+        }],
         checkpoint_interval_ms: 10_000,
         checkpoint_store: None,
     }

@@ -35,7 +35,9 @@ pub async fn make_missing(jetstream: &Context, manifest: &Manifest) -> Result<Ve
         }
     }
     let mut uncaptured = Vec::new();
-    for sink in manifest.sinks.values() {
+    // The engine makes those of transactional sinks.
+    let others = manifest.sinks.values().filter(|sink| sink.stream.is_none());
+    for sink in others {
         let subject = sink.subject.replace("{key}", "*");
         if jetstream.stream_by_subject(&subject).await.is_err() && !uncaptured.contains(&subject) {
             uncaptured.push(subject);

@@ -1,5 +1,5 @@
 //! Egress: the outputs of acknowledged commits on their way into one sink, in
-//! order, each once.
+//! order, each once. [`Egress`] is for deduplicated sinks, [`TransactionalEgress`] for transactional ones.
 //!
 //! ```text
 //!  commits of the log --offer--> [ queue ] --next--> in flight --acknowledged--> cursor
@@ -22,6 +22,9 @@
 //! Order: outputs are sent in order and pipelined. Should the sink refuse one and
 //! take its successors, the one comes late; a lost connection does not do that.
 
+mod record;
+mod transactional;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
@@ -32,6 +35,9 @@ use crate::ids::{CommitHash, CommitNumber, LogPoint, Sequence};
 use crate::outputs::Outputs;
 use crate::partition::EgressReport;
 use crate::slice::{EgressCursor, OutputPoint};
+
+pub use record::{CursorRecord, CursorRecordError};
+pub use transactional::{Batch, TransactionalConfig, TransactionalEgress};
 
 /// The part of a duplicate window during which a fact is believed: one in this many.
 const BELIEF_SHARE: i64 = 2;

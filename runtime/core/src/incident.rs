@@ -2,6 +2,7 @@
 //! None of them goes away by trying again, so the partition stops and a person decides.
 
 use crate::commit::CommitError;
+use crate::egress::CursorRecordError;
 use crate::ids::{CommitHash, CommitNumber, Generation, Sequence, SourceId};
 
 /// What contradicts what was promised.
@@ -104,6 +105,45 @@ pub enum Incident {
         redo_from: CommitNumber,
         /// Newest commit that has an effect in it.
         newest: CommitNumber,
+    },
+    /// The cursor record of a transactional sink speaks of a commit that is not in the log.
+    #[error("the cursor record at sequence {} of the stream of sink {sink} speaks of commit {}, which is not in the log", sequence.0, commit.0)]
+    SinkOfAnotherHistory {
+        /// Which sink.
+        sink: u16,
+        /// Where the record is in the sink's stream.
+        sequence: Sequence,
+        /// The commit.
+        commit: CommitNumber,
+    },
+    /// The cursor record of a transactional sink is older than one that was acknowledged.
+    #[error("the stream of sink {sink} was rolled back: its cursor record is at sequence {}, one was acknowledged at {}", sequence.0, known.0)]
+    SinkRolledBack {
+        /// Which sink.
+        sink: u16,
+        /// Where the record is.
+        sequence: Sequence,
+        /// Where a later one was.
+        known: Sequence,
+    },
+    /// Another life of the pipeline writes to the sink behind this one.
+    #[error("the cursor record at sequence {} of the stream of sink {sink} belongs to another incarnation of the pipeline", sequence.0)]
+    SinkOfAnotherPipeline {
+        /// Which sink.
+        sink: u16,
+        /// Where the record is.
+        sequence: Sequence,
+    },
+    /// A message on the subject of cursor records is none.
+    #[error("sequence {} of the stream of sink {sink} is no readable cursor record", sequence.0)]
+    SinkCursorUnreadable {
+        /// Which sink.
+        sink: u16,
+        /// Where the message is.
+        sequence: Sequence,
+        /// What is wrong with it.
+        #[source]
+        source: CursorRecordError,
     },
     /// A commit that cannot be sent.
     #[error("commit of {bytes} bytes, at most {limit} are possible")]

@@ -121,7 +121,7 @@ pub trait Operator {
 pub struct SinkConfig {
     /// Which sink.
     pub sink: u16,
-    /// The duplicate window of its stream, milliseconds.
+    /// The duplicate window of its stream, milliseconds. A cursor is in the log within a part of it.
     pub duplicate_window_ms: i64,
     /// Last sequence of its stream when the sink was added to the pipeline.
     pub sequence_at_start: Sequence,

@@ -198,7 +198,8 @@ pub struct EgressCursor {
     /// From where on the log must be read for those behind `through`: the sequence of the commit if
     /// some of its outputs are missing, or the one behind it.
     pub read_from: Sequence,
-    /// No output behind `through` lies in the sink's stream at or below this sequence.
+    /// No output behind `through` lies in the sink's stream at or below this sequence. Of a transactional sink it is the sequence of
+    /// the cursor record.
     pub sink_sequence: Sequence,
 }
 

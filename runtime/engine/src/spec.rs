@@ -318,11 +318,26 @@ impl StageSpec {
     }
 }
 
-/// A subject that outputs are published to; an existing stream captures it.
-#[derive(Clone, Debug)]
+/// A subject that outputs are published to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkSpec {
     /// Name in the manifest.
     pub name: String,
     /// The subject; `{key}` stands for the record's key (a subject token, others characters replaced by `_`).
     pub subject: String,
+    /// How each output gets there once.
+    pub delivery: Delivery,
+}
+
+/// How each output gets into a sink once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// One by one into the existing stream that captures the subject, with ids that the stream remembers for a while.
+    #[default]
+    Deduplicated,
+    /// In batches together with how far the sink is, into a stream for that, which is made if it is missing.
+    Transactional {
+        /// Its name.
+        stream: String,
+    },
 }

@@ -44,6 +44,10 @@ pub(crate) mod code {
     pub const STORAGE_RESOURCES: u64 = 10047;
     /// The store failed; also "maximum bytes exceeded" and the like.
     pub const STORE_FAILED: u64 = 10077;
+    /// "stream name already in use with a different configuration".
+    pub const STREAM_NAME_IN_USE: u64 = 10058;
+    /// "atomic publish batch is incomplete".
+    pub const BATCH_INCOMPLETE: u64 = 10176;
     /// "message size exceeds maximum allowed".
     pub const MESSAGE_TOO_LARGE: u64 = 10054;
     /// "header size exceeds maximum allowed".

@@ -1,6 +1,8 @@
 //! A process that runs the fraud pipeline until it is killed or the pipeline stops:
-//! `fraud-worker URL DATA PARTITIONS REPLICAS [consume]`; the last if the stream's records vanish once they are acknowledged. For tests that kill and pause an owner, or let it die by itself: with
-//! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time.
+//! `fraud-worker URL DATA PARTITIONS REPLICAS [consume] [transactional]`: the stream's records vanish once they are acknowledged;
+//! the sink is transactional. For tests that kill and pause an owner, or let it die by itself: with
+//! `MILLSTREAM_CRASH=before:append-commit@3` it does when it reaches that crash point for the third time; with `MILLSTREAM_PAUSE` it
+//! stops there until it is told to go on.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +14,8 @@ use millstream_engine::worker::Worker;
 use millstream_log::connect::{ConnectOptions, connect};
 use millstream_state::{Budgets, Shared};
 use millstream_tests::crash::crash_as_told;
-use millstream_tests::fraud::{SOURCE, fraud};
+use millstream_tests::fraud::{SOURCE, fraud, transactional};
+use rustix::process::Signal;
 
 /// How often the pipeline is asked whether it still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -21,12 +24,15 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [url, data, partitions, replicas, rest @ ..] = args.as_slice() else {
-        bail!("usage: fraud-worker URL DATA PARTITIONS REPLICAS [consume]")
+        bail!("usage: fraud-worker URL DATA PARTITIONS REPLICAS [consume] [transactional]")
     };
     let replicas = replicas.parse().context("REPLICAS is a number")?;
     crash_as_told()?;
-    let mut pipeline = fraud(0, partitions.parse().context("PARTITIONS is a number")?);
-    if rest.first().is_some_and(|word| word == "consume") {
+    let partitions = partitions.parse().context("PARTITIONS is a number")?;
+    let is = |wanted: &str| rest.iter().any(|word| word == wanted);
+    let mut pipeline =
+        if is("transactional") { transactional(0, partitions) } else { fraud(0, partitions) };
+    if is("consume") {
         ingest::insert([SOURCE], &mut pipeline);
     }
     // Often, so that kills meet checkpoints and trimming as well.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use millstream_core::ids::Incarnation;
 use millstream_engine::local::{LocalOptions, run};
 use millstream_engine::spec::{
-    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
-    WatermarkSpec,
+    Delivery, InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    Start, WatermarkSpec,
 };
 use millstream_sandbox::codec::{KeySource, TimeSource};
 use millstream_sandbox::{Limits, Sandbox};
@@ -61,7 +61,11 @@ fn pipeline(
             on_error: OnError::DeadLetter,
             chained: Vec::new(),
         }],
-        sinks: vec![SinkSpec { name: "results".into(), subject: "joined".into() }],
+        sinks: vec![SinkSpec {
+            name: "results".into(),
+            subject: "joined".into(),
+            delivery: Delivery::Deduplicated,
+        }],
         checkpoint_interval_ms: 10_000,
         checkpoint_store: None,
     }

@@ -18,6 +18,7 @@ mod queues;
 mod savepoints;
 mod stages;
 mod states;
+mod transactional;
 mod under_load;
 mod watermarks;
 mod windows;

@@ -57,6 +57,34 @@ impl Owner {
         Self::run(command)
     }
 
+    /// One with a transactional sink.
+    pub fn start_transactional(broker: &Broker, data: &Path) -> Self {
+        let mut command = fraud_worker(broker, data);
+        command.arg("transactional");
+        Self::run(command)
+    }
+
+    /// One that stops when it reaches a crash point for the `count`th time, until it is sent SIGCONT.
+    pub fn start_drowsy(
+        broker: &Broker,
+        data: &Path,
+        transactional: bool,
+        (point, count): (CrashPoint, usize),
+    ) -> Self {
+        let mut command = fraud_worker(broker, data);
+        command.args(transactional.then_some("transactional"));
+        command.env("MILLSTREAM_PAUSE", format!("{point}@{count}"));
+        Self::run(command)
+    }
+
+    /// Whether it is stopped, by itself or by a signal.
+    pub fn is_stopped(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
+        // The state is behind the name, which is in parentheses.
+        let status = status.expect("it has not ended");
+        status.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// One of some jobs, which notes how far they are until it is killed.
     pub fn of_jobs(
         broker: &Broker,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use millstream_core::ids::Incarnation;
 use millstream_engine::spec::{
-    InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec, Start,
-    WatermarkSpec,
+    Delivery, InputFrom, OnError, OnGap, PipelineSpec, SinkSpec, SourceSpec, StageInput, StageSpec,
+    Start, WatermarkSpec,
 };
 use millstream_engine::status::{PartitionStatus, PositionStatus};
 use millstream_engine::worker::Worker;
@@ -71,7 +71,11 @@ fn settled(watermarks: [WatermarkSpec; 2], through_a_stage: bool) -> PipelineSpe
         recorded: 0,
         sources: vec![source("payments", payments), source("settlements", settlements)],
         stages,
-        sinks: vec![SinkSpec { name: "results".into(), subject: "results".into() }],
+        sinks: vec![SinkSpec {
+            name: "results".into(),
+            subject: "results".into(),
+            delivery: Delivery::Deduplicated,
+        }],
         checkpoint_interval_ms: 10_000,
         checkpoint_store: None,
     }

@@ -248,9 +248,28 @@ pub fn source(end: &EndFacts) -> Finding {
     Finding::ok(check, found)
 }
 
+fn transactional_sink(check: String, end: &EndFacts) -> Finding {
+    match &end.stream {
+        None => Finding::fail(
+            check,
+            format!("stream {} does not exist", end.wanted),
+            "restart the pipeline: it makes the stream, but begins anew in it",
+        ),
+        Some(stream) if !stream.allows_atomic => Finding::fail(
+            check,
+            format!("stream {}, allow_atomic = false", stream.name),
+            "set `allow_atomic`: a transactional sink publishes in atomic batches",
+        ),
+        Some(stream) => Finding::ok(check, format!("stream {}, atomic batches", stream.name)),
+    }
+}
+
 /// A stream that a pipeline writes.
 pub fn sink(end: &EndFacts) -> Finding {
     let check = format!("sink {}", end.name);
+    if end.transactional {
+        return transactional_sink(check, end);
+    }
     let Some(stream) = &end.stream else {
         return Finding::fail(
             check,
@@ -325,13 +344,15 @@ mod tests {
             limits_messages: false,
             bytes: Usage::default(),
             duplicate_window: Duration::from_secs(120),
+            allows_atomic: false,
             has_leader: true,
             replicas_behind: 0,
         }
     }
 
     fn end(stream: Option<StreamFacts>) -> EndFacts {
-        EndFacts { name: "fraud/alerts".to_owned(), wanted: "alerts".to_owned(), stream }
+        let (name, wanted) = ("fraud/alerts".to_owned(), "alerts".to_owned());
+        EndFacts { name, wanted, stream, transactional: false }
     }
 
     fn worst(findings: &[Finding]) -> Level {
@@ -396,6 +417,18 @@ mod tests {
         assert_eq!(level(window(120)), Level::Ok);
         let queue = StreamFacts { retention: Retention::WorkQueue, ..stream() };
         assert_eq!(level(Some(queue)), Level::Fail);
+    }
+
+    #[test]
+    fn transactional_sinks_need_atomic_batches_and_no_window() {
+        let level = |allows_atomic| {
+            let stream =
+                StreamFacts { allows_atomic, duplicate_window: Duration::ZERO, ..stream() };
+            sink(&EndFacts { transactional: true, ..end(Some(stream)) }).level
+        };
+        assert_eq!((level(true), level(false)), (Level::Ok, Level::Fail));
+        let missing = EndFacts { transactional: true, ..end(None) };
+        assert_eq!(sink(&missing).level, Level::Fail);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct StreamFacts {
     pub bytes: Usage,
     /// How long message ids are remembered.
     pub duplicate_window: Duration,
+    /// Whether it takes atomic batches.
+    pub allows_atomic: bool,
     /// Whether a leader is elected; always true outside of clusters.
     pub has_leader: bool,
     /// Replicas that are offline or behind.
@@ -77,6 +79,8 @@ pub struct EndFacts {
     pub wanted: String,
     /// The stream, if there is one.
     pub stream: Option<StreamFacts>,
+    /// Whether it is a transactional sink.
+    pub transactional: bool,
 }
 
 /// What the runtime and its pipelines say.

@@ -79,6 +79,7 @@ fn stream(info: &Info) -> StreamFacts {
             || limit(config.max_messages_per_subject).is_some(),
         bytes: Usage { used: info.state.bytes, limit: limit(config.max_bytes) },
         duplicate_window: config.duplicate_window,
+        allows_atomic: config.allow_atomic_publish,
         has_leader: info.cluster.as_ref().is_none_or(|cluster| cluster.leader.is_some()),
         replicas_behind: info.cluster.as_ref().map_or(0, |cluster| {
             cluster.replicas.iter().filter(|peer| peer.offline || !peer.current).count()
@@ -123,9 +124,19 @@ async fn ends(
             name: format!("{}/{name}", manifest.name),
             wanted: source.stream.clone(),
             stream: find(&source.stream),
+            transactional: false,
         });
     }
     for (name, sink) in &manifest.sinks {
+        if let Some(stream) = &sink.stream {
+            facts.sinks.push(EndFacts {
+                name: format!("{}/{name}", manifest.name),
+                wanted: stream.clone(),
+                stream: find(stream),
+                transactional: true,
+            });
+            continue;
+        }
         let subject = sink.subject.replace("{key}", "*");
         // Whoever captures the subject; an error here means: nobody does.
         let captured = connection.jetstream().stream_by_subject(&subject).await.ok();
@@ -133,6 +144,7 @@ async fn ends(
             name: format!("{}/{name}", manifest.name),
             wanted: subject,
             stream: captured.as_deref().and_then(find),
+            transactional: false,
         });
     }
     Ok(())

@@ -299,8 +299,31 @@ pub enum OnError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sink {
-    /// A subject that an existing stream captures. `{key}` stands for the record's key.
+    /// The subject, which an existing stream captures unless the sink is transactional. `{key}` stands for the record's key.
     pub subject: String,
+    /// How each output gets there once.
+    #[serde(default, skip_serializing_if = "Delivery::is_default")]
+    pub delivery: Delivery,
+    /// The stream of a transactional sink, which needs one of its own making: it is made if it is missing. Other sinks name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+}
+
+/// How each output gets into a sink once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// One by one, with ids that the stream remembers for its `duplicate_window`: exactly once for stalls shorter than that.
+    #[default]
+    Deduplicated,
+    /// In atomic batches together with how far the sink is: exactly once without a limit of time, and with more latency.
+    Transactional,
+}
+
+impl Delivery {
+    fn is_default(&self) -> bool {
+        *self == Delivery::default()
+    }
 }
 
 impl Manifest {

@@ -388,12 +388,33 @@ fn key(field: &Field<'_>) -> Option<Key> {
 }
 
 fn sink(field: &Field<'_>) -> Option<Sink> {
-    let fields = field.fields(&["subject"], "`{ subject: orders.counts }`")?;
+    let fields =
+        field.fields(&["subject", "delivery", "stream"], "`{ subject: orders.counts }`")?;
     let subject = fields.require("subject", "subject: orders.counts")?;
     let text = subject.text("`subject: orders.counts`")?;
     let help = "write `orders.counts` or, with the record's key, `orders.{key}.counts`";
     checked(&subject, errors::INVALID_SUBJECT, text::check_sink_subject(text), help)?;
-    Some(Sink { subject: text.to_owned() })
+    let deliveries =
+        [("deduplicated", Delivery::Deduplicated), ("transactional", Delivery::Transactional)];
+    let delivery =
+        or_default(&fields, "delivery", Delivery::default(), |field| field.word(&deliveries));
+    let delivery = delivery?;
+    let stream = match (delivery, fields.get("stream")) {
+        (Delivery::Transactional, _) => {
+            let stream = fields.require("stream", "stream: ORDER_COUNTS")?;
+            Some(stream_name(&stream)?)
+        }
+        (Delivery::Deduplicated, Some(stream)) => {
+            stream.refuse_name(
+                errors::UNKNOWN_FIELD,
+                "a deduplicated sink names no stream: the one that captures its subject takes its outputs",
+                "remove `stream`, or write `delivery: transactional`",
+            );
+            return None;
+        }
+        (Delivery::Deduplicated, None) => None,
+    };
+    Some(Sink { subject: text.to_owned(), delivery, stream })
 }
 
 /// The value, or the fault as a problem of the field.

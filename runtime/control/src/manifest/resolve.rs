@@ -13,7 +13,7 @@ use millstream_sandbox::Module;
 use millstream_sandbox::codec::{KeySource, TimeSource};
 
 use super::document::Document;
-use super::model::{EventTime, Key, Manifest, OnError, OnGap, Source, Start};
+use super::model::{Delivery, EventTime, Key, Manifest, OnError, OnGap, Sink, Source, Start};
 use super::units::Duration;
 use super::wiring::{Wiring, wire};
 use crate::errors;
@@ -123,14 +123,21 @@ pub fn resolve(
         log: None,
         recorded: 0,
         sources: manifest.sources.iter().map(|(name, source)| source_spec(name, source)).collect(),
-        sinks: manifest
-            .sinks
-            .iter()
-            .map(|(name, sink)| SinkSpec { name: name.clone(), subject: sink.subject.clone() })
-            .collect(),
+        sinks: manifest.sinks.iter().map(|(name, sink)| sink_spec(name, sink)).collect(),
         checkpoint_interval_ms: manifest.checkpoint_interval.ms,
         checkpoint_store: manifest.checkpoints.store.clone(),
     })
+}
+
+fn sink_spec(name: &str, sink: &Sink) -> SinkSpec {
+    // Parsing has seen to it that one comes with the other.
+    let delivery = match (&sink.delivery, &sink.stream) {
+        (Delivery::Transactional, Some(stream)) => {
+            spec::Delivery::Transactional { stream: stream.clone() }
+        }
+        _ => spec::Delivery::Deduplicated,
+    };
+    SinkSpec { name: name.to_owned(), subject: sink.subject.clone(), delivery }
 }
 
 fn index_of<T>(section: &BTreeMap<String, T>, name: &str) -> Option<usize> {

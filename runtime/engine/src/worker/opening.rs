@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream_core::commit::Compression;
 use millstream_core::egress::EgressConfig;
-use millstream_core::ids::Incarnation;
+use millstream_core::ids::{Incarnation, Sequence};
 use millstream_core::outputs::DEAD_LETTER;
 use millstream_core::partition::{Partition, PartitionConfig, SinkConfig};
 use millstream_log::Name;
@@ -17,14 +17,15 @@ use millstream_log::commit_log::{
 };
 use millstream_log::connect::Connection;
 use millstream_log::egress::{
-    JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, stream_of_subject,
+    CreatedStream, JetStreamSink, Sink, SinkFacts, SinkWindow, create_sink_stream, cursor_subject,
+    open_created_stream, stream_of_subject,
 };
 use tokio::sync::mpsc;
 
 use super::Context;
 use super::checkpoint::{CheckpointStore, KEPT};
 use super::commits::Commits;
-use super::egress::EgressSpec;
+use super::egress::{EgressSpec, Transactional};
 use super::gate::Gate;
 use super::here::Lane;
 use super::operator::StageOperator;
@@ -36,7 +37,7 @@ use crate::crash::{self, Step, around};
 use crate::executor::{ExecutorOptions, OperatorSource};
 use crate::input::Chunk;
 use crate::instance;
-use crate::spec::{PipelineSpec, StageSpec};
+use crate::spec::{Delivery, PipelineSpec, SinkSpec, StageSpec};
 
 /// Chunks that wait for a partition.
 pub const CHUNKS_WAITING: usize = 4;
@@ -52,6 +53,9 @@ const BACKLOG_BYTES_MAX: usize = 16 << 20;
 const DEAD_LETTERS: (&str, &str) = ("MILLSTREAM_DLQ", "millstream.dlq");
 /// Duplicate window of these streams if they are made here.
 const WINDOW: Duration = Duration::from_secs(3_600);
+
+/// In the place of a duplicate window where there is none, milliseconds: the log knows a cursor within a part of it.
+const TRANSACTIONAL_WINDOW_MS: i64 = 120_000;
 
 /// What the partitions of a pipeline are opened with.
 pub struct Opener {
@@ -129,13 +133,25 @@ impl Opener {
     pub async fn sinks(&self, spec: &PipelineSpec) -> Result<Vec<OpenSink>, String> {
         let mut sinks = Vec::new();
         for sink in &spec.sinks {
-            let facts =
-                facts_of(&self.context.accounts.tenant, &sink.subject.replace("{key}", "key"))
-                    .await
-                    .map_err(|e| format!("sink `{}`: {e}", sink.name))?;
+            let tenant = &self.context.accounts.tenant;
+            let facts = match self.created_stream(sink) {
+                Some(stream) => open_created_stream(tenant, &stream).await.map_err(text),
+                None => facts_of(tenant, &sink.subject.replace("{key}", "key")).await,
+            };
+            let facts = facts.map_err(|e| format!("sink `{}`: {e}", sink.name))?;
             sinks.push((sink.subject.clone(), facts));
         }
         Ok(sinks)
+    }
+
+    /// The stream of a transactional sink.
+    fn created_stream(&self, sink: &SinkSpec) -> Option<CreatedStream> {
+        let Delivery::Transactional { stream } = &sink.delivery else { return None };
+        Some(CreatedStream {
+            name: stream.clone(),
+            subject: sink.subject.replace("{key}", "*"),
+            replicas: self.context.replicas,
+        })
     }
 
     /// The sinks of a stage: the pipeline's and its own for dead letters.
@@ -217,11 +233,7 @@ impl Opener {
             compression: Compression::Lz4,
             sinks: (0..)
                 .zip(sinks)
-                .map(|(sink, (_, facts))| SinkConfig {
-                    sink,
-                    duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
-                    sequence_at_start: facts.last,
-                })
+                .map(|(sink, (_, facts))| sink_config(spec, sink, facts))
                 .collect(),
             quiet_commit_ms: match commits {
                 Some(_) => QUIET_COMMIT_FEEDING_MS,
@@ -270,6 +282,13 @@ impl Opener {
             let taken = (0..stage.outputs.len()).filter(takes);
             (&accounts.tenant, taken.map(|output| output as u8).collect())
         };
+        let transactional = |sink: usize| {
+            let sink = spec.sinks.get(sink)?;
+            let stream = self.created_stream(sink)?;
+            let (pipeline, stage) = (&spec.name, &stage.name);
+            let cursor = cursor_subject(&stream.name, pipeline, stage, &sink.name, partition);
+            Some(Transactional { stream, cursor, pipeline: spec.incarnation })
+        };
         let egress = |(sink, (subject, facts)): (usize, &OpenSink)| {
             let (connection, outputs) = outputs(sink);
             EgressSpec {
@@ -284,9 +303,27 @@ impl Opener {
                 subject: subject.clone(),
                 streams: streams.clone(),
                 stage: format!("{}.{}.", spec.name, stage.name),
+                transactional: transactional(sink),
             }
         };
         sinks.iter().enumerate().map(egress).collect()
+    }
+}
+
+/// A sink as its partitions need to know it. A transactional one has no window: nothing but recovery gets longer without its cursor
+/// in the log.
+fn sink_config(spec: &PipelineSpec, sink: u16, facts: &SinkFacts) -> SinkConfig {
+    match spec.sinks.get(usize::from(sink)).map(|sink| &sink.delivery) {
+        Some(Delivery::Transactional { .. }) => SinkConfig {
+            sink,
+            duplicate_window_ms: TRANSACTIONAL_WINDOW_MS,
+            sequence_at_start: Sequence(0),
+        },
+        Some(Delivery::Deduplicated) | None => SinkConfig {
+            sink,
+            duplicate_window_ms: facts.duplicate_window_ns / 1_000_000,
+            sequence_at_start: facts.last,
+        },
     }
 }
 

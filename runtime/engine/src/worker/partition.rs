@@ -13,7 +13,7 @@ use millstream_core::exchange::UpstreamPosition;
 use millstream_core::ids::{CommitNumber, LogPoint, Sequence};
 use millstream_core::incident::Incident;
 use millstream_core::outputs::Outputs;
-use millstream_core::partition::{Action, EgressReport, Event, Halt, Partition, Stopped};
+use millstream_core::partition::{Action, Event, Halt, Partition, Stopped};
 use millstream_core::recovery::StoredRecord;
 use millstream_core::slice::{EgressCursor, SourcePosition};
 use millstream_log::commit_log::{Append, CommitLog, Entry, LogError, PartitionSubject, Refusal};
@@ -126,7 +126,7 @@ struct Running {
     task: PartitionTask,
     answers: FuturesUnordered<BoxFuture<'static, Event>>,
     offers: Vec<mpsc::UnboundedSender<Offer>>,
-    reports: (mpsc::UnboundedSender<EgressReport>, mpsc::UnboundedReceiver<EgressReport>),
+    reports: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     swap: Option<PendingSwap>,
     reread: Option<mpsc::Receiver<Chunk>>,
     resting: Option<Resting>,
@@ -243,7 +243,7 @@ impl Running {
         tokio::select! {
             biased;
             Some(event) = self.answers.next(), if !self.answers.is_empty() => Some(event),
-            Some(report) = self.reports.1.recv() => Some(Event::Egress(report)),
+            Some(report) = self.reports.1.recv() => Some(report),
             Some(command) = self.task.commands.recv() => self.command(command),
             Some(done) = self.uploads.next(), if !self.uploads.is_empty() => {
                 self.uploaded(done);

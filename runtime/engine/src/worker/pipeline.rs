@@ -282,8 +282,9 @@ impl Pipeline {
                     .all(|(a, b)| (a.from, a.input, &a.key) == (b.from, b.input, &b.key))
         };
         let own = self.spec();
-        let sinks =
-            |s: &PipelineSpec| s.sinks.iter().map(|s| s.subject.clone()).collect::<Vec<_>>();
+        let sinks = |s: &PipelineSpec| {
+            s.sinks.iter().map(|s| (s.subject.clone(), s.delivery.clone())).collect::<Vec<_>>()
+        };
         let sources =
             |s: &PipelineSpec| s.sources.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>();
         own.incarnation == spec.incarnation

@@ -1,6 +1,8 @@
 //! What every sink must do, run against the double and a real server; and what only a real connection can go
 //! through.
 
+mod transactional;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -69,10 +69,14 @@ pub(super) async fn facts(connection: &Connection, stream: &str) -> Result<SinkF
     let info = api::stream_info(connection, stream)
         .await
         .map_err(|error| sink_error(stream, "get the state", error))?;
-    check(connection, &info)
+    if info.config.duplicate_window.is_zero() {
+        return Err(SinkError::NoWindow { stream: info.config.name });
+    }
+    facts_of(connection, &info)
 }
 
-fn check(connection: &Connection, info: &Info) -> Result<SinkFacts, SinkError> {
+/// What the stream is; refuses one that cannot be a sink of any kind.
+pub(super) fn facts_of(connection: &Connection, info: &Info) -> Result<SinkFacts, SinkError> {
     let config = &info.config;
     let stream = config.name.clone();
     if let Some(retention) = api::unusable_retention(config.retention) {
@@ -80,9 +84,6 @@ fn check(connection: &Connection, info: &Info) -> Result<SinkFacts, SinkError> {
     }
     if config.no_ack {
         return Err(SinkError::NoAck { stream });
-    }
-    if config.duplicate_window.is_zero() {
-        return Err(SinkError::NoWindow { stream });
     }
     let payload_bytes_max = connection.payload_bytes_max();
     let message_bytes_max = usize::try_from(config.max_message_size)

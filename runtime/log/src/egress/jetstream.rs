@@ -205,7 +205,7 @@ fn headers<'a>(message: &SinkMessage<'a>) -> impl Iterator<Item = (&'a str, &'a 
 }
 
 /// Whether a header arrives as what it is.
-fn is_sendable(name: &str, value: &[u8]) -> bool {
+pub(super) fn is_sendable(name: &str, value: &[u8]) -> bool {
     let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b':';
     // What comes from other records' headers may hold tabs and the like; only the end of a line ends a value.
     let is_value = |byte: &u8| !matches!(byte, b'\r' | b'\n' | 0);
@@ -213,7 +213,7 @@ fn is_sendable(name: &str, value: &[u8]) -> bool {
 }
 
 /// Whether a subject is one word on the line; what else is wrong with it the server says.
-fn is_subject(subject: &str) -> bool {
+pub(super) fn is_subject(subject: &str) -> bool {
     !subject.is_empty() && subject.bytes().all(|byte| byte > b' ' && byte != 0x7f)
 }
 

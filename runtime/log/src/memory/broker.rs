@@ -136,6 +136,26 @@ impl MemoryBroker {
         Ok(published)
     }
 
+    /// Publishes messages to one stream, all or none. The last one takes the place of the last message of its subject.
+    pub fn publish_batch(
+        &self,
+        stream: &str,
+        messages: Vec<Message>,
+    ) -> Result<Published, Rejection> {
+        let now_ns = self.shared.state.lock().now_ns;
+        let captures = |stream: &Stream| {
+            let subjects = &stream.options().subjects;
+            messages.iter().all(|message| matches_any(subjects, &message.subject))
+        };
+        let published = self.with(stream, |stream| match captures(stream) {
+            true => stream.publish_batch(now_ns, messages.clone()),
+            false => Err(Rejection::NoStream),
+        });
+        let published = published.unwrap_or(Err(Rejection::NoStream))?;
+        self.shared.changed.notify_waiters();
+        Ok(published)
+    }
+
     /// Removes everything below a sequence. Returns how many messages went.
     pub fn purge_below(&self, stream: &str, floor: Sequence) -> u64 {
         self.with(stream, |stream| stream.purge_below(floor.0)).unwrap_or(0)

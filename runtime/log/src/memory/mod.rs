@@ -12,9 +12,11 @@ mod sink;
 mod source;
 mod stream;
 mod subject;
+mod transactional;
 
 pub use broker::{MemoryBroker, Message, Published, Rejection, Stored};
 pub use log::{AppendFault, MemoryLog};
 pub use sink::{MemorySink, MemorySinkReader};
 pub use source::MemorySource;
 pub use stream::StreamOptions;
+pub use transactional::{BatchFault, MemoryTransactionalSink};

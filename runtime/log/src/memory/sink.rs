@@ -12,6 +12,19 @@ use crate::egress::{
 };
 use crate::{HeaderMap, HeaderValue};
 
+/// What a stream is as a sink.
+pub(super) fn facts(broker: &MemoryBroker, stream: &str) -> Result<SinkFacts, SinkError> {
+    let facts = broker.with(stream, |found| SinkFacts {
+        stream: stream.to_owned(),
+        created_ns: found.created_ns(),
+        duplicate_window_ns: found.options().duplicate_window_ns,
+        message_bytes_max: found.options().message_bytes_max,
+        allows_batches: false,
+        last: found.last(),
+    });
+    facts.ok_or_else(|| SinkError::NoStream { subject: stream.to_owned() })
+}
+
 /// A sink in memory. What is sent is stored at once; its acknowledgement waits to be fetched.
 pub struct MemorySink {
     broker: MemoryBroker,
@@ -27,15 +40,7 @@ impl MemorySink {
         stream: &str,
         messages_max: usize,
     ) -> Result<MemorySink, SinkError> {
-        let facts = broker.with(stream, |found| SinkFacts {
-            stream: stream.to_owned(),
-            created_ns: found.created_ns(),
-            duplicate_window_ns: found.options().duplicate_window_ns,
-            message_bytes_max: found.options().message_bytes_max,
-            allows_batches: false,
-            last: found.last(),
-        });
-        let facts = facts.ok_or_else(|| SinkError::NoStream { subject: stream.to_owned() })?;
+        let facts = facts(broker, stream)?;
         Ok(MemorySink { broker: broker.clone(), facts, messages_max, acks: VecDeque::new() })
     }
 

@@ -89,10 +89,7 @@ impl Stream {
 
     /// The checks in the server's order: size, id, expected sequence, limits.
     pub fn publish(&mut self, now_ns: i64, message: Message) -> Result<Published, Rejection> {
-        let bytes = message.payload.len();
-        if bytes > self.options.message_bytes_max {
-            return Err(Rejection::TooLarge { bytes, bytes_max: self.options.message_bytes_max });
-        }
+        self.check_size(&message)?;
         while let Some((time_ns, id)) = self.ids_by_age.front() {
             if now_ns - time_ns < self.options.duplicate_window_ns {
                 break;
@@ -103,18 +100,9 @@ impl Stream {
         if let Some(&sequence) = message.id.as_ref().and_then(|id| self.ids.get(id)) {
             return Ok(Published { sequence: Sequence(sequence), duplicate: true });
         }
-        if let Some(expected) = message.expected_last {
-            let actual = self.last_by_subject.get(message.subject.as_str()).copied().unwrap_or(0);
-            if actual != expected.0 {
-                return Err(Rejection::WrongLast { actual });
-            }
-        }
-        let total = self.bytes + bytes as u64;
-        if self.options.bytes_max.is_some_and(|bytes_max| total > bytes_max) {
-            return Err(Rejection::Full);
-        }
+        self.check_last(&message)?;
+        self.bytes = self.check_room(message.payload.len())?;
         self.last += 1;
-        self.bytes = total;
         self.last_by_subject.insert(message.subject.to_string(), self.last);
         if let Some(id) = &message.id {
             self.ids.insert(id.clone(), self.last);
@@ -130,6 +118,54 @@ impl Stream {
         };
         self.messages.insert(self.last, stored);
         Ok(Published { sequence: Sequence(self.last), duplicate: false })
+    }
+
+    /// Takes all messages or none. The last one takes the place of its subject's last message.
+    pub fn publish_batch(
+        &mut self,
+        now_ns: i64,
+        messages: Vec<Message>,
+    ) -> Result<Published, Rejection> {
+        for message in &messages {
+            self.check_size(message)?;
+            self.check_last(message)?;
+        }
+        let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+        self.check_room(bytes)?;
+        let replaced = messages.last().and_then(|last| last.expected_last);
+        let mut published = Published { sequence: Sequence(self.last), duplicate: false };
+        for message in messages {
+            published = self.publish(now_ns, message)?;
+        }
+        if let Some(replaced) = replaced {
+            self.delete(replaced.0);
+        }
+        Ok(published)
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), Rejection> {
+        let (bytes, bytes_max) = (message.payload.len(), self.options.message_bytes_max);
+        if bytes > bytes_max {
+            return Err(Rejection::TooLarge { bytes, bytes_max });
+        }
+        Ok(())
+    }
+
+    fn check_last(&self, message: &Message) -> Result<(), Rejection> {
+        let actual = self.last_by_subject.get(message.subject.as_str()).copied().unwrap_or(0);
+        match message.expected_last {
+            Some(expected) if actual != expected.0 => Err(Rejection::WrongLast { actual }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes that there are then.
+    fn check_room(&self, bytes: usize) -> Result<u64, Rejection> {
+        let total = self.bytes + bytes as u64;
+        if self.options.bytes_max.is_some_and(|bytes_max| total > bytes_max) {
+            return Err(Rejection::Full);
+        }
+        Ok(total)
     }
 
     pub fn get(&self, sequence: u64) -> Option<&Stored> {
