@@ -37,7 +37,7 @@ use crate::partition::EgressReport;
 use crate::slice::{EgressCursor, OutputPoint};
 
 pub use record::{CursorRecord, CursorRecordError};
-pub use transactional::{Batch, TransactionalConfig, TransactionalEgress};
+pub use transactional::{Batch, RecordRead, TransactionalConfig, TransactionalEgress};
 
 /// The part of a duplicate window during which a fact is believed: one in this many.
 const BELIEF_SHARE: i64 = 2;

@@ -1,5 +1,5 @@
 //! Measures what this crate gets out of a private `nats-server`: `cargo run --release -p millstream-log
-//! --example throughput -- [source|egress|log]`. Prints one line per measurement.
+//! --example throughput -- [source|egress|batches|log]`. Prints one line per measurement.
 
 use std::time::Instant;
 
@@ -9,7 +9,10 @@ use millstream_core::ids::Sequence;
 use millstream_log::Name;
 use millstream_log::commit_log::{Append, CommitLog, JetStreamLog, LogOptions, PartitionSubject};
 use millstream_log::connect::Connection;
-use millstream_log::egress::{JetStreamSink, Sink, SinkMessage, SinkWindow};
+use millstream_log::egress::{
+    BatchOutcome, CreatedStream, JetStreamSink, JetStreamTransactionalSink, Sink, SinkMessage,
+    SinkWindow, TransactionalSink, cursor_subject,
+};
 use millstream_log::server::{NatsServer, ServerOptions};
 use millstream_log::source::{
     ReadAhead, Source, SourceEvent, SourceOptions, SourceReader, StartAt,
@@ -33,6 +36,9 @@ async fn main() -> Outcome {
     }
     if wants("egress") {
         egress(&connection).await?;
+    }
+    if wants("batches") {
+        batches(&connection).await?;
     }
     if wants("source") {
         source(&connection).await?;
@@ -197,6 +203,64 @@ async fn egress(connection: &Connection) -> Outcome {
             "egress, {messages} in flight: {stored} messages, {:.0}/s",
             stored as f64 / began.elapsed().as_secs_f64()
         );
+    }
+    Ok(())
+}
+
+/// Publishes batches as a transactional sink does, one after the other, and beside them single messages with ids, as many on their way at a
+/// time as a batch has.
+async fn batches(connection: &Connection) -> Outcome {
+    let payload = bytes::Bytes::from(vec![b'x'; PAYLOAD_BYTES]);
+    let message = |ticket: u64| SinkMessage {
+        ticket,
+        subject: "batches.a",
+        id: "p.s.0.123456.0123456789abcdef.7",
+        headers: &[],
+        payload: &payload,
+    };
+    let stream = CreatedStream { name: "BATCHES".into(), subject: "batches.*".into(), replicas: 1 };
+    let cursor = cursor_subject(&stream.name, "p", "s", "results", 0);
+    let mut sink = JetStreamTransactionalSink::open(connection, &stream, cursor).await?;
+    let singles =
+        Config { name: "SINGLES".into(), subjects: vec!["singles".into()], ..Config::default() };
+    connection.jetstream().create_stream(singles).await?;
+    let mut expected = Sequence(0);
+    for (outputs, count) in [(1, 500), (10, 500), (100, 300), (999, 200)] {
+        let mut times = Vec::new();
+        let began = Instant::now();
+        for _ in 0..count {
+            let sent = Instant::now();
+            sink.begin().await?;
+            for ticket in 0..outputs {
+                sink.add(&message(ticket))?;
+            }
+            match sink.commit(&[0; 40], expected).await {
+                BatchOutcome::Stored { sequence } => expected = sequence,
+                other => return Err(format!("{other:?}").into()),
+            }
+            times.push(sent.elapsed());
+        }
+        let rate = (outputs * count) as f64 / began.elapsed().as_secs_f64();
+        println!("batches of {outputs}: {rate:.0} outputs/s, {}", percentiles(&mut times));
+
+        let window = SinkWindow { messages: outputs as usize, bytes: 16 << 20 };
+        let mut single = JetStreamSink::open(connection, "SINGLES", window).await?;
+        let (mut times, mut acks) = (Vec::new(), Vec::new());
+        let began = Instant::now();
+        for round in 0..count {
+            let sent = Instant::now();
+            single.ready().await?;
+            for ticket in 0..outputs {
+                let id = format!("p.s.0.{outputs}.{round}.{ticket}");
+                single.send(&SinkMessage { subject: "singles", id: &id, ..message(ticket) })?;
+            }
+            while single.in_flight() > 0 {
+                single.acknowledged(&mut acks).await;
+            }
+            times.push(sent.elapsed());
+        }
+        let rate = (outputs * count) as f64 / began.elapsed().as_secs_f64();
+        println!("single, {outputs} at a time: {rate:.0} outputs/s, {}", percentiles(&mut times));
     }
     Ok(())
 }

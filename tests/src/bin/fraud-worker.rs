@@ -15,7 +15,6 @@ use millstream_log::connect::{ConnectOptions, connect};
 use millstream_state::{Budgets, Shared};
 use millstream_tests::crash::crash_as_told;
 use millstream_tests::fraud::{SOURCE, fraud, transactional};
-use rustix::process::Signal;
 
 /// How often the pipeline is asked whether it still runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);

@@ -106,6 +106,25 @@ fn every_form_of_start_and_key_is_read() {
 }
 
 #[test]
+fn a_transactional_sink_names_its_stream_and_no_other_does() {
+    let with = |sink: &str| CARD_FRAUD.replace("{ subject: fraud.scores }", sink);
+    let manifest = parse(CARD_FRAUD).manifest;
+    assert_eq!(manifest.sinks["scores"].delivery, Delivery::Deduplicated);
+    let text = with("{ subject: fraud.scores, delivery: transactional, stream: SCORES }");
+    let sink = parse(&text).manifest.sinks["scores"].clone();
+    assert_eq!((sink.delivery, sink.stream.as_deref()), (Delivery::Transactional, Some("SCORES")));
+    for (sink, says) in [
+        ("{ subject: a, delivery: transactional }", "stream: ORDER_COUNTS"),
+        ("{ subject: a, stream: SCORES }", "a deduplicated sink names no stream"),
+        ("{ subject: a, delivery: atomic }", "`transactional`"),
+        ("{ subject: a, delivery: transactional, stream: a.b }", "contains '.'"),
+    ] {
+        let problems = refused(&with(sink));
+        assert!(problems.contains(says), "{problems}");
+    }
+}
+
+#[test]
 fn several_mistakes_are_reported_at_once_in_the_order_of_the_text() {
     let text = CARD_FRAUD
         .replace("watermark: { bound: 5s }", "watermark: { bound: 5 }")

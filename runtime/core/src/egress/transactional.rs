@@ -50,6 +50,20 @@ pub struct Batch {
     pub expected: Sequence,
 }
 
+/// What a cursor record that was read says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordRead {
+    /// Where to go on.
+    Current,
+    /// There is none, although there was one: somebody removed it.
+    Missing,
+    /// It is older than one that is known: who answered is no longer the leader, as a rule. Read again after a while.
+    Stale,
+}
+
+/// So often in a row may a record that was acknowledged be missing from what is read.
+const STALE_READS_MAX: u32 = 60;
+
 /// A commit with the place of the next item to look at.
 #[derive(Debug)]
 struct Queued {
@@ -88,6 +102,7 @@ pub struct TransactionalEgress {
     expected: Sequence,
     /// Whether one of this life of the pipeline was seen.
     has_own: bool,
+    stale_reads: u32,
     takeover: CommitNumber,
     step: Step,
     /// Nothing is published unless the ownership was confirmed later than this.
@@ -116,6 +131,7 @@ impl TransactionalEgress {
             unverified: None,
             expected: Sequence(0),
             has_own: false,
+            stale_reads: 0,
             takeover,
             step: Step::Read,
             confirmed_after_ms: i64::MIN,
@@ -129,8 +145,7 @@ impl TransactionalEgress {
         self.step == Step::Read
     }
 
-    /// The newest cursor record, with its sequence, as an answer to a question asked at `asked_at_ms`. Gives whether one is
-    /// missing that was there: somebody removed it.
+    /// The newest cursor record, with its sequence, as an answer to a question asked at `asked_at_ms`.
     ///
     /// # Errors
     /// If the record contradicts the log, or is of another pipeline. Nothing more may be published.
@@ -138,16 +153,20 @@ impl TransactionalEgress {
         &mut self,
         record: Option<(Sequence, &[u8])>,
         asked_at_ms: i64,
-    ) -> Result<bool, Incident> {
+    ) -> Result<RecordRead, Incident> {
         let Some((sequence, bytes)) = record else {
             let is_missing = self.expected.max(self.cursor.sink_sequence) > Sequence(0);
             self.expected = Sequence(0);
             self.has_own = false;
             self.step = Step::Ready;
-            return Ok(is_missing);
+            return Ok(if is_missing { RecordRead::Missing } else { RecordRead::Current });
         };
         let sink = self.cursor.sink;
         if sequence < self.expected {
+            self.stale_reads += 1;
+            if self.stale_reads <= STALE_READS_MAX {
+                return Ok(RecordRead::Stale);
+            }
             return Err(Incident::SinkRolledBack { sink, sequence, known: self.expected });
         }
         let record = CursorRecord::decode(bytes)
@@ -162,10 +181,11 @@ impl TransactionalEgress {
             // A predecessor under the same name, or a successor.
             self.confirmed_after_ms = asked_at_ms;
         }
+        self.stale_reads = 0;
         self.expected = sequence;
         self.step = Step::Ready;
         self.settle();
-        Ok(false)
+        Ok(RecordRead::Current)
     }
 
     fn adopt(&mut self, record: &CursorRecord, sequence: Sequence) -> Result<(), Incident> {
@@ -374,7 +394,7 @@ mod tests {
         let mut egress = egress(cursor(10, 0, 0));
         egress.offer(point(11), outputs(&[0, 1, 0]), 100).unwrap();
         assert_eq!(egress.next_batch(), None, "before the record was read");
-        assert!(!egress.record_was_read(None, 100).unwrap());
+        assert_eq!(egress.record_was_read(None, 100), Ok(RecordRead::Current));
         egress.offer(point(12), outputs(&[]), 100).unwrap();
         egress.offer(point(13), outputs(&[0, 0, 1]), 100).unwrap();
 
@@ -413,9 +433,8 @@ mod tests {
         // The log knows less than the sink: the owner died in between.
         let mut egress = egress(cursor(10, 0, 5));
         egress.offer(point(11), outputs(&[0, 0]), 100).unwrap();
-        assert!(
-            !egress.record_was_read(Some((Sequence(9), &record(PIPELINE, 12, 1))), 100).unwrap()
-        );
+        let found = egress.record_was_read(Some((Sequence(9), &record(PIPELINE, 12, 1))), 100);
+        assert_eq!(found, Ok(RecordRead::Current));
         egress.offer(point(12), outputs(&[0, 0]), 100).unwrap();
         let batch = egress.next_batch().unwrap();
         assert_eq!((places(&batch), batch.expected), (vec![(12, 1)], Sequence(9)));
@@ -452,6 +471,11 @@ mod tests {
 
         let (own, mut rolled) = (record(PIPELINE, 9, 1), egress(cursor(10, 0, 5)));
         rolled.record_was_read(Some((Sequence(9), &own)), 100).unwrap();
+        // Once it may be a leader that is none any more.
+        for _ in 0..STALE_READS_MAX {
+            let found = rolled.record_was_read(Some((Sequence(8), &own)), 100);
+            assert_eq!(found, Ok(RecordRead::Stale));
+        }
         let found = rolled.record_was_read(Some((Sequence(8), &own)), 100);
         assert!(matches!(found, Err(Incident::SinkRolledBack { .. })), "{found:?}");
         let found = egress(cursor(10, 0, 5)).record_was_read(Some((Sequence(9), b"no")), 100);
@@ -477,7 +501,7 @@ mod tests {
     #[test]
     fn a_record_that_was_removed_is_told_and_begun_anew() {
         let mut egress = egress(cursor(10, 0, 5));
-        assert!(egress.record_was_read(None, 100).unwrap());
+        assert_eq!(egress.record_was_read(None, 100), Ok(RecordRead::Missing));
         egress.offer(point(11), outputs(&[0]), 100).unwrap();
         assert_eq!(egress.next_batch().unwrap().expected, Sequence(0));
         egress.acknowledged(Sequence(2));

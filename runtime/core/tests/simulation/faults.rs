@@ -61,6 +61,8 @@ pub enum Fault {
     Anchored,
     /// A new owner found outputs in the sink that it need not publish.
     FoundInSink,
+    /// A sink refused a batch because another owner's came before.
+    BatchRefused,
     /// A sink dropped a second copy of an output.
     DuplicatePublished,
     /// A read of another stage's commits ended before their end.
@@ -213,6 +215,7 @@ impl Fault {
             "TakeoverMoved",
             "Anchored",
             "FoundInSink",
+            "BatchRefused",
             "DuplicatePublished",
             "ShortRead",
             "ReadsForOthers",
@@ -285,6 +288,8 @@ pub enum Bug {
     CursorAhead,
     /// A new owner does not look into the sink.
     SinkNotRead,
+    /// A transactional sink takes a batch behind any cursor record.
+    BatchNotFenced,
     /// Message ids differ from owner to owner.
     IdsPerOwner,
     /// Outputs are published however long ago the ownership was confirmed.
@@ -367,7 +372,7 @@ pub enum Bug {
 
 impl Bug {
     /// Those that show with one stage.
-    pub const OF_ONE_STAGE: [Self; 18] = [
+    pub const OF_ONE_STAGE: [Self; 19] = [
         Self::AcknowledgedBeforeLanded,
         Self::NoExpectedSequence,
         Self::FenceIgnored,
@@ -378,6 +383,7 @@ impl Bug {
         Self::WatermarkForgotten,
         Self::CursorAhead,
         Self::SinkNotRead,
+        Self::BatchNotFenced,
         Self::IdsPerOwner,
         Self::OwnershipNotConfirmed,
         Self::DuplicatesApplied,
@@ -490,6 +496,8 @@ pub struct Plan {
     pub calm_at_ms: i64,
     pub commit_bytes_max: usize,
     pub duplicate_window_ms: i64,
+    /// Whether the second sink is transactional.
+    pub transactional: bool,
 }
 
 impl Plan {
@@ -588,6 +596,7 @@ impl Plan {
             calm_at_ms: 8_000,
             commit_bytes_max: rng.between(1_500, 6_000) as usize,
             duplicate_window_ms: rng.between(2, 8) * 500,
+            transactional: rng.chance(500),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millstream_core::append::AppendReply;
-use millstream_core::egress::Publication;
+use millstream_core::egress::{Batch, Publication};
 use millstream_core::ids::Sequence;
 use millstream_core::recovery::StoredRecord;
 use millstream_core::source::StreamFacts;
@@ -10,6 +10,7 @@ use millstream_core::source::StreamFacts;
 use crate::cluster::{NodeEvent, NodeId};
 use crate::operator::Database;
 use crate::rescale::RescaleEvent;
+use crate::servers::sink::CursorEntry;
 use crate::servers::source::Pulled;
 
 /// Index of an owner in the world; never used twice.
@@ -46,6 +47,14 @@ pub enum Request {
         sink: usize,
         publication: Publication,
     },
+    PublishBatch {
+        sink: usize,
+        batch: Batch,
+    },
+    ReadRecord {
+        sink: usize,
+        asked_at_ms: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +84,16 @@ pub enum Reply {
         sink: usize,
         ticket: u64,
         sequence: Sequence,
+    },
+    /// Where the batch's cursor record is, or none: another one is the last.
+    BatchPublished {
+        sink: usize,
+        sequence: Option<Sequence>,
+    },
+    RecordRead {
+        sink: usize,
+        asked_at_ms: i64,
+        record: Option<CursorEntry>,
     },
 }
 

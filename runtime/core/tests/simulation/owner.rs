@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use millstream_core::append::AppendReply;
 use millstream_core::commit::{Compression, hash_of};
-use millstream_core::egress::{Egress, EgressConfig, MessageId};
+use millstream_core::egress::{
+    Egress, EgressConfig, MessageId, TransactionalConfig, TransactionalEgress,
+};
 use millstream_core::ids::{CommitNumber, Incarnation, LogPoint, Sequence, SourceId};
+use millstream_core::incident::Incident;
+use millstream_core::outputs::Outputs;
 use millstream_core::partition::{
     Action, EgressReport, Event as Input, Partition, PartitionConfig, SinkConfig, Stopped,
 };
@@ -22,6 +26,7 @@ use crate::faults::{Bug, Fault};
 use crate::network::{Event, OwnerEvent, OwnerId, Reply, Request};
 use crate::operator::{CountOperator, Database, Input as Queued, Role};
 use crate::rescale::Barrier;
+use crate::servers::sink::CursorEntry;
 use crate::servers::source::{Pulled, Record};
 use crate::world::{TIME_OUT_MS, World};
 
@@ -35,13 +40,48 @@ pub enum Life {
     Dead,
 }
 
+/// The way into a sink.
+enum Way {
+    Deduplicated(Box<Egress>),
+    Transactional {
+        egress: Box<TransactionalEgress>,
+        /// A read of the cursor record is under way.
+        asked: bool,
+        /// It met something that contradicts the log.
+        ended: bool,
+    },
+}
+
+impl Way {
+    fn is_settled(&self) -> bool {
+        match self {
+            Self::Deduplicated(egress) => egress.is_settled(),
+            Self::Transactional { egress, .. } => egress.is_settled(),
+        }
+    }
+
+    fn report(&mut self) -> EgressReport {
+        match self {
+            Self::Deduplicated(egress) => egress.report(),
+            Self::Transactional { egress, .. } => egress.report(),
+        }
+    }
+
+    fn deduplicated(&mut self) -> &mut Egress {
+        match self {
+            Self::Deduplicated(egress) => egress,
+            Self::Transactional { .. } => panic!("the sink is transactional"),
+        }
+    }
+}
+
 pub struct Owner {
     pub lane: u16,
     pub node: u8,
     pub life: Life,
     pub machine: Partition<CountOperator>,
     pub stopped: Option<Stopped>,
-    egress: Vec<Egress>,
+    egress: Vec<Way>,
     reported: Vec<EgressCursor>,
     position: SourcePosition,
     pub continuity: Option<Continuity>,
@@ -77,7 +117,7 @@ impl Owner {
 
     pub fn is_settled(&self) -> bool {
         let idle = self.machine.operator().queue.is_empty() && !self.machine.wants_turn();
-        idle && self.machine.is_settled() && self.egress.iter().all(Egress::is_settled)
+        idle && self.machine.is_settled() && self.egress.iter().all(Way::is_settled)
     }
 
     pub fn describe(&self) -> String {
@@ -260,9 +300,10 @@ impl World {
         match request {
             Request::Append { .. } => self.drive(id, Input::Append(AppendReply::Unknown)),
             Request::Publish { sink, publication } => {
-                self.owners[id].egress[sink].failed(publication.ticket);
+                self.owners[id].egress[sink].deduplicated().failed(publication.ticket);
                 self.pump(id);
             }
+            Request::PublishBatch { sink, .. } => self.batch_published(id, sink, None),
             other => self.send(id, other),
         }
     }
@@ -343,8 +384,12 @@ impl World {
             }
             Reply::SinkRead { sink, ids } => self.sink_read(id, sink, &ids),
             Reply::Published { sink, ticket, sequence } => {
-                self.owners[id].egress[sink].acknowledged(ticket, sequence);
+                self.owners[id].egress[sink].deduplicated().acknowledged(ticket, sequence);
                 self.pump(id);
+            }
+            Reply::BatchPublished { sink, sequence } => self.batch_published(id, sink, sequence),
+            Reply::RecordRead { sink, asked_at_ms, record } => {
+                self.record_read(id, sink, asked_at_ms, record.as_ref());
             }
         }
     }
@@ -415,9 +460,7 @@ impl World {
                     let (node, lane) = (self.owners[id].node, self.owners[id].lane);
                     self.committed_here(node, lane, point, outputs.clone(), exchange);
                     self.says_of(id, point);
-                    for egress in &mut self.owners[id].egress {
-                        egress.offer(point, outputs.clone(), confirmed_at_ms);
-                    }
+                    self.offer(id, point, &outputs, confirmed_at_ms);
                     if self.bug == Some(Bug::CursorAhead) {
                         self.claim_published(id, point, outputs.count());
                     }
@@ -511,14 +554,104 @@ impl World {
         let topology = self.lives.topology(self.owners[id].lane).clone();
         let (stage, partition) = topology.at(self.owners[id].lane);
         for (sink, &cursor) in cursors.iter().enumerate() {
+            let outputs = topology.outputs_to(stage, sink);
+            let pipeline = self.lives.pipeline(self.owners[id].lane);
+            self.owners[id].reported.push(cursor);
+            if sink == 1 && self.plan.transactional {
+                let config = TransactionalConfig {
+                    pipeline,
+                    partition,
+                    outputs,
+                    batch_outputs_max: 1 + self.rng.below(6) as usize,
+                    batch_bytes_max: 1_000,
+                };
+                let egress = TransactionalEgress::new(config, cursor, takeover, confirmed_at_ms);
+                let egress = Box::new(egress);
+                self.owners[id].egress.push(Way::Transactional {
+                    egress,
+                    asked: false,
+                    ended: false,
+                });
+                continue;
+            }
             let config = EgressConfig {
                 partition,
-                outputs: topology.outputs_to(stage, sink),
+                outputs,
                 in_flight_max: 1 + self.rng.below(6) as usize,
                 duplicate_window_ms: self.plan.duplicate_window_ms,
             };
-            self.owners[id].egress.push(Egress::new(config, cursor, takeover, confirmed_at_ms));
-            self.owners[id].reported.push(cursor);
+            let egress = Egress::new(config, cursor, takeover, confirmed_at_ms);
+            self.owners[id].egress.push(Way::Deduplicated(Box::new(egress)));
+        }
+    }
+
+    fn offer(&mut self, id: OwnerId, point: LogPoint, outputs: &Outputs, confirmed_at_ms: i64) {
+        for sink in 0..self.owners[id].egress.len() {
+            let outputs = outputs.clone();
+            let offered = match &mut self.owners[id].egress[sink] {
+                Way::Deduplicated(egress) => {
+                    egress.offer(point, outputs, confirmed_at_ms);
+                    Ok(())
+                }
+                Way::Transactional { egress, .. } => egress.offer(point, outputs, confirmed_at_ms),
+            };
+            self.borne_out(id, sink, offered);
+        }
+    }
+
+    /// What contradicts the log ends an egress, and its partition if that still is its own.
+    fn borne_out<T>(&mut self, id: OwnerId, sink: usize, result: Result<T, Incident>) {
+        let (Err(incident), Way::Transactional { ended, .. }) =
+            (result, &mut self.owners[id].egress[sink])
+        else {
+            return;
+        };
+        *ended = true;
+        self.drive(id, Input::Incident(incident));
+    }
+
+    fn batch_published(&mut self, id: OwnerId, sink: usize, sequence: Option<Sequence>) {
+        if let Way::Transactional { egress, .. } = &mut self.owners[id].egress[sink] {
+            match sequence {
+                Some(sequence) => egress.acknowledged(sequence),
+                None => egress.failed(),
+            }
+        }
+        self.pump(id);
+    }
+
+    fn record_read(
+        &mut self,
+        id: OwnerId,
+        sink: usize,
+        asked_at_ms: i64,
+        record: Option<&CursorEntry>,
+    ) {
+        if let Way::Transactional { egress, asked, .. } = &mut self.owners[id].egress[sink] {
+            *asked = false;
+            let record = record.map(|(sequence, bytes)| (*sequence, &bytes[..]));
+            let read = egress.record_was_read(record, asked_at_ms);
+            self.borne_out(id, sink, read);
+        }
+        self.pump(id);
+    }
+
+    /// The next request of a sink, if there is one.
+    fn next_request(&mut self, id: OwnerId, sink: usize, now: i64, wall: i64) -> Option<Request> {
+        match &mut self.owners[id].egress[sink] {
+            Way::Deduplicated(egress) => {
+                if let Some(publication) = egress.next(now).cloned() {
+                    return Some(Request::Publish { sink, publication });
+                }
+                egress.wants_sink_read(wall).map(|above| Request::ReadSink { sink, above })
+            }
+            Way::Transactional { ended: true, .. } => None,
+            Way::Transactional { egress, asked, .. } => {
+                if egress.wants_record() && !std::mem::replace(asked, true) {
+                    return Some(Request::ReadRecord { sink, asked_at_ms: wall });
+                }
+                egress.next_batch().map(|batch| Request::PublishBatch { sink, batch })
+            }
         }
     }
 
@@ -533,9 +666,9 @@ impl World {
             if message.partition == partition {
                 self.fire(Fault::FoundInSink);
             }
-            self.owners[id].egress[sink].found(&message, *sequence);
+            self.owners[id].egress[sink].deduplicated().found(&message, *sequence);
         }
-        self.owners[id].egress[sink].sink_was_read();
+        self.owners[id].egress[sink].deduplicated().sink_was_read();
         self.pump(id);
     }
 
@@ -548,11 +681,8 @@ impl World {
         for sink in 0..self.owners[id].egress.len() {
             let wall = self.wall(id);
             let now = if self.bug == Some(Bug::OwnershipNotConfirmed) { 0 } else { wall };
-            while let Some(publication) = self.owners[id].egress[sink].next(now).cloned() {
-                self.send(id, Request::Publish { sink, publication });
-            }
-            if let Some(above) = self.owners[id].egress[sink].wants_sink_read(wall) {
-                self.send(id, Request::ReadSink { sink, above });
+            while let Some(request) = self.next_request(id, sink, now, wall) {
+                self.send(id, request);
             }
             let owner = &mut self.owners[id];
             let report = owner.egress[sink].report();

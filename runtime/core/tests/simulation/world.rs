@@ -382,6 +382,30 @@ impl World {
                 }
                 Reply::Published { sink, ticket: publication.ticket, sequence }
             }
+            Request::PublishBatch { sink, batch } => {
+                let messages = batch.outputs.into_iter().map(|output| Message {
+                    id: output.id.to_string(),
+                    key: output.key,
+                    payload: output.payload,
+                });
+                let expected = (self.bug != Some(Bug::BatchNotFenced)).then_some(batch.expected);
+                let (messages, record) = (messages.collect(), batch.cursor.encode());
+                let subject = self.lives.topology(lane).at(lane);
+                let sequence = self.sinks[sink].publish_batch(subject, messages, record, expected);
+                if sequence.is_none() {
+                    self.fire(Fault::BatchRefused);
+                } else if self.strikes(self.plan.acknowledgement_lost) {
+                    self.fire(Fault::AcknowledgementLost);
+                    return;
+                }
+                Reply::BatchPublished { sink, sequence }
+            }
+            Request::ReadRecord { sink, asked_at_ms } => {
+                let newer = usize::from(self.strikes(self.plan.stale_read));
+                let subject = self.lives.topology(lane).at(lane);
+                let record = self.sinks[sink].record(subject, newer);
+                Reply::RecordRead { sink, asked_at_ms, record }
+            }
         };
         self.answer(owner, request_id, reply);
     }

@@ -1,4 +1,4 @@
-//! A sink stream in memory with a duplicate window.
+//! A sink stream in memory with a duplicate window, which also takes batches with cursor records.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,28 @@ pub struct Message {
     pub payload: Bytes,
 }
 
+/// A cursor record and its sequence among those of the sink.
+pub type CursorEntry = (Sequence, Vec<u8>);
+
 #[derive(Debug)]
 pub struct Sink {
     pub messages: Vec<Message>,
     window_ms: i64,
     known: HashMap<String, (i64, Sequence)>,
+    /// The cursor records of each stage's partitions in all lives, oldest first.
+    records: HashMap<(usize, u16), Vec<CursorEntry>>,
+    record_count: u64,
 }
 
 impl Sink {
     pub fn new(window_ms: i64) -> Self {
-        Self { messages: Vec::new(), window_ms, known: HashMap::new() }
+        Self {
+            messages: Vec::new(),
+            window_ms,
+            known: HashMap::new(),
+            records: HashMap::new(),
+            record_count: 0,
+        }
     }
 
     /// The sequence it has, and whether it had it before.
@@ -45,5 +57,30 @@ impl Sink {
 
     pub fn last(&self) -> Sequence {
         Sequence(self.messages.len() as u64)
+    }
+
+    /// Takes all messages or none: none if the subject's last cursor record is not the expected one.
+    pub fn publish_batch(
+        &mut self,
+        subject: (usize, u16),
+        messages: Vec<Message>,
+        record: Vec<u8>,
+        expected: Option<Sequence>,
+    ) -> Option<Sequence> {
+        let records = self.records.entry(subject).or_default();
+        let last = records.last().map_or(Sequence(0), |(sequence, _)| *sequence);
+        if expected.is_some_and(|expected| expected != last) {
+            return None;
+        }
+        self.record_count += 1;
+        let sequence = Sequence(self.record_count);
+        records.push((sequence, record));
+        self.messages.extend(messages);
+        Some(sequence)
+    }
+
+    /// A subject's newest cursor record but some.
+    pub fn record(&self, subject: (usize, u16), newer: usize) -> Option<CursorEntry> {
+        self.records.get(&subject)?.iter().rev().nth(newer).cloned()
     }
 }

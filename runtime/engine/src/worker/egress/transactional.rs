@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_core::egress::{Batch, TransactionalConfig, TransactionalEgress};
+use millstream_core::egress::{Batch, RecordRead, TransactionalConfig, TransactionalEgress};
 use millstream_core::incident::Incident;
 use millstream_core::partition::Event;
 use millstream_log::egress::{
@@ -114,9 +114,17 @@ impl Publisher<'_> {
         let asked_at_ms = clock::now_ms();
         let found = sink.last_cursor().await?;
         let record = found.as_ref().map(|(sequence, bytes)| (*sequence, &bytes[..]));
-        let is_missing = self.egress.record_was_read(record, asked_at_ms);
-        if self.borne_out(is_missing)? {
-            tracing::error!(subject = %self.spec.subject, "cursor record was removed from the sink's stream; what was published since the log's cursor may be published again");
+        let read = self.egress.record_was_read(record, asked_at_ms);
+        let subject = &self.spec.subject;
+        match self.borne_out(read)? {
+            RecordRead::Current => {}
+            RecordRead::Missing => {
+                tracing::error!(%subject, "cursor record was removed from the sink's stream; what was published since the log's cursor may be published again");
+            }
+            RecordRead::Stale => {
+                tracing::warn!(%subject, "an old cursor record was read; trying again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
         }
         Ok(())
     }
