@@ -20,6 +20,9 @@ use crate::line::{Line, encode};
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long an acknowledgement may take while others arrive: that of a message which a failed leader took is never sent.
 const ACK_TIMEOUT: Duration = Duration::from_secs(20);
+/// Nothing more is sent while a message has been waiting for its acknowledgement for so long: it may have died with the leader that
+/// took it, and what is sent to the next leader must not come before it. A leader that dies has no successor within 4 s.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// Bytes gathered before they are handed to the line.
 const SEND_BYTES: usize = 64 << 10;
 const MESSAGE_ID_HEADER: &str = "Nats-Msg-Id";
@@ -228,7 +231,9 @@ impl Sink for JetStreamSink {
 
     fn has_room(&self) -> bool {
         let in_flight = self.groups.in_flight();
-        in_flight < self.window.messages
+        let waits = self.groups.waiting_since();
+        waits.is_none_or(|since| since.elapsed() < STALLED_AFTER)
+            && in_flight < self.window.messages
             && (self.groups.bytes() < self.window.bytes || in_flight == 0)
     }
 
