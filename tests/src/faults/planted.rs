@@ -65,6 +65,8 @@ fn nodes(bug: Bug) -> usize {
 fn faults(bug: Bug) -> Vec<Fault> {
     let crash = |point, count| Fault::Crash { point, count };
     match bug {
+        // What is passed over may be another partition's, or the first of two copies.
+        Bug::SourceOneAhead => vec![Fault::Kill { back_after_ms: 500 }; 16],
         Bug::EgressBeforeCommit => {
             vec![crash(CrashPoint::Before(Step::AppendCommit), 20); 4]
         }
@@ -78,7 +80,6 @@ fn faults(bug: Bug) -> Vec<Fault> {
         | Bug::RedoOneLate
         | Bug::SharedTablesForgotten
         | Bug::TrimAboveFloor
-        | Bug::SourceOneAhead
         | Bug::SourceOneBehind => vec![Fault::Kill { back_after_ms: 500 }; 4],
     }
 }

@@ -64,15 +64,10 @@ impl Owner {
         Self::run(command)
     }
 
-    /// One that stops when it reaches a crash point for the `count`th time, until it is sent SIGCONT.
-    pub fn start_drowsy(
-        broker: &Broker,
-        data: &Path,
-        transactional: bool,
-        (point, count): (CrashPoint, usize),
-    ) -> Self {
+    /// One with a transactional sink that stops when it reaches a crash point for the `count`th time, until it is sent SIGCONT.
+    pub fn start_drowsy(broker: &Broker, data: &Path, (point, count): (CrashPoint, usize)) -> Self {
         let mut command = fraud_worker(broker, data);
-        command.args(transactional.then_some("transactional"));
+        command.arg("transactional");
         command.env("MILLSTREAM_PAUSE", format!("{point}@{count}"));
         Self::run(command)
     }
