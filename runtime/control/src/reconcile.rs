@@ -247,9 +247,7 @@ impl<W: Worker> Reconciler<W> {
             }
         }
     }
-}
 
-impl<W: Worker> Reconciler<W> {
     /// Writes the record anew once a pipeline has been refused for long: its log may be sealed for a switch of lives whose node has
     /// died, and by a newer record it goes on. Nothing else changes.
     async fn unseal(

@@ -60,6 +60,14 @@ pub(crate) mod code {
     pub const STREAM_OFFLINE: u64 = 10118;
     /// "stream is offline: ...".
     pub const STREAM_OFFLINE_REASON: u64 = 10194;
+
+    /// Whether it says that a leader is missing at the moment.
+    pub fn lacks_leader(code: u64) -> bool {
+        matches!(
+            code,
+            CLUSTER_NOT_AVAILABLE | CLUSTER_NOT_LEADER | STREAM_OFFLINE | STREAM_OFFLINE_REASON
+        )
+    }
 }
 
 /// Why a call failed.
@@ -88,13 +96,7 @@ impl ApiError {
     pub fn is_passing(&self) -> bool {
         match self {
             ApiError::TimedOut | ApiError::NoResponders => true,
-            ApiError::Server { code, .. } => matches!(
-                *code,
-                code::CLUSTER_NOT_AVAILABLE
-                    | code::CLUSTER_NOT_LEADER
-                    | code::STREAM_OFFLINE
-                    | code::STREAM_OFFLINE_REASON
-            ),
+            ApiError::Server { code, .. } => code::lacks_leader(*code),
             ApiError::Other(_) => false,
         }
     }
@@ -295,6 +297,16 @@ pub(crate) async fn leader_message(
         Err(error) if error.code() == code::NO_MESSAGE_FOUND => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The last message on a subject, which may have wildcards, from the stream's leader; `None` when there is none.
+pub(crate) async fn last_message(
+    connection: &Connection,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<StreamMessage>, ApiError> {
+    let request = MessageRequest { last_by_subject: Some(subject), ..MessageRequest::default() };
+    leader_message(connection, stream, &request).await
 }
 
 /// Nanoseconds since the epoch; the broker's times lie between 1678 and 2262.

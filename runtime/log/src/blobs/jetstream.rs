@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use async_nats::jetstream::object_store::{Config, DeleteErrorKind, ObjectMetadata, ObjectStore};
+use async_nats::jetstream::object_store::{
+    Config, DeleteErrorKind, ObjectInfo, ObjectMetadata, ObjectStore,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
@@ -13,7 +15,7 @@ use super::name::check_document_name;
 use super::object::{Bucket, Unread};
 use super::{BlobError, BlobInfo, Blobs, Digest};
 use crate::Name;
-use crate::api::{self, ApiError, MessageRequest, code};
+use crate::api::{self, ApiError, code};
 use crate::connect::{Connection, chain};
 
 const BLOBS: &str = "blobs/";
@@ -127,11 +129,10 @@ impl JetStreamBlobs {
         };
         let Bucket { connection, stream, .. } = &self.bucket;
         let subject = self.bucket.description_subject(name);
-        let request =
-            MessageRequest { last_by_subject: Some(&subject), ..MessageRequest::default() };
-        let found = api::leader_message(connection, stream, &request).await.map_err(failed)?;
+        let found = api::last_message(connection, stream, &subject).await.map_err(failed)?;
         let Some(message) = found else { return Ok(()) };
-        if !serde_json::from_slice(&message.payload).is_ok_and(|object: Described| object.deleted) {
+        if !serde_json::from_slice(&message.payload).is_ok_and(|object: ObjectInfo| object.deleted)
+        {
             return Ok(());
         }
         let call = format!("STREAM.MSG.DELETE.{stream}");
@@ -157,13 +158,6 @@ impl JetStreamBlobs {
     fn missing(&self, digest: &Digest) -> BlobError {
         BlobError::Missing { store: self.shown.clone(), digest: *digest }
     }
-}
-
-/// What the description of an object says that matters here.
-#[derive(serde::Deserialize)]
-struct Described {
-    #[serde(default)]
-    deleted: bool,
 }
 
 fn blob(digest: &Digest) -> String {

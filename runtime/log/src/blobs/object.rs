@@ -13,7 +13,7 @@ use millstream_core::ids::Sequence;
 use serde::Deserialize;
 
 use super::Hasher;
-use crate::api::{self, ApiError, MessageRequest};
+use crate::api::{self, ApiError};
 use crate::commit_log::LogError;
 use crate::connect::{Connection, chain};
 use crate::reading::Reading;
@@ -74,9 +74,7 @@ impl Bucket {
     /// An object's description; `None` when there is no such object.
     pub async fn description(&self, object: &str) -> Result<Option<ObjectInfo>, Unread> {
         let subject = self.description_subject(object);
-        let request =
-            MessageRequest { last_by_subject: Some(&subject), ..MessageRequest::default() };
-        let found = api::leader_message(&self.connection, &self.stream, &request).await?;
+        let found = api::last_message(&self.connection, &self.stream, &subject).await?;
         let Some(message) = found else { return Ok(None) };
         let info: ObjectInfo = serde_json::from_slice(&message.payload)
             .map_err(|error| Unread::Incomplete(format!("its description: {error}")))?;

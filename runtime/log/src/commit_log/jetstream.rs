@@ -15,7 +15,7 @@ use super::{
     stream_name,
 };
 use crate::Name;
-use crate::api::{self, ApiError, MessageRequest, PublishAck, code};
+use crate::api::{self, ApiError, PublishAck, code};
 use crate::connect::{Connection, REQUEST_TIMEOUT, chain};
 use crate::reading::Reading;
 
@@ -183,11 +183,7 @@ fn classify(error: ApiError, bytes: usize) -> Append {
             Append::Refused(Refusal::TooLarge { bytes, bytes_max: None })
         }
         // A write that failed may have reached the disk.
-        code::STORE_FAILED
-        | code::CLUSTER_NOT_AVAILABLE
-        | code::CLUSTER_NOT_LEADER
-        | code::STREAM_OFFLINE
-        | code::STREAM_OFFLINE_REASON => {
+        _ if code == code::STORE_FAILED || code::lacks_leader(code) => {
             Append::Unknown(UnknownCause::Unavailable { code, description })
         }
         _ => Append::Refused(Refusal::Other { code, description }),
@@ -230,11 +226,7 @@ impl CommitLog for JetStreamLog {
         subject: &'a PartitionSubject,
     ) -> BoxFuture<'a, Result<Option<Entry>, LogError>> {
         Box::pin(async move {
-            let request = MessageRequest {
-                last_by_subject: Some(subject.as_str()),
-                ..MessageRequest::default()
-            };
-            let message = api::leader_message(&self.connection, &self.stream, &request)
+            let message = api::last_message(&self.connection, &self.stream, subject.as_str())
                 .await
                 .map_err(|error| log_error(&self.stream, "get the last record", error))?;
             Ok(message.map(Entry::from))

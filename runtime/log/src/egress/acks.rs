@@ -70,17 +70,14 @@ impl Answers {
             Err(error) => return refused(true, 0, format!("unreadable reply: {error}")),
         };
         if let Some(error) = reply.error {
-            let passing = matches!(
-                error.err_code,
-                DUPLICATE_IN_PROCESS
-                    | code::CLUSTER_NOT_AVAILABLE
-                    | code::CLUSTER_NOT_LEADER
-                    | code::STREAM_OFFLINE
-                    | code::STREAM_OFFLINE_REASON
-                    | code::STORE_FAILED
-                    | code::ACCOUNT_RESOURCES
-                    | code::INSUFFICIENT_RESOURCES
-            );
+            let passing = code::lacks_leader(error.err_code)
+                || matches!(
+                    error.err_code,
+                    DUPLICATE_IN_PROCESS
+                        | code::STORE_FAILED
+                        | code::ACCOUNT_RESOURCES
+                        | code::INSUFFICIENT_RESOURCES
+                );
             return refused(passing, error.err_code, error.description);
         }
         if reply.stream != self.stream {

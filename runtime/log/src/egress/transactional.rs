@@ -14,7 +14,7 @@ use super::created::{CreatedStream, open_created_stream};
 use super::facts::sink_error;
 use super::jetstream::{is_sendable, is_subject};
 use super::{BatchOutcome, SinkError, SinkFacts, SinkMessage, TransactionalSink};
-use crate::api::{self, MessageRequest, code};
+use crate::api::{self, code};
 use crate::connect::{Connection, chain};
 use crate::line::{Line, encode};
 
@@ -237,10 +237,8 @@ impl TransactionalSink for JetStreamTransactionalSink {
 
     fn last_cursor(&mut self) -> BoxFuture<'_, Result<Option<(Sequence, Bytes)>, SinkError>> {
         Box::pin(async move {
-            let request =
-                MessageRequest { last_by_subject: Some(&self.cursor), ..MessageRequest::default() };
             let stream = &self.facts.stream;
-            let message = api::leader_message(&self.connection, stream, &request).await;
+            let message = api::last_message(&self.connection, stream, &self.cursor).await;
             let message =
                 message.map_err(|error| sink_error(stream, "get the cursor record", error))?;
             Ok(message.map(|message| (Sequence(message.sequence), message.payload)))

@@ -14,7 +14,7 @@ use millstream_core::ids::Sequence;
 use super::key::check_key;
 use super::{BucketOptions, Kv, KvChange, KvEntry, KvError, KvEvent, Revision};
 use crate::Name;
-use crate::api::{self, ApiError, MessageRequest, code};
+use crate::api::{self, ApiError, code};
 use crate::connect::Connection;
 use crate::source::{
     Delivery, ReadAhead, Source, SourceError, SourceEvent, SourceOptions, SourceReader, StartAt,
@@ -158,9 +158,7 @@ impl JetStreamKv {
     async fn last(&self, key: &str) -> Result<Option<KvChange>, KvError> {
         check_key(key)?;
         let subject = self.subject(key);
-        let request =
-            MessageRequest { last_by_subject: Some(&subject), ..MessageRequest::default() };
-        let message = api::leader_message(&self.connection, &self.stream, &request)
+        let message = api::last_message(&self.connection, &self.stream, &subject)
             .await
             .map_err(|error| kv_error(&self.bucket, "get a value", error))?;
         Ok(message.map(|message| {

@@ -563,8 +563,7 @@ async fn last_of(
     let filters = if filters.is_empty() { &everything } else { filters };
     let mut last = Sequence(0);
     for filter in filters {
-        let request = MessageRequest { last_by_subject: Some(filter), ..MessageRequest::default() };
-        let found = api::leader_message(connection, stream, &request).await;
+        let found = api::last_message(connection, stream, filter).await;
         let found = found.map_err(|error| source_error(stream, "get the last record", error))?;
         last = last.max(Sequence(found.map_or(0, |found| found.sequence)));
     }
