@@ -1,5 +1,6 @@
 //! A private nats-server, or three that keep copies of each other's streams, with what a test needs of them.
 
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::stream::RetentionPolicy;
 use futures::stream::{self, StreamExt};
 use millstream_log::connect::Connection;
@@ -124,14 +125,7 @@ impl Broker {
         if count == 0 {
             return Vec::new();
         }
-        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
-        let config = async_nats::jetstream::consumer::pull::OrderedConfig {
-            filter_subject: filter.to_owned(),
-            ..Default::default()
-        };
-        let consumer = stream.create_consumer(config).await.expect("a consumer");
-        let messages = consumer.messages().await.expect("messages");
-        let records = messages.take(count).map(|message| {
+        let records = self.messages(stream, filter).await.take(count).map(|message| {
             let message = message.expect("a record");
             let headers = message.headers.clone().unwrap_or_default();
             let header =
@@ -146,24 +140,29 @@ impl Broker {
         records.collect().await
     }
 
-    /// Subject and payload of the first `count` records of a stream.
+    /// Subject and payload of the first `count` records of a stream on the subjects that `filter` matches; an empty one
+    /// matches all.
     pub async fn read_with_subjects(
         &self,
         stream: &str,
+        filter: &str,
         count: usize,
     ) -> Vec<(String, bytes::Bytes)> {
         if count == 0 {
             return Vec::new();
         }
-        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
-        let config = async_nats::jetstream::consumer::pull::OrderedConfig::default();
-        let consumer = stream.create_consumer(config).await.expect("a consumer");
-        let messages = consumer.messages().await.expect("messages").take(count);
-        let records = messages.map(|message| {
+        let records = self.messages(stream, filter).await.take(count).map(|message| {
             let message = message.expect("a record");
             (message.subject.to_string(), message.payload.clone())
         });
         records.collect().await
+    }
+
+    async fn messages(&self, stream: &str, filter: &str) -> Ordered {
+        let stream = self.jetstream.get_stream(stream).await.expect("the stream is there");
+        let config = OrderedConfig { filter_subject: filter.to_owned(), ..Default::default() };
+        let consumer = stream.create_consumer(config).await.expect("a consumer");
+        consumer.messages().await.expect("messages")
     }
 
     /// Ports of the servers.

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::ClusterInfo;
 use futures::future::try_join_all;
 use millstream_log::server::{NatsServer, ServerOptions, SyncInterval};
@@ -41,17 +43,30 @@ pub(crate) fn urls(server: &NatsServer, peers: &[NatsServer]) -> Vec<String> {
 
 impl Broker {
     /// SIGKILL for the server that leads a stream. Returns when another one does; `work` goes on meanwhile. Then the killed one
-    /// is started again, and waited for until it has caught up with every stream in `streams`.
-    pub async fn lose_leader(&mut self, stream: &str, streams: &[&str]) {
-        let leader = self.until(|| async { self.cluster(stream).await?.leader }).await;
+    /// is started again, and waited for until it has caught up with every stream in `streams`. A stream that is removed
+    /// meanwhile is not waited for; `false`: there is none, and nothing was killed.
+    pub async fn lose_leader(&mut self, stream: &str, streams: &[&str]) -> bool {
+        let leader = self.until(|| async {
+            match self.cluster(stream).await? {
+                Some(cluster) => cluster.leader.map(Some),
+                None => Some(None),
+            }
+        });
+        let Some(leader) = leader.await else { return false };
         let killed = (0..SERVERS).find(|number| name(*number) == leader).expect("one of ours");
         self.server_mut(killed).kill9();
-        let other = async || self.cluster(stream).await?.leader.filter(|now| *now != leader);
-        self.until(other).await;
+        self.until(|| async {
+            match self.cluster(stream).await? {
+                Some(cluster) => cluster.leader.filter(|now| *now != leader).map(drop),
+                None => Some(()),
+            }
+        })
+        .await;
         self.server_mut(killed).restart().await.expect("the server starts again");
         for stream in streams {
             self.until(|| self.is_whole(stream)).await;
         }
+        true
     }
 
     fn server_mut(&mut self, number: usize) -> &mut NatsServer {
@@ -62,13 +77,23 @@ impl Broker {
     }
 
     async fn is_whole(&self, stream: &str) -> Option<()> {
-        let cluster = self.cluster(stream).await?;
+        let Some(cluster) = self.cluster(stream).await? else { return Some(()) };
         let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
         (cluster.leader.is_some() && current == SERVERS - 1).then_some(())
     }
 
-    /// What the servers say of a stream; `None` while they cannot.
-    async fn cluster(&self, stream: &str) -> Option<ClusterInfo> {
-        self.jetstream.get_stream(stream).await.ok()?.cached_info().cluster.clone()
+    /// What the servers say of a stream, if it is there; `None` while they do not answer.
+    async fn cluster(&self, stream: &str) -> Option<Option<ClusterInfo>> {
+        match self.jetstream.get_stream(stream).await {
+            Ok(found) => found.cached_info().cluster.clone().map(Some),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Some(None)
+                }
+                _ => None,
+            },
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Checks the log while it is written: numbers follow each other, each record repeats the hash of the one before, and no
-//! generation is older than the one before.
+//! Checks the log of one life of the pipeline while it is written: numbers follow each other, each record repeats the hash of the one
+//! before, no generation is older than the one before, and nothing is behind the seal of a life that has followed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,13 @@ use super::follow::Seen;
 /// What was found in the log.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
+    /// By subject.
     last: BTreeMap<String, Last>,
+    /// The life that all records are of.
+    pipeline: Option<Incarnation>,
+    /// What was written behind a seal, with the life that the seal was for. Whether that may be is known later: if that life was
+    /// not recorded, the old one goes on.
+    behind_seals: Vec<(Incarnation, String)>,
     /// Sequence of the first record behind the last stretch that was trimmed before it was seen.
     behind_gap: u64,
     /// Sequence of the last record seen.
@@ -33,6 +39,8 @@ struct Last {
     hash: CommitHash,
     generation: Generation,
     owner: Incarnation,
+    /// The life that it was sealed for.
+    seal: Option<Incarnation>,
 }
 
 impl Chain {
@@ -60,8 +68,22 @@ impl Chain {
             hash: hash_of(&seen.payload),
             generation: header.generation,
             owner: header.owner,
+            seal: record.slice.seal.map(|seal| seal.life),
         };
+        let pipeline = *self.pipeline.get_or_insert(header.pipeline);
+        if header.pipeline != pipeline {
+            let (found, life) = (header.pipeline.0, pipeline.0);
+            self.violations.push(format!(
+                "{subject}, sequence {sequence}: of life {found:032x}, not {life:032x}"
+            ));
+        }
         if let Some(last) = self.last.insert(subject.clone(), now) {
+            if let Some(life) = last.seal {
+                let number = now.number.0;
+                let what =
+                    format!("{subject}, sequence {sequence}: commit {number} is behind a seal");
+                self.behind_seals.push((life, what));
+            }
             if let Some(what) = broken(&last, &now, takes_over) {
                 self.violations.push(format!("{subject}, sequence {sequence}: {what}"));
             } else if now.number.0 != last.number.0 + 1 {
@@ -80,6 +102,23 @@ impl Chain {
                 ));
             }
         }
+    }
+
+    /// What was written although this life had followed.
+    pub fn behind_seal(&self, next: Incarnation) -> impl Iterator<Item = String> {
+        let behind = self.behind_seals.iter().filter(move |(life, _)| *life == next);
+        behind.map(|(_, what)| what.clone())
+    }
+
+    /// The subjects whose last record seen is not the seal for this life.
+    pub fn unsealed(&self, next: Incarnation) -> impl Iterator<Item = &String> {
+        let unsealed = self.last.iter().filter(move |(_, last)| last.seal != Some(next));
+        unsealed.map(|(subject, _)| subject)
+    }
+
+    /// Partitions that it is the log of.
+    pub fn partitions(&self) -> usize {
+        self.last.len()
     }
 }
 

@@ -6,12 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use millstream_core::ids::Incarnation;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::workload::PIPELINE;
+
+/// Folder of the documents of the pipeline's checkpoints, in a store: `LIFE/STAGE/PARTITION/COMMIT.json`.
+fn lives(store: &Path) -> PathBuf {
+    store.join("documents/checkpoints").join(PIPELINE)
+}
 
 /// What is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,29 +132,30 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The documents of a partition's checkpoints, oldest first.
-pub fn documents(store: &Path, stage: &str, partition: u16) -> Vec<PathBuf> {
-    let pipeline = store.join("documents/checkpoints").join(PIPELINE);
-    let mut found = Vec::new();
-    for life in fs::read_dir(pipeline).into_iter().flatten().flatten() {
-        let folder = life.path().join(stage).join(partition.to_string());
-        let documents = fs::read_dir(folder).into_iter().flatten().flatten().map(|d| d.path());
-        found.extend(documents.filter(|path| path.extension().is_some_and(|e| e == "json")));
-    }
-    found.sort();
-    found
+/// A partition in one life of the pipeline.
+#[derive(Clone, Copy)]
+pub struct Partition<'a> {
+    /// The life.
+    pub life: Incarnation,
+    /// The stage.
+    pub stage: &'a str,
+    /// Its number.
+    pub partition: u16,
 }
 
 /// A partition's checkpoints, oldest first; those that cannot be read are left out.
-pub fn checkpoints(store: &Path, stage: &str, partition: u16) -> Vec<Stored> {
-    let documents = documents(store, stage, partition);
-    documents.iter().filter_map(|document| Stored::read(store, document).ok()).collect()
+pub fn checkpoints(store: &Path, of: Partition<'_>) -> Vec<Stored> {
+    let life = lives(store).join(format!("{:032x}", of.life.0));
+    let documents = files_below(&life.join(of.stage).join(of.partition.to_string()));
+    let documents = documents.iter().filter(|path| path.extension().is_some_and(|e| e == "json"));
+    documents.filter_map(|document| Stored::read(store, document).ok()).collect()
 }
 
-/// What is wrong with a partition's checkpoints, though no file was damaged.
-pub fn incomplete(store: &Path, stage: &str, partition: u16) -> Vec<String> {
+/// What is wrong with checkpoints of any life, though no file was damaged.
+pub fn incomplete(store: &Path) -> Vec<String> {
     let mut complaints = Vec::new();
-    for stored in checkpoints(store, stage, partition) {
+    for document in files_below(&lives(store)) {
+        let Ok(stored) = Stored::read(store, &document) else { continue };
         let found = stored.complaints();
         // One that is being forgotten loses its document first.
         if stored.document.exists() {

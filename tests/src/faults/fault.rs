@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::damage::{How, What};
 use super::proxy::{Flow, Mode};
-use super::workload::{LOG, SINK, SOURCE};
+use super::workload::{PARTITIONS_MAX, SINKS};
 
 /// A way to be parted from the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,17 @@ impl Parting {
     }
 }
 
+/// A stream whose leader is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Led {
+    /// The pipeline's log.
+    Log,
+    /// What it reads.
+    Source,
+    /// The sink with this place among those of the workload.
+    Sink(usize),
+}
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -50,7 +61,7 @@ pub enum Fault {
     /// A node is parted from the servers for some time, milliseconds.
     Part { parting: Parting, for_ms: u64 },
     /// SIGKILL of a server, which is started again; of three, of the one that leads the stream.
-    KillServer { leads: &'static str },
+    KillServer { leads: Led },
     /// No file of a node can grow.
     FullDisk,
     /// Checkpoints can neither be stored nor read.
@@ -63,6 +74,14 @@ pub enum Fault {
     Swap,
     /// A node gives its partitions away, and takes some again.
     Drain,
+    /// The two stages get so many partitions.
+    Rescale { partitions: (u16, u16) },
+}
+
+/// Some numbers of partitions of the two stages.
+pub fn some_partitions(random: &mut StdRng) -> (u16, u16) {
+    let mut some = || random.random_range(1..=PARTITIONS_MAX);
+    (some(), some())
 }
 
 impl fmt::Display for Fault {
@@ -74,7 +93,11 @@ impl fmt::Display for Fault {
             Fault::Part { parting, .. } => {
                 write!(f, "part {}", format!("{parting:?}").to_lowercase())
             }
-            Fault::KillServer { leads } => write!(f, "kill server of {leads}"),
+            Fault::KillServer { leads: Led::Log } => f.write_str("kill server of the log"),
+            Fault::KillServer { leads: Led::Source } => f.write_str("kill server of the source"),
+            Fault::KillServer { leads: Led::Sink(sink) } => {
+                write!(f, "kill server of {}", SINKS[*sink].stream)
+            }
             Fault::FullDisk => f.write_str("full disk"),
             Fault::StoreError => f.write_str("store error"),
             Fault::Damage { what, how } => {
@@ -84,6 +107,7 @@ impl fmt::Display for Fault {
             Fault::Clock { .. } => f.write_str("clock ahead"),
             Fault::Swap => f.write_str("swap"),
             Fault::Drain => f.write_str("drain"),
+            Fault::Rescale { .. } => f.write_str("rescale"),
         }
     }
 }
@@ -132,7 +156,7 @@ impl Schedule {
             let for_ms = random.random_range(1_000..PARTED_MS_MAX);
             round.push(Fault::Part { parting, for_ms });
         }
-        for leads in [LOG, SOURCE, SINK] {
+        for leads in [Led::Log, Led::Source, Led::Sink(0), Led::Sink(1)] {
             round.push(Fault::KillServer { leads });
         }
         for what in What::ALL {
@@ -141,6 +165,7 @@ impl Schedule {
         }
         round.extend([Fault::Pause, Fault::FullDisk, Fault::StoreError, Fault::Swap, Fault::Drain]);
         round.extend([JUMP_MS, -JUMP_MS].map(|by_ms| Fault::Clock { by_ms }));
+        round.push(Fault::Rescale { partitions: some_partitions(random) });
         round.shuffle(random);
         self.round = round.into();
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::follow::Seen;
-use super::workload::{Record, keys};
+use super::workload::{Record, SINKS, keys};
 
 /// Pause between two records.
 const PACE: Duration = Duration::from_millis(4);
@@ -75,9 +75,9 @@ pub struct Times(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     published: Vec<Instant>,
-    /// By key the numbers of the outputs' records, and when they came.
-    outputs: BTreeMap<String, Vec<(u64, Instant)>>,
-    count: u64,
+    /// Per sink, and by key, the numbers of the outputs' records, and when they came.
+    outputs: [BTreeMap<String, Vec<(u64, Instant)>>; SINKS.len()],
+    counts: [u64; SINKS.len()],
 }
 
 impl Times {
@@ -89,36 +89,39 @@ impl Times {
         self.known().published.push(Instant::now());
     }
 
-    /// Outputs seen so far.
+    /// Outputs seen so far in the sink that has fewer.
     pub fn outputs(&self) -> u64 {
-        self.known().count
+        self.known().counts.into_iter().min().unwrap_or_default()
     }
 
-    /// Notes an output.
-    pub fn output(&self, seen: &Seen) {
+    /// Notes what was seen in a sink.
+    pub fn output(&self, sink: usize, seen: &Seen) {
+        let Some(key) = SINKS[sink].key(&seen.subject) else { return };
         let text = String::from_utf8_lossy(&seen.payload);
         let number =
             text.rsplit_once("\"t").and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
-        let key = seen.subject.rsplit('.').next().unwrap_or_default().to_owned();
         let mut known = self.known();
-        known.count += 1;
+        known.counts[sink] += 1;
         if let Some(number) = number {
-            known.outputs.entry(key).or_default().push((number, Instant::now()));
+            let outputs = known.outputs[sink].entry(key.to_owned()).or_default();
+            outputs.push((number, Instant::now()));
         }
     }
 
-    /// When every key had an output of a record that was published after this moment; else the keys that have none.
+    /// When every key had an output of a record that was published after this moment in every sink; else what has none.
     pub fn recovered(&self, since: Instant) -> Result<Instant, Vec<String>> {
         let known = self.known();
         let first = known.published.partition_point(|at| *at <= since) as u64;
         let mut recovered = since;
         let mut waiting = Vec::new();
-        for key in keys() {
-            let outputs = known.outputs.get(&key).map_or(&[][..], Vec::as_slice);
-            // What comes again after a fault may be older: the first one that is new counts.
-            match outputs.iter().rev().take_while(|(number, _)| *number >= first).last() {
-                Some((_, at)) => recovered = recovered.max(*at),
-                None => waiting.push(key),
+        for (sink, known) in SINKS.iter().zip(&known.outputs) {
+            for key in keys() {
+                let outputs = known.get(&key).map_or(&[][..], Vec::as_slice);
+                // What comes again after a fault may be older: the first one that is new counts.
+                match outputs.iter().rev().take_while(|(number, _)| *number >= first).last() {
+                    Some((_, at)) => recovered = recovered.max(*at),
+                    None => waiting.push(format!("{}.{key}", sink.name)),
+                }
             }
         }
         if waiting.is_empty() { Ok(recovered) } else { Err(waiting) }

@@ -28,13 +28,14 @@ pub struct Seen {
 /// are read are left out.
 pub fn follow(
     jetstream: Context,
-    stream: &'static str,
+    stream: impl Into<String>,
     mut see: impl FnMut(Seen) + Send + 'static,
 ) -> AbortOnDropHandle<()> {
+    let stream = stream.into();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut next = 1;
         loop {
-            let _ = read(&jetstream, stream, &mut next, &mut see).await;
+            let _ = read(&jetstream, &stream, &mut next, &mut see).await;
             tokio::time::sleep(AGAIN_AFTER).await;
         }
     }))

@@ -10,11 +10,11 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
-use super::arena::{ASK_EVERY, Arena};
-use super::damage::{self, How, Stored, What, damage, files_below};
-use super::fault::Fault;
+use super::arena::{ASK_EVERY, Arena, until};
+use super::damage::{self, How, Partition, Stored, What, damage, files_below};
+use super::fault::{Fault, Led};
 use super::proxy::Mode;
-use super::workload::{LOG, SINK, SOURCE};
+use super::workload::{SINKS, SOURCE};
 
 /// How long a fault may take to fire.
 const FIRES_WITHIN: Duration = Duration::from_secs(40);
@@ -56,13 +56,7 @@ impl Arena {
                 self.nodes[node].link(Mode::default());
                 Ok(())
             }
-            Fault::KillServer { leads } => {
-                match self.broker.replicas() {
-                    1 => self.broker.restart().await,
-                    _ => self.broker.lose_leader(leads, &[LOG, SOURCE, SINK]).await,
-                }
-                Ok(())
-            }
+            Fault::KillServer { leads } => self.kill_server(leads).await,
             Fault::FullDisk => self.full_disk(node).await,
             Fault::StoreError => self.store_error().await,
             Fault::Damage { what: What::Database, how } => {
@@ -72,6 +66,28 @@ impl Arena {
             Fault::Clock { by_ms } => self.nodes[node].order(&format!("clock {by_ms}")),
             Fault::Swap => self.swap().await,
             Fault::Drain => self.drain(node).await,
+            Fault::Rescale { partitions } => self.rescale(partitions).await,
+        }
+    }
+
+    async fn kill_server(&mut self, leads: Led) -> Result<()> {
+        if self.broker.replicas() == 1 {
+            self.broker.restart().await;
+            return Ok(());
+        }
+        loop {
+            let log = self.life()?.log;
+            let stream = match leads {
+                Led::Log => &log,
+                Led::Source => SOURCE,
+                Led::Sink(sink) => SINKS[sink].stream,
+            };
+            let whole = [&log, SOURCE, SINKS[0].stream, SINKS[1].stream];
+            if self.broker.lose_leader(stream, &whole).await {
+                return Ok(());
+            }
+            // Another life has another log.
+            self.lives.look().await?;
         }
     }
 
@@ -164,7 +180,7 @@ impl Arena {
         let before = met();
         node.limit_files(Some(FULL_BYTES))?;
         let noticed = async || (met() > before).then_some(());
-        let noticed = self.until("a node meets the full disk", FIRES_WITHIN, noticed).await;
+        let noticed = until("a node meets the full disk", FIRES_WITHIN, noticed).await;
         node.limit_files(None)?;
         noticed
     }
@@ -176,7 +192,7 @@ impl Arena {
         // A file where the folder was: nothing can be made in it.
         std::fs::write(&self.store, b"")?;
         let noticed = async || (failed() > before).then_some(());
-        let noticed = self.until("a checkpoint fails", FIRES_WITHIN, noticed).await;
+        let noticed = until("a checkpoint fails", FIRES_WITHIN, noticed).await;
         std::fs::remove_file(&self.store)?;
         std::fs::rename(&aside, &self.store).context("move the store back")?;
         noticed
@@ -191,7 +207,7 @@ impl Arena {
                 folders.iter().any(|folder| !files_below(folder).is_empty())
             })
         };
-        let node = self.until("a node has a database", FIRES_WITHIN, has_database).await?;
+        let node = until("a node has a database", FIRES_WITHIN, has_database).await?;
         self.struck = Instant::now();
         let node = &mut self.nodes[node];
         node.kill();
@@ -223,16 +239,17 @@ impl Arena {
                 .iter()
                 .flat_map(|(stage, held)| held.iter().map(|partition| (stage.clone(), *partition)))
                 .collect();
-            let is_ready = |(stage, partition): &(String, u16)| {
-                !victims(&self.store, stage, *partition, what).is_empty()
+            let life = self.life()?.incarnation;
+            let victims = |(stage, partition): &(String, u16)| {
+                victims(&self.store, Partition { life, stage, partition: *partition }, what)
             };
-            if !partitions.iter().any(is_ready) {
+            if partitions.iter().all(|partition| victims(partition).is_empty()) {
                 continue;
             }
             self.struck = Instant::now();
             self.nodes[node].kill();
-            for (stage, partition) in &partitions {
-                let victims = victims(&self.store, stage, *partition, what);
+            for partition in &partitions {
+                let victims = victims(partition);
                 if !victims.is_empty() {
                     damage(&victims[random.random_range(0..victims.len())], how, random)?;
                     damaged += 1;
@@ -247,7 +264,7 @@ impl Arena {
     async fn drain(&mut self, node: usize) -> Result<()> {
         let name = self.nodes[node].name.clone();
         let drain = async || self.call(&Drain { node: name.clone() }).await.ok();
-        self.until("a node is told to drain", FIRES_WITHIN, drain).await?;
+        until("a node is told to drain", FIRES_WITHIN, drain).await?;
         let drained = async || {
             let listing = self.call(&List {}).await.ok()?;
             let drained = |node: &_| -> bool {
@@ -256,16 +273,16 @@ impl Arena {
             };
             listing.nodes.iter().any(drained).then_some(())
         };
-        let drained = self.until("a node is drained", FIRES_WITHIN, drained).await;
+        let drained = until("a node is drained", FIRES_WITHIN, drained).await;
         let resume = async || self.call(&Resume { node: name.clone() }).await.ok();
-        self.until("a node is told to resume", FIRES_WITHIN, resume).await?;
+        until("a node is told to resume", FIRES_WITHIN, resume).await?;
         drained
     }
 }
 
 /// The files of a partition's newest checkpoint that may be damaged.
-fn victims(store: &std::path::Path, stage: &str, partition: u16, what: What) -> Vec<PathBuf> {
-    let mut stored = damage::checkpoints(store, stage, partition);
+fn victims(store: &std::path::Path, of: Partition<'_>, what: What) -> Vec<PathBuf> {
+    let mut stored = damage::checkpoints(store, of);
     let Some(newest) = stored.pop() else { return Vec::new() };
     let is_whole = |older: &Stored| older.complaints().is_empty();
     if stored.len() < 2 || !stored.iter().all(is_whole) || !is_whole(&newest) {

@@ -4,7 +4,7 @@
 //! - `workload` is the pipeline, its records, and the model; `feed` publishes the records.
 //! - `arena` is what a run happens in: servers, `node`s that are processes, each behind a `proxy` per server, a folder of checkpoints.
 //! - `fault` says what may go wrong and in which order, `inject` has it happen, `damage` knows the files.
-//! - `chain` reads the log along with the run, `verdict` compares everything at the end, `report` tells it.
+//! - `lives` knows the lives of the pipeline, which is rescaled, and `chain` checks their logs along with the run; `verdict` compares everything at the end, `report` tells it.
 //! - `planted` proves the harness: bugs of the engine that it must see.
 //!
 //! `cargo xtask faults` starts it (`bin/faults.rs`); the nodes are `bin/fault-node.rs`. A kind of fault is a variant of
@@ -17,6 +17,7 @@ pub mod fault;
 mod feed;
 mod follow;
 mod inject;
+mod lives;
 mod node;
 pub mod planted;
 mod proxy;
@@ -25,7 +26,7 @@ mod verdict;
 mod workload;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -33,17 +34,26 @@ use millstream_engine::planted::Bug;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use self::arena::Arena;
-use self::chain::Chain;
-use self::fault::{Fault, Schedule};
+use self::arena::{Arena, until};
+use self::fault::{Fault, Schedule, some_partitions};
 use self::feed::{Feed, Times};
 use self::report::Report;
-use self::workload::{LOG, SINK};
+use self::workload::SINKS;
 
 /// Names the bug that is planted in a node.
 pub const BUG_VARIABLE: &str = "MILLSTREAM_BUG";
 /// Chance that a configuration is swapped while another fault happens.
 const SWAP_CHANCE: f64 = 0.2;
+/// Chance that the pipeline is rescaled while another fault happens.
+const RESCALE_CHANCE: f64 = 0.3;
+/// The other fault comes so much later, at most: a rescaling takes some seconds.
+const MEANWHILE_MS_MAX: u64 = 4_000;
+/// How long the answer to a rescaling is waited for once the other fault is over.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+/// Name of such a rescaling in the table.
+const MEANWHILE: &str = "rescale meanwhile";
+/// In a run that is so long one must have come about.
+const LONG: Duration = Duration::from_secs(180);
 
 /// How a run is to be.
 #[derive(Clone, Debug)]
@@ -73,70 +83,154 @@ pub struct Options {
 /// # Errors
 /// If it could not be begun.
 pub async fn run(options: &Options) -> Result<Report> {
-    let mut arena = Arena::start(options).await?;
-    let (times, chain) = (Arc::<Times>::default(), Arc::<Mutex<Chain>>::default());
-    let (noted, seen) = (Arc::clone(&times), Arc::clone(&chain));
-    let _sink = follow::follow(arena.jetstream(), SINK, move |record| noted.output(&record));
-    let _log = follow::follow(arena.jetstream(), LOG, move |record| {
-        seen.lock().unwrap_or_else(PoisonError::into_inner).see(&record);
-    });
+    let arena = Arena::start(options).await?;
+    let times = Arc::<Times>::default();
+    let _sinks: Vec<_> = (0..SINKS.len())
+        .map(|sink| {
+            let noted = Arc::clone(&times);
+            let note = move |record| noted.output(sink, &record);
+            follow::follow(arena.jetstream(), SINKS[sink].stream, note)
+        })
+        .collect();
     let feed = Feed::start(arena.jetstream(), options.seed, Arc::clone(&times));
-    let mut report = Report::new(options);
-    let begun = Instant::now();
-    report.started(recovered(&arena, &times, begun, options).await.map(drop));
-    let mut random = StdRng::seed_from_u64(options.seed.wrapping_add(1));
-    let given = options.faults.clone().map(Vec::into_iter);
-    let is_wanted =
-        |fault: &Fault| options.only.as_ref().is_none_or(|only| fault.to_string().contains(only));
-    let mut schedule = Schedule::new(options.seed).filter(is_wanted).map(|fault| (fault, None));
-    let mut faults: Box<dyn Iterator<Item = (Fault, Option<usize>)>> = match given {
-        Some(given) => Box::new(given.map(|(fault, node)| (fault, Some(node)))),
-        None => Box::new(&mut schedule),
-    };
-    let begun = Instant::now();
-    while report.is_clean() && begun.elapsed() < options.lasts {
-        let Some((fault, node)) = faults.next() else { break };
-        let node = node.unwrap_or_else(|| random.random_range(0..options.nodes));
-        if options.faults.is_none() && options.only.is_none() && random.random_bool(SWAP_CHANCE) {
-            report.fired(Fault::Swap, arena.swap().await, Ok(()), None);
-        }
-        eprintln!("{:7.1} s  {fault} ({})", begun.elapsed().as_secs_f64(), arena.nodes[node].name);
-        let fired = arena.inject(fault, node, &mut random).await;
-        // One that was to be started again by a fault that did not fire.
-        arena.start_dead()?;
-        // The next fault comes when outputs come again though this one is over.
-        let outcome = recovered(&arena, &times, Instant::now(), options).await;
-        let struck = arena.struck;
-        let recovery = times.recovered(struck).ok().map(|at| at.duration_since(struck));
-        report.fired(fault, fired, outcome, recovery);
-        if !report.has_damaged() {
-            report.complain(verdict::checkpoints(&arena));
-        }
-    }
-    let numbers = feed.end().await?;
-    let all = async || (times.outputs() >= numbers).then_some(());
-    if let Err(error) = arena.until("all outputs are there", options.patience, all).await {
-        report.complain([format!("{error:#}: {} of {numbers}", times.outputs())]);
-    }
-    report.complain(verdict::judge(&arena, options.seed, numbers, &chain).await);
-    report.finished(numbers, &chain.lock().unwrap_or_else(PoisonError::into_inner));
-    if !report.is_clean() {
-        for node in &arena.nodes {
-            eprintln!("-- {}\n{}", node.name, node.last_words(30));
-        }
-    }
-    Ok(report)
+    let (report, begun) = (Report::new(options), Instant::now());
+    let random = StdRng::seed_from_u64(options.seed.wrapping_add(1));
+    let mut run = Run { options, arena, times, report, random, begun };
+    let started = run.recovered(begun).await;
+    run.report.started(started);
+    run.inflict_all().await?;
+    run.judge(feed).await
 }
 
-/// Waits until every key has an output of a record that was published after a moment.
-async fn recovered(arena: &Arena, times: &Times, since: Instant, options: &Options) -> Result<()> {
-    let all = async || times.recovered(since).ok().map(drop);
-    match arena.until("outputs come again", options.patience, all).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let waiting = times.recovered(since).err().unwrap_or_default();
-            let described = arena.described().await;
-            Err(error.context(format!("{described}; {} keys wait", waiting.len())))
+/// A run under way.
+struct Run<'a> {
+    options: &'a Options,
+    arena: Arena,
+    times: Arc<Times>,
+    report: Report,
+    random: StdRng,
+    begun: Instant,
+}
+
+impl Run<'_> {
+    /// Whether faults of all kinds come, in the order of the seed and beside each other.
+    fn is_mixed(&self) -> bool {
+        self.options.faults.is_none() && self.options.only.is_none()
+    }
+
+    async fn inflict_all(&mut self) -> Result<()> {
+        let options = self.options;
+        let is_wanted = |fault: &Fault| {
+            options.only.as_ref().is_none_or(|only| fault.to_string().contains(only))
+        };
+        let mut schedule = Schedule::new(options.seed).filter(is_wanted).map(|fault| (fault, None));
+        let given = options.faults.clone().map(Vec::into_iter);
+        let mut faults: Box<dyn Iterator<Item = (Fault, Option<usize>)>> = match given {
+            Some(given) => Box::new(given.map(|(fault, node)| (fault, Some(node)))),
+            None => Box::new(&mut schedule),
+        };
+        self.begun = Instant::now();
+        while self.report.is_clean() && self.begun.elapsed() < options.lasts {
+            let Some((fault, node)) = faults.next() else { break };
+            let node = node.unwrap_or_else(|| self.random.random_range(0..options.nodes));
+            if self.is_mixed() && self.random.random_bool(SWAP_CHANCE) {
+                let swapped = self.arena.swap().await;
+                self.report.fired(Fault::Swap, swapped, None);
+            }
+            let is_rescaled = self.is_mixed()
+                && self.random.random_bool(RESCALE_CHANCE)
+                && !matches!(fault, Fault::Rescale { .. });
+            match is_rescaled {
+                true => self.inflict_meanwhile(fault, node).await?,
+                false => self.inflict(fault, node).await?,
+            }
+            if !self.report.has_damaged() {
+                self.report.complain(verdict::checkpoints(&self.arena));
+            }
         }
+        Ok(())
+    }
+
+    /// Has a fault happen, and waits until outputs come again though it is over.
+    async fn inflict(&mut self, fault: Fault, node: usize) -> Result<()> {
+        self.tell(&fault.to_string(), node);
+        let fired = self.happen(fault, node).await?;
+        let recovery = self.recovery(&fault.to_string()).await;
+        self.report.fired(fault, fired, recovery);
+        Ok(())
+    }
+
+    /// The same while the pipeline is rescaled. Each of the two may keep the other from happening.
+    async fn inflict_meanwhile(&mut self, fault: Fault, node: usize) -> Result<()> {
+        let both = format!("{fault}, meanwhile rescale");
+        self.tell(&both, node);
+        let rescaling = self.arena.begin_rescaling(some_partitions(&mut self.random))?;
+        let later = Duration::from_millis(self.random.random_range(0..MEANWHILE_MS_MAX));
+        tokio::time::sleep(later).await;
+        let fired = self.happen(fault, node).await?;
+        let rescaled = rescaling.end(&self.arena, ANSWERED_WITHIN).await;
+        if let Err(error) = &rescaled {
+            eprintln!("           not rescaled: {error:#}");
+        }
+        let recovery = self.recovery(&both).await;
+        self.report.tried(MEANWHILE.to_owned(), rescaled, recovery);
+        self.report.tried(fault.to_string(), fired, None);
+        Ok(())
+    }
+
+    fn tell(&self, what: &str, node: usize) {
+        let at = self.begun.elapsed().as_secs_f64();
+        eprintln!("{at:7.1} s  {what} ({})", self.arena.nodes[node].name);
+    }
+
+    async fn happen(&mut self, fault: Fault, node: usize) -> Result<Result<()>> {
+        self.report.begun(fault);
+        let fired = self.arena.inject(fault, node, &mut self.random).await;
+        // One that was to be started again by a fault that did not fire.
+        self.arena.start_dead()?;
+        Ok(fired)
+    }
+
+    /// How long it took until outputs came again; what keeps them is complained of.
+    async fn recovery(&mut self, kind: &str) -> Option<Duration> {
+        let outcome = self.recovered(Instant::now()).await;
+        self.report.recovered(kind, outcome);
+        let struck = self.arena.struck;
+        self.times.recovered(struck).ok().map(|at| at.duration_since(struck))
+    }
+
+    /// Waits until every key has an output of a record that was published after a moment.
+    async fn recovered(&self, since: Instant) -> Result<()> {
+        let all = async || self.times.recovered(since).ok().map(drop);
+        match until("outputs come again", self.options.patience, all).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let waiting = self.times.recovered(since).err().unwrap_or_default();
+                let described = self.arena.described().await;
+                Err(error.context(format!("{described}; {} keys wait", waiting.len())))
+            }
+        }
+    }
+
+    /// Ends the load, and compares everything.
+    async fn judge(self, feed: Feed) -> Result<Report> {
+        let is_mixed = self.is_mixed();
+        let Self { options, arena, times, mut report, .. } = self;
+        let numbers = feed.end().await?;
+        let all = async || (times.outputs() >= numbers).then_some(());
+        if let Err(error) = until("all outputs are there", options.patience, all).await {
+            report.complain([format!("{error:#}: {} of {numbers}", times.outputs())]);
+        }
+        report.complain(verdict::judge(&arena, options.seed, numbers).await);
+        report.finished(numbers, &arena.lives);
+        if is_mixed && options.lasts >= LONG && report.lives() < 2 {
+            report.complain(["the pipeline was never rescaled".to_owned()]);
+        }
+        if !report.is_clean() {
+            for node in &arena.nodes {
+                eprintln!("-- {}\n{}", node.name, node.last_words(30));
+            }
+        }
+        Ok(report)
     }
 }

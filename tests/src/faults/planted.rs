@@ -8,7 +8,7 @@ use millstream_engine::crash::{CrashPoint, Step};
 use millstream_engine::planted::Bug;
 
 use super::damage::{How, What};
-use super::fault::Fault;
+use super::fault::{Fault, Led};
 use super::{Options, run};
 
 /// Runs with other seeds before a bug counts as not seen.
@@ -71,7 +71,7 @@ fn faults(bug: Bug) -> Vec<Fault> {
             vec![crash(CrashPoint::Before(Step::AppendCommit), 20); 4]
         }
         Bug::NoExpectedSequence | Bug::RefusedOutputsPublished => vec![Fault::Pause; 2],
-        Bug::UnansweredAcknowledged => vec![Fault::KillServer { leads: super::LOG }; 4],
+        Bug::UnansweredAcknowledged => vec![Fault::KillServer { leads: Led::Log }; 4],
         Bug::CursorAhead => vec![Fault::Kill { back_after_ms: 0 }; 6],
         Bug::MessageIdChanges => vec![crash(CrashPoint::After(Step::PublishOutput), 40); 6],
         Bug::DocumentBeforeFiles => vec![crash(CrashPoint::After(Step::UploadManifest), 3); 2],

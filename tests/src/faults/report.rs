@@ -10,8 +10,8 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
 
 use super::Options;
-use super::chain::Chain;
 use super::fault::Fault;
+use super::lives::Lives;
 
 /// A run as it went.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Report {
     /// Per kind: how often it fired, and from the fault to the first new output of the last key.
     kinds: BTreeMap<String, Vec<Duration>>,
     fired: BTreeMap<String, u64>,
+    /// Per kind: how often it did not happen because of another fault, and why the last time.
+    refused: BTreeMap<String, (u64, String)>,
     /// What must not be; empty: the run is clean.
     pub complaints: Vec<String>,
     /// Faults that were chosen and did not happen.
@@ -31,6 +33,7 @@ pub struct Report {
     commits: u64,
     takeovers: u64,
     unseen: u64,
+    lives: usize,
     damaged: bool,
 }
 
@@ -42,12 +45,14 @@ impl Report {
             size: (options.servers, options.nodes),
             kinds: BTreeMap::new(),
             fired: BTreeMap::new(),
+            refused: BTreeMap::new(),
             complaints: Vec::new(),
             misfires: Vec::new(),
             records: 0,
             commits: 0,
             takeovers: 0,
             unseen: 0,
+            lives: 0,
             damaged: false,
         }
     }
@@ -59,26 +64,42 @@ impl Report {
         }
     }
 
-    /// Notes a fault: whether it fired and was recovered from, and how long that took.
-    pub fn fired(
-        &mut self,
-        fault: Fault,
-        fired: Result<()>,
-        outcome: Result<()>,
-        recovery: Option<Duration>,
-    ) {
-        let kind = fault.to_string();
+    /// Notes that a fault is about to happen.
+    pub fn begun(&mut self, fault: Fault) {
         self.damaged |= matches!(fault, Fault::Damage { .. });
+    }
+
+    /// Notes whether outputs came again behind a fault.
+    pub fn recovered(&mut self, kind: &str, outcome: Result<()>) {
         if let Err(error) = outcome {
             self.complaints.push(format!("behind {kind}: {error:#}"));
         }
+    }
+
+    /// Notes a fault: whether it fired, and how long it took until outputs came again.
+    pub fn fired(&mut self, fault: Fault, fired: Result<()>, recovery: Option<Duration>) {
+        let kind = fault.to_string();
         match fired {
-            Ok(()) => {
-                *self.fired.entry(kind.clone()).or_default() += 1;
-                self.kinds.entry(kind).or_default().extend(recovery);
-            }
+            Ok(()) => self.happened(kind, recovery),
             Err(error) => self.misfires.push(format!("{kind} did not fire: {error:#}")),
         }
+    }
+
+    /// The same of one that need not fire, because another one happens meanwhile.
+    pub fn tried(&mut self, kind: String, fired: Result<()>, recovery: Option<Duration>) {
+        match fired {
+            Ok(()) => self.happened(kind, recovery),
+            Err(error) => {
+                let (count, last) = self.refused.entry(kind).or_default();
+                *count += 1;
+                *last = format!("{error:#}");
+            }
+        }
+    }
+
+    fn happened(&mut self, kind: String, recovery: Option<Duration>) {
+        *self.fired.entry(kind.clone()).or_default() += 1;
+        self.kinds.entry(kind).or_default().extend(recovery);
     }
 
     /// Whether files were damaged on purpose.
@@ -92,10 +113,15 @@ impl Report {
     }
 
     /// Notes what the run was made of.
-    pub fn finished(&mut self, records: u64, chain: &Chain) {
+    pub fn finished(&mut self, records: u64, lives: &Lives) {
         self.records = records;
-        (self.commits, self.takeovers, self.unseen) =
-            (chain.records, chain.takeovers, chain.unseen);
+        (self.commits, self.takeovers, self.unseen) = lives.counts();
+        self.lives = lives.count();
+    }
+
+    /// Lives of the pipeline: one more than it was rescaled.
+    pub fn lives(&self) -> usize {
+        self.lives
     }
 
     /// Whether nothing was wrong.
@@ -138,7 +164,9 @@ impl Report {
             "commits": self.commits,
             "takeovers": self.takeovers,
             "commits_trimmed_unseen": self.unseen,
+            "lives": self.lives,
             "faults": faults,
+            "refused": self.refused,
             "complaints": self.complaints,
             "misfires": self.misfires,
         })
@@ -162,18 +190,25 @@ impl fmt::Display for Report {
                 seconds(recovery.map(|(_, max)| max)),
             ]);
         }
+        for (kind, (count, _)) in &self.refused {
+            let kind = format!("{kind}: refused");
+            table.add_row([kind, count.to_string(), "-".to_owned(), "-".to_owned()]);
+        }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         writeln!(f, "{table}")?;
-        let Self { seed, size, records, commits, takeovers, unseen, .. } = self;
+        let Self { seed, size, records, commits, takeovers, unseen, lives, .. } = self;
         writeln!(
             f,
-            "seed {seed}, {} servers, {} nodes: {records} records, {} faults, {commits} commits read ({unseen} trimmed before), {takeovers} takeovers",
+            "seed {seed}, {} servers, {} nodes: {records} records, {} faults, {commits} commits read ({unseen} trimmed before), {takeovers} takeovers, {lives} lives",
             size.0,
             size.1,
             self.faults()
         )?;
+        for (kind, (_, last)) in &self.refused {
+            writeln!(f, "{kind} was refused, the last time: {last}")?;
+        }
         for complaint in self.complaints.iter().chain(&self.misfires) {
             writeln!(f, "WRONG: {complaint}")?;
         }

@@ -1,7 +1,6 @@
 //! What must hold when a run is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,10 +10,9 @@ use millstream_control::api::pipelines::{Get, Stop};
 use millstream_control::api::state::{self, Content, ELEMENTS_MAX, KeyState};
 use millstream_control::api::status::Phase;
 
-use super::arena::Arena;
-use super::chain::Chain;
+use super::arena::{Arena, until};
 use super::damage::incomplete;
-use super::workload::{Account, LOG, PARTITIONS, PIPELINE, Record, SINK, SOURCE, TOTALS, expected};
+use super::workload::{Account, PIPELINE, Record, SINKS, SOURCE, Sink, TOTALS, expected};
 
 /// How long a cluster may take to answer, or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,12 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SHOWN: usize = 3;
 
 /// Compares everything with the model of the records `0..numbers`, and says what differs.
-pub async fn judge(
-    arena: &Arena,
-    seed: u64,
-    numbers: u64,
-    chain: &Arc<Mutex<Chain>>,
-) -> Vec<String> {
+pub async fn judge(arena: &Arena, seed: u64, numbers: u64) -> Vec<String> {
     let model = expected(seed, numbers);
     let mut complaints = Vec::new();
     let mut note = |what: &str, found: Result<Vec<String>>| match found {
@@ -37,9 +30,11 @@ pub async fn judge(
     note("source", source(arena, seed, numbers).await);
     note("state", states(arena, &model).await);
     note("stop", stop(arena).await);
-    note("outputs", outputs(arena, numbers, &model).await);
+    for sink in SINKS {
+        note(sink.name, outputs(arena, sink, numbers, &model).await);
+    }
     note("dead letters", dead_letters(arena).await);
-    note("log", log(arena, chain).await);
+    note("log", logs(arena).await);
     complaints
 }
 
@@ -62,7 +57,7 @@ async fn source(arena: &Arena, seed: u64, numbers: u64) -> Result<Vec<String>> {
     let mut wanted: BTreeMap<u64, usize> =
         (0..numbers).map(|number| (number, Record::new(seed, number).copies)).collect();
     let count = count(&arena.jetstream(), SOURCE).await?;
-    for (_, payload) in arena.broker.read_with_subjects(SOURCE, count as usize).await {
+    for (_, payload) in arena.broker.read_with_subjects(SOURCE, "", count as usize).await {
         let line: serde_json::Value = serde_json::from_slice(&payload)?;
         let number = line["n"].as_u64().context("a record has a number")?;
         match wanted.get_mut(&number) {
@@ -100,7 +95,7 @@ async fn states(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<
             key: Data(key.clone().into_bytes()),
         };
         let get = async || arena.call(&request).await.ok();
-        let found = arena.until("state is read", PATIENCE, get).await?;
+        let found = until("state is read", PATIENCE, get).await?;
         complaints
             .extend(differences(&found, account).map(|what| format!("state of {key}: {what}")));
     }
@@ -156,26 +151,29 @@ fn integer(value: i64) -> Data {
 async fn stop(arena: &Arena) -> Result<Vec<String>> {
     let by = "faults".to_owned();
     let request = Stop { pipeline: PIPELINE.to_owned(), drain: true, by };
-    arena.until("a stop is taken", PATIENCE, async || arena.call(&request).await.ok()).await?;
+    until("a stop is taken", PATIENCE, async || arena.call(&request).await.ok()).await?;
     let stopped = async || {
         let info = arena.call(&Get { pipeline: PIPELINE.to_owned() }).await.ok()?;
         info.status.is_none_or(|status| status.phase == Phase::Stopped).then_some(())
     };
-    arena.until("the pipeline is drained", PATIENCE, stopped).await?;
+    until("the pipeline is drained", PATIENCE, stopped).await?;
     Ok(Vec::new())
 }
 
+/// Compares what is in a sink with the model.
 async fn outputs(
     arena: &Arena,
+    sink: Sink,
     numbers: u64,
     model: &BTreeMap<String, Account>,
 ) -> Result<Vec<String>> {
-    let count = count(&arena.jetstream(), SINK).await?;
-    let records = arena.broker.read_with_subjects(SINK, count as usize).await;
+    // Beside outputs there may be cursor records.
+    let count = arena.broker.count_on(sink.stream, &sink.subjects()).await;
+    let records = arena.broker.read_with_subjects(sink.stream, &sink.subjects(), count).await;
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut missing: BTreeSet<u64> = (0..numbers).collect();
     for (subject, payload) in records {
-        let key = subject.trim_start_matches("results.").to_owned();
+        let key = sink.key(&subject).context("an output has a key")?.to_owned();
         let output: serde_json::Value = serde_json::from_slice(&payload)?;
         let number = output["txn_id"].as_str().and_then(|id| id.strip_prefix('t')?.parse().ok());
         missing.remove(&number.context("an output names its record")?);
@@ -186,7 +184,8 @@ async fn outputs(
     let mut complaints = Vec::new();
     if !missing.is_empty() {
         let missing: Vec<u64> = missing.into_iter().collect();
-        complaints.push(format!("there are no outputs of records {}", ranges(&missing)));
+        let (sink, missing) = (sink.name, ranges(&missing));
+        complaints.push(format!("{sink}: there are no outputs of records {missing}"));
     }
     for key in keys {
         let found = found.get(key).unwrap_or(&none);
@@ -196,7 +195,8 @@ async fn outputs(
             let place = place.unwrap_or(found.len().min(wanted.len()));
             let at = |of: &[String]| of.get(place).map_or("nothing", |line| line).to_owned();
             complaints.push(format!(
-                "outputs of {key}: {} found, {} expected; number {place} is {}, not {}",
+                "{}: outputs of {key}: {} found, {} expected; number {place} is {}, not {}",
+                sink.name,
                 found.len(),
                 wanted.len(),
                 at(found),
@@ -212,22 +212,25 @@ async fn dead_letters(arena: &Arena) -> Result<Vec<String>> {
     Ok((found > 0).then(|| format!("{found} dead letters")).into_iter().collect())
 }
 
-async fn log(arena: &Arena, chain: &Arc<Mutex<Chain>>) -> Result<Vec<String>> {
-    let stream = arena.jetstream().get_stream(LOG).await?;
-    let last = stream.cached_info().state.last_sequence;
-    let chain = || chain.lock().unwrap_or_else(PoisonError::into_inner);
-    let seen = async || (chain().last_sequence >= last).then_some(());
-    arena.until("the log is read to its end", PATIENCE, seen).await?;
-    Ok(chain().violations.clone())
+/// Reads the logs of all lives to their ends, and says what is wrong with what was read at any time.
+async fn logs(arena: &Arena) -> Result<Vec<String>> {
+    let all_seen = async || {
+        arena.lives.look().await.ok()?;
+        for (log, chain) in arena.lives.chains() {
+            let stream = arena.jetstream().get_stream(&log).await.ok()?;
+            if chain.last_sequence < stream.cached_info().state.last_sequence {
+                return None;
+            }
+        }
+        Some(())
+    };
+    until("the logs are read to their ends", PATIENCE, all_seen).await?;
+    Ok(arena.lives.violations())
 }
 
 /// What is wrong with the checkpoints in the store, which nobody has damaged.
 pub fn checkpoints(arena: &Arena) -> Vec<String> {
-    let partitions = [("once", PARTITIONS.0), (TOTALS, PARTITIONS.1)];
-    let all = partitions.iter().flat_map(|(stage, partitions)| {
-        (0..*partitions).flat_map(|partition| incomplete(&arena.store, stage, partition))
-    });
-    shortened(all.collect())
+    shortened(incomplete(&arena.store))
 }
 
 #[cfg(test)]

@@ -12,14 +12,22 @@ use crate::workspace;
 pub const PIPELINE: &str = "faults";
 /// Stream of the source.
 pub const SOURCE: &str = "RECORDS";
-/// Stream of the sink, which captures `results.KEY`.
-pub const SINK: &str = "RESULTS";
-/// The pipeline's commit log.
+/// The sinks. Both get every output.
+pub const SINKS: [Sink; 2] = [
+    Sink { name: "results", stream: "RESULTS" },
+    // Transactional.
+    Sink { name: "ledger", stream: "LEDGER" },
+];
+/// The pipeline's commit log in its first life; what later ones' begin with.
 pub const LOG: &str = "MILLSTREAM_LOG_faults";
+/// The first stage.
+pub const ONCE: &str = "once";
 /// Stage whose state is compared.
 pub const TOTALS: &str = "totals";
-/// Partitions of the two stages.
+/// Partitions of each of the two stages, at first.
 pub const PARTITIONS: (u16, u16) = (3, 3);
+/// Most partitions of a stage.
+pub const PARTITIONS_MAX: u16 = 7;
 /// Accounts: the keys of the second stage.
 const ACCOUNTS: u64 = 24;
 /// Regions: the keys of the first stage.
@@ -28,6 +36,27 @@ const REGIONS: u64 = 7;
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Records with the same event time.
 const RECORDS_PER_MS: u64 = 100;
+
+/// Where outputs go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sink {
+    /// Its name; its subjects are `NAME.KEY`.
+    pub name: &'static str,
+    /// The stream that captures them.
+    pub stream: &'static str,
+}
+
+impl Sink {
+    /// Matches the subjects of its outputs.
+    pub fn subjects(&self) -> String {
+        format!("{}.*", self.name)
+    }
+
+    /// The key of an output on this subject; none: it is none.
+    pub fn key<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(self.name)?.strip_prefix('.')
+    }
+}
 
 /// A record, the same for the same seed and number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +108,11 @@ pub fn keys() -> impl Iterator<Item = String> {
     (0..ACCOUNTS).map(|account| format!("a{account}"))
 }
 
-/// The manifest. `within` is how long the first stage remembers a number; whatever it is, the results are the same, so that a change
-/// of it is a swap.
-pub fn manifest(store: &Path, within: &str) -> String {
+/// The manifest for so many partitions of the two stages. `within` is how long the first stage remembers a number; whatever it is, the
+/// results are the same, so that a change of it is a swap.
+pub fn manifest(store: &Path, within: &str, partitions: (u16, u16)) -> String {
     let root = workspace();
+    let [deduplicated, transactional] = SINKS;
     format!(
         "name: {PIPELINE}
 checkpoint-interval: 1s
@@ -90,7 +120,7 @@ checkpoints: {{ store: 'file://{store}' }}
 sources:
   records: {{ stream: {SOURCE}, event-time: {{ pointer: /ts }}, watermark: {{ bound: 1m }} }}
 stages:
-  once:
+  {ONCE}:
     module: {{ file: {root}/udfs/dist/dedup.wasm }}
     partitions: {}
     inputs:
@@ -100,14 +130,22 @@ stages:
     module: {{ file: {root}/tests/guests/dist/totals.wasm }}
     partitions: {}
     inputs:
-      once.output: {{ key: {{ pointer: /account_id }} }}
+      {ONCE}.output: {{ key: {{ pointer: /account_id }} }}
     outputs:
-      output: results
+      output: [{}, {}]
 sinks:
-  results: {{ subject: 'results.{{key}}' }}
+  {}: {{ subject: '{}.{{key}}' }}
+  {}: {{ subject: '{}.{{key}}', delivery: transactional, stream: {} }}
 ",
-        PARTITIONS.0,
-        PARTITIONS.1,
+        partitions.0,
+        partitions.1,
+        deduplicated.name,
+        transactional.name,
+        deduplicated.name,
+        deduplicated.name,
+        transactional.name,
+        transactional.name,
+        transactional.stream,
         store = store.display(),
         root = root.display(),
     )

@@ -6,7 +6,7 @@ use millstream_engine::crash::{CrashPoint, Step};
 use millstream_engine::planted::Bug;
 use millstream_tests::broker::Broker;
 use millstream_tests::faults::damage::{How, What};
-use millstream_tests::faults::fault::{Fault, Parting};
+use millstream_tests::faults::fault::{Fault, Led, Parting};
 use millstream_tests::faults::{Options, planted, run};
 use millstream_tests::golden_job::{GoldenJob, broker, make_streams};
 use rand::rngs::StdRng;
@@ -112,9 +112,10 @@ async fn nodes_under_all_kinds_of_faults_give_what_the_model_says() {
         Fault::Clock { by_ms: 600_000 },
         Fault::Part { parting: Parting::Stalled, for_ms: 3_000 },
         Fault::Damage { what: What::Database, how: How::Cut },
-        Fault::KillServer { leads: "RECORDS" },
+        Fault::KillServer { leads: Led::Source },
         Fault::Crash { point: CrashPoint::Before(Step::UploadManifest), count: 1 },
         Fault::StoreError,
+        Fault::Rescale { partitions: (5, 2) },
         Fault::FullDisk,
         Fault::Drain,
         Fault::Part { parting: Parting::Cut, for_ms: 1_000 },
