@@ -33,6 +33,7 @@ use crate::readiness::Readiness;
 use crate::reconcile::{Backoff, Reconciled, Reconciler};
 use crate::registry::{Modules, Pipelines, Stores};
 use crate::service::local::Local;
+use crate::service::resting::Rests;
 use crate::service::{NodeFacts, Service};
 use crate::worker::Worker;
 
@@ -208,6 +209,7 @@ impl<W: Worker> Node<W> {
             pipelines: self.pipelines.clone(),
             connection: self.accounts.engine.clone(),
             gate: Arc::clone(&gate),
+            rests: Rests::new(self.options.lease.expiry),
         });
         let peers = Peers {
             local: Arc::clone(&local),
@@ -215,6 +217,7 @@ impl<W: Worker> Node<W> {
             view,
             connection: self.accounts.engine.clone(),
             key: self.options.key.clone(),
+            lease: self.options.lease,
         };
         let ended = CancellationToken::new();
         let answering =

@@ -114,15 +114,32 @@ pub struct VerifyCheckpoints {
     pub partition: Option<u16>,
 }
 
-/// Takes a savepoint of a pipeline that runs on the node as a whole.
+/// Takes a savepoint of a pipeline that runs on the node as a whole. To be asked again and again, until it is taken and as long as the
+/// pipeline is to rest: who is silent for a lease's expiry is taken for dead, and the pipeline goes on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TakeSavepoint {
     /// The pipeline.
     pub pipeline: String,
-    /// Name of the savepoint.
+    /// Name of the savepoint. One that was asked for already is not taken again.
     pub name: String,
     /// It computes nothing more until it is told to, or stopped.
     pub stay: bool,
+    /// Answer after so many milliseconds that it is under way; none, from a node of version 0.1: only when it is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+    /// It was taken, and the pipeline is to rest on: nothing is begun.
+    #[serde(default)]
+    pub rest_only: bool,
+}
+
+/// How far a savepoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Taking {
+    /// It is taken.
+    Taken(SavepointInfo),
+    /// Ask again.
+    UnderWay {},
 }
 
 /// A pipeline on the node computes again after a savepoint.
@@ -145,6 +162,6 @@ operations! {
     Checkpoint => LocalCheckpoint => Checkpoints,
     StoredCheckpoints => LocalCheckpoints => Checkpoints,
     VerifyCheckpoints => LocalVerify => Verified,
-    TakeSavepoint => LocalSavepoint => SavepointInfo,
+    TakeSavepoint => LocalSavepoint => Taking,
     GoOn => LocalGoOn => Done,
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use millstream_log::connect::Connection;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::coordinator::stages_of;
 use super::view::View;
@@ -16,16 +18,19 @@ use crate::api::Operation;
 use crate::api::checkpoints::{CheckpointInfo, CheckpointVerified};
 use crate::api::local::{
     Checkpoint, GoOn, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
-    StoredCheckpoints, TakeSavepoint, VerifyCheckpoints,
+    StoredCheckpoints, TakeSavepoint, Taking, VerifyCheckpoints,
 };
 use crate::api::logs::LogLine;
 use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::status::{PartitionStatus, Phase, PipelineStatus, StageStatus};
 use crate::client::{Client, Signer};
-use crate::problem::Problems;
+use crate::errors;
+use crate::lease::LeaseOptions;
+use crate::problem::{Problem, Problems};
 use crate::registry::PipelineRecord;
 use crate::service::local::Local;
+use crate::service::worker_problem;
 use crate::worker::Worker;
 
 /// How long a node may take to say what it has in memory.
@@ -34,6 +39,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const STORING: Duration = Duration::from_secs(60);
 /// How long a node may take to take a savepoint, or to read checkpoints back.
 const SAVING: Duration = Duration::from_secs(600);
+
+/// Wait before a node that did not answer is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A pipeline rests behind a savepoint until this is dropped, or a little longer.
+pub struct Resting {
+    /// None: it rests in this process.
+    _asking: Option<AbortOnDropHandle<()>>,
+}
 
 /// The nodes, seen from one of them.
 pub struct Peers<W> {
@@ -47,6 +61,8 @@ pub struct Peers<W> {
     pub connection: Connection,
     /// What this node signs with.
     pub key: SigningKey,
+    /// How soon and how long others are to hear of this node.
+    pub lease: LeaseOptions,
 }
 
 impl<W> Clone for Peers<W> {
@@ -57,6 +73,7 @@ impl<W> Clone for Peers<W> {
             view: self.view.clone(),
             connection: self.connection.clone(),
             key: self.key.clone(),
+            lease: self.lease,
         }
     }
 }
@@ -212,7 +229,8 @@ impl<W: Worker> Peers<W> {
         Ok(all)
     }
 
-    /// Has the node that runs a whole pipeline take a savepoint of it.
+    /// Has the node that runs a whole pipeline take a savepoint of it. With `stay` the pipeline rests until
+    /// [`Peers::go_on`], as long as what is returned with it is kept.
     ///
     /// # Errors
     /// What that node says.
@@ -222,12 +240,62 @@ impl<W: Worker> Peers<W> {
         pipeline: &str,
         name: &str,
         stay: bool,
+    ) -> Result<(SavepointInfo, Resting), Problems> {
+        if identity == self.me {
+            let taken = self.local.worker.savepoint(pipeline, name, stay).await;
+            let failed = |error| worker_problem(pipeline, errors::SAVEPOINT_FAILED, &error);
+            return Ok((taken.map_err(failed)?, Resting { _asking: None }));
+        }
+        let request = TakeSavepoint {
+            pipeline: pipeline.to_owned(),
+            name: name.to_owned(),
+            stay,
+            within_ms: Some(self.lease.refresh.as_millis() as u64),
+            rest_only: false,
+        };
+        let taken = self.ask_until_taken(identity, &request).await?;
+        let asking = stay.then(|| {
+            let (peers, identity) = (self.clone(), identity.to_owned());
+            let request = TakeSavepoint { rest_only: true, ..request };
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(peers.lease.refresh).await;
+                    // An answer that says that it does not rest any more is what whoever keeps it finds out by the record.
+                    let _ = peers.ask(&identity, &request, PATIENCE).await;
+                }
+            }))
+        });
+        Ok((taken, Resting { _asking: asking }))
+    }
+
+    /// Asks until a savepoint is taken. What a server loses that dies, question or answer, is asked again.
+    async fn ask_until_taken(
+        &self,
+        identity: &str,
+        request: &TakeSavepoint,
     ) -> Result<SavepointInfo, Problems> {
-        let (pipeline, name) = (pipeline.to_owned(), name.to_owned());
-        let request = TakeSavepoint { pipeline, name, stay };
-        match identity == self.me {
-            true => Ok(self.local.savepoint(&request).await?),
-            false => self.ask(identity, &request, SAVING).await,
+        let begun = Instant::now();
+        let mut heard = begun;
+        loop {
+            match self.ask(identity, request, self.lease.refresh + PATIENCE).await {
+                Ok(Taking::Taken(info)) => return Ok(info),
+                Ok(Taking::UnderWay {}) if begun.elapsed() > SAVING => {
+                    let within = SAVING.as_secs();
+                    let message =
+                        format!("savepoint `{}` is not taken within {within} s", request.name);
+                    let problem = Problem::new(errors::SAVEPOINT_FAILED, message);
+                    return Err(problem.help("the log of the node that takes it says why").into());
+                }
+                Ok(Taking::UnderWay {}) => heard = Instant::now(),
+                Err(problems) => {
+                    let unanswered = [errors::NO_NODE, errors::NO_ANSWER, errors::NO_NATS];
+                    let is_unanswered = unanswered.iter().any(|code| problems.has(*code));
+                    if !is_unanswered || heard.elapsed() > 2 * self.lease.expiry {
+                        return Err(problems);
+                    }
+                    tokio::time::sleep(ASK_AGAIN_AFTER).await;
+                }
+            }
         }
     }
 

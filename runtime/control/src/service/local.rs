@@ -1,11 +1,11 @@
 //! `local.*`: every node answers for itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use millstream_log::connect::Connection;
 use tokio_util::sync::CancellationToken;
 
+use super::resting::Rests;
 use super::state::worker_problem;
 use super::{Answer, Answering, Offer, ServiceError};
 use crate::access::Gate;
@@ -13,23 +13,17 @@ use crate::api::access::{Identified, Identity};
 use crate::api::checkpoints::{Checkpoints, Verified};
 use crate::api::local::{
     Checkpoint, Done, GoOn, Held, HeldPartitions, Logs, PartStatus, StateGet, StateKeys, Status,
-    StoredCheckpoints, TakeSavepoint, VerifyCheckpoints,
+    StoredCheckpoints, TakeSavepoint, Taking, VerifyCheckpoints,
 };
 use crate::api::logs::Lines;
-use crate::api::savepoints::SavepointInfo;
 use crate::api::state::{KeyState, Keys};
 use crate::api::{NODE_SERVICE_NAME, NODE_SUBJECT_PREFIX};
 use crate::audit::Trail;
 use crate::errors;
 use crate::problem::{Problem, Problems};
 use crate::reconcile::Reconciled;
-use crate::registry::{PipelineRecord, Pipelines};
+use crate::registry::Pipelines;
 use crate::worker::Worker;
-
-/// How long a pipeline rests behind a savepoint for another node.
-const REST_MAX: Duration = Duration::from_secs(600);
-/// Wait before a record is looked at again.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What one node alone knows.
 pub struct Local<W> {
@@ -43,6 +37,8 @@ pub struct Local<W> {
     pub connection: Connection,
     /// What every request passes first.
     pub gate: Arc<Gate>,
+    /// What rests here for other nodes.
+    pub rests: Rests,
 }
 
 impl<W> Answering for Local<W> {
@@ -170,16 +166,6 @@ impl<W: Worker> Local<W> {
         let problem = |error| worker_problem(pipeline, errors::CHECKPOINT_FAILED, &error);
         verified.map(|checkpoints| Verified { checkpoints }).map_err(problem)
     }
-
-    /// Takes a savepoint of a pipeline that runs here as a whole.
-    ///
-    /// # Errors
-    /// What the worker says.
-    pub async fn savepoint(&self, request: &TakeSavepoint) -> Result<SavepointInfo, Problem> {
-        let TakeSavepoint { pipeline, name, stay } = request;
-        let taken = self.worker.savepoint(pipeline, name, *stay).await;
-        taken.map_err(|error| worker_problem(pipeline, errors::SAVEPOINT_FAILED, &error))
-    }
 }
 
 impl<W: Worker> Answer<VerifyCheckpoints> for Local<W> {
@@ -189,42 +175,14 @@ impl<W: Worker> Answer<VerifyCheckpoints> for Local<W> {
 }
 
 impl<W: Worker> Answer<TakeSavepoint> for Local<W> {
-    async fn answer(&self, request: TakeSavepoint) -> Result<SavepointInfo, Problems> {
-        let record = self.pipelines.require(&request.pipeline).await?.record;
-        let taken = self.savepoint(&request).await?;
-        if request.stay {
-            tokio::spawn(go_on_in_the_end(
-                Arc::clone(&self.worker),
-                self.pipelines.clone(),
-                record,
-            ));
-        }
-        Ok(taken)
-    }
-}
-
-/// Has a pipeline go on that rests for a node that may have died meanwhile. What that node may still want to record is
-/// superseded first.
-async fn go_on_in_the_end<W: Worker>(worker: Arc<W>, pipelines: Pipelines, rests: PipelineRecord) {
-    tokio::time::sleep(REST_MAX).await;
-    loop {
-        match pipelines.get(&rests.name).await {
-            Ok(Some(found)) if found.record.incarnation == rests.incarnation => {
-                if pipelines.update(&found.record, found.at).await.is_ok() {
-                    return worker.go_on(&rests.name);
-                }
-            }
-            Ok(_) => return,
-            Err(problem) => {
-                tracing::warn!(pipeline = %rests.name, %problem, "a record cannot be read")
-            }
-        }
-        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+    async fn answer(&self, request: TakeSavepoint) -> Result<Taking, Problems> {
+        self.rests.take(&self.worker, &self.pipelines, &request).await
     }
 }
 
 impl<W: Worker> Answer<GoOn> for Local<W> {
     async fn answer(&self, request: GoOn) -> Result<Done, Problems> {
+        self.rests.end(&request.pipeline);
         self.worker.go_on(&request.pipeline);
         Ok(Done {})
     }

@@ -14,8 +14,11 @@ mod logs;
 mod modules;
 mod nodes;
 mod pipelines;
+pub mod resting;
 mod savepoints;
 mod state;
+
+pub(crate) use state::worker_problem;
 
 use std::future::Future;
 use std::sync::Arc;

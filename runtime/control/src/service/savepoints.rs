@@ -47,7 +47,8 @@ impl<W: Worker> Answer<Create> for Service<W> {
         check_savepoint(&name)?;
         refuse_queues(&recorded.record.queues)?;
         let (holder, _gathering) = self.gather(&recorded.record).await?;
-        let taken = self.peers.savepoint(&holder, &request.pipeline, &name, request.stop).await?;
+        let (taken, _resting) =
+            self.peers.savepoint(&holder, &request.pipeline, &name, request.stop).await?;
         if request.stop {
             let record = PipelineRecord {
                 desired: Desired::Stopped,
@@ -157,7 +158,8 @@ impl<W: Worker> Answer<Rescale> for Service<W> {
         let (holder, _gathering) = self.gather(&recorded.record).await?;
         let spec = life_of(&new)?;
         let savepoint = format!("rescale-{:032x}", spec.incarnation.0);
-        self.peers.savepoint(&holder, &request.pipeline, &savepoint, true).await?;
+        let (_, _resting) =
+            self.peers.savepoint(&holder, &request.pipeline, &savepoint, true).await?;
         let switched = self.switch(&recorded, &spec, &savepoint, text, request.by).await;
         if let Err(error) = self.peers.local.worker.forget_savepoint(&savepoint).await {
             tracing::warn!(%savepoint, %error, "savepoint of a rescaling stays");

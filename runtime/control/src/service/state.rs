@@ -52,7 +52,7 @@ impl<W: Worker> Service<W> {
 }
 
 /// What the worker could not do, as a problem.
-pub(super) fn worker_problem(pipeline: &str, code: Code, error: &WorkerError) -> Problem {
+pub(crate) fn worker_problem(pipeline: &str, code: Code, error: &WorkerError) -> Problem {
     match error {
         WorkerError::NotRunning => Problem::new(
             errors::PIPELINE_NOT_RUNNING,

@@ -1,11 +1,18 @@
 //! Savepoints, pipelines that begin from them, and rescaling: what is recorded, and what the worker is asked to do.
 
+use std::sync::Arc;
+
 use millstream_control::api::checkpoints::Verify;
+use millstream_control::api::local::{TakeSavepoint, Taking};
 use millstream_control::api::pipelines::{Delete, Desired, Get, ManifestText, Outcome};
 use millstream_control::api::savepoints::{Create, List, Remove, Rescale, Restore};
+use millstream_control::client::Client;
 use millstream_control::errors;
+use millstream_control::registry::{PIPELINES_BUCKET, Pipelines};
+use millstream_log::Name;
+use millstream_log::kv::{BucketOptions, JetStreamKv};
 
-use crate::support::{Cluster, guest, manifest};
+use crate::support::{Cluster, PATIENCE, QUICK_LEASE, connect, guest, manifest};
 
 fn create(name: Option<&str>, stop: bool) -> Create {
     Create { pipeline: "p".into(), name: name.map(str::to_owned), stop, by: "me".into() }
@@ -164,4 +171,47 @@ async fn verifying_says_what_is_damaged() {
     assert_eq!(verified[0].faults[0].fact, "is missing");
     let unknown = Verify { stage: Some("wrok".into()), ..verify };
     assert_eq!(cluster.refused(&unknown).await.0[0].code, errors::STAGE_UNKNOWN);
+}
+
+/// Who asks for a savepoint may die before it has an answer, or with the pipeline at rest.
+#[tokio::test]
+async fn a_pipeline_rests_only_for_a_node_that_is_heard() {
+    let (cluster, _) = cluster().await;
+    let connection = connect(&cluster.server).await;
+    let bucket = Name::new(PIPELINES_BUCKET).unwrap();
+    let bucket = JetStreamKv::open(&connection, &bucket, &BucketOptions::default()).await.unwrap();
+    let pipelines = Pipelines::new(Arc::new(bucket));
+    let node = Client::of_node(connection, PATIENCE, &cluster.node.identity);
+    let take = TakeSavepoint {
+        pipeline: "p".into(),
+        name: "s".into(),
+        stay: true,
+        within_ms: Some(10_000),
+        rest_only: false,
+    };
+    let again = TakeSavepoint { rest_only: true, ..take.clone() };
+    let none = node.call(&again).await.unwrap_err();
+    assert!(none.has(errors::SAVEPOINT_FAILED), "{none}");
+    // What was asked for twice is taken once.
+    for request in [&take, &take, &again] {
+        let taken = node.call(request).await.unwrap();
+        assert!(matches!(&taken, Taking::Taken(info) if info.name == "s"), "{taken:?}");
+    }
+    let rests = tokio::time::Instant::now();
+    while rests.elapsed() < 3 * QUICK_LEASE.expiry {
+        node.call(&again).await.unwrap();
+        tokio::time::sleep(QUICK_LEASE.refresh).await;
+    }
+    let calls = cluster.node.worker.called("savepoint p stay").await;
+    assert!(!calls.contains(&"go on p".to_owned()), "{calls:?}");
+
+    // What whoever asked may still want to record is superseded before the pipeline goes on.
+    let before = pipelines.require("p").await.unwrap();
+    let calls = cluster.node.worker.called("go on p").await;
+    let after = pipelines.require("p").await.unwrap();
+    assert!(after.at > before.at && after.record == before.record, "{before:?}, {after:?}");
+    let taken = calls.iter().filter(|call| *call == "savepoint p stay").count();
+    assert_eq!(taken, 1, "{calls:?}");
+    let over = node.call(&again).await.unwrap_err();
+    assert!(over.has(errors::SAVEPOINT_FAILED), "{over}");
 }

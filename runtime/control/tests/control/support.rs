@@ -39,6 +39,8 @@ const QUICK_BACKOFF: Backoff =
 /// A running node.
 pub struct RunningNode {
     pub worker: Arc<RecordingWorker>,
+    /// Number of its data folder, as it is asked for what it alone knows.
+    pub identity: String,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -54,12 +56,13 @@ impl RunningNode {
             pin_every: QUICK_PINS,
             ..NodeOptions::named(name)
         };
+        let identity = format!("{:032x}", options.identity.0);
         let node = Node::open(options, connection, sandbox(), Arc::clone(&worker))
             .await
             .expect("the node opens");
         let stop = CancellationToken::new();
         let task = tokio::spawn(node.run(stop.clone()));
-        RunningNode { worker, stop, task }
+        RunningNode { worker, identity, stop, task }
     }
 
     /// Stops it and waits for its end.
