@@ -37,11 +37,17 @@ pub enum Bug {
     SourceOneBehind,
     /// An output has another message id each time it is published.
     MessageIdChanges,
+    /// A new owner does not go on behind the cursor record of a transactional sink.
+    CursorRecordIgnored,
+    /// A pipeline is rescaled without an end to its log.
+    SealNotAppended,
+    /// A life that begins from a savepoint passes over the first record behind the barrier.
+    SeedOneAhead,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 17] = [
         Bug::EgressBeforeCommit,
         Bug::RefusedOutputsPublished,
         Bug::NoExpectedSequence,
@@ -56,6 +62,9 @@ impl Bug {
         Bug::SourceOneAhead,
         Bug::SourceOneBehind,
         Bug::MessageIdChanges,
+        Bug::CursorRecordIgnored,
+        Bug::SealNotAppended,
+        Bug::SeedOneAhead,
     ];
 
     fn name(self) -> &'static str {
@@ -74,6 +83,9 @@ impl Bug {
             Bug::SourceOneAhead => "source-one-ahead",
             Bug::SourceOneBehind => "source-one-behind",
             Bug::MessageIdChanges => "message-id-changes",
+            Bug::CursorRecordIgnored => "cursor-record-ignored",
+            Bug::SealNotAppended => "seal-not-appended",
+            Bug::SeedOneAhead => "seed-one-ahead",
         }
     }
 }

@@ -174,8 +174,22 @@ impl Arena {
         Ok(())
     }
 
+    /// This node, or the next one that has partitions: there may be fewer of them than nodes.
+    async fn holder(&self, first: usize) -> Result<usize> {
+        let nodes = self.nodes.len();
+        let holder = async || {
+            for number in (first..first + nodes).map(|number| number % nodes) {
+                if self.held(number).await.is_ok_and(|held| !held.is_empty()) {
+                    return Some(number);
+                }
+            }
+            None
+        };
+        until("a node has partitions", FIRES_WITHIN, holder).await
+    }
+
     async fn full_disk(&mut self, node: usize) -> Result<()> {
-        let node = &self.nodes[node];
+        let node = &self.nodes[self.holder(node).await?];
         let met = || node.said(NOT_WRITTEN) + node.said(NOT_STORED);
         let before = met();
         node.limit_files(Some(FULL_BYTES))?;
@@ -224,7 +238,7 @@ impl Arena {
     /// which there is a whole one, and only tables that no other has: what cannot be recovered stops the pipeline, as it should.
     async fn damage_checkpoints(
         &mut self,
-        node: usize,
+        first: usize,
         what: What,
         how: How,
         random: &mut StdRng,
@@ -234,6 +248,7 @@ impl Arena {
         while damaged == 0 {
             ensure!(begun.elapsed() < FIRES_WITHIN, "no checkpoint can be damaged");
             tokio::time::sleep(ASK_EVERY).await;
+            let node = self.holder(first).await?;
             let Ok(held) = self.held(node).await else { continue };
             let partitions: Vec<(String, u16)> = held
                 .iter()

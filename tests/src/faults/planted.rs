@@ -72,7 +72,13 @@ fn faults(bug: Bug) -> Vec<Fault> {
         }
         Bug::NoExpectedSequence | Bug::RefusedOutputsPublished => vec![Fault::Pause; 2],
         Bug::UnansweredAcknowledged => vec![Fault::KillServer { leads: Led::Log }; 4],
-        Bug::CursorAhead => vec![Fault::Kill { back_after_ms: 0 }; 6],
+        Bug::CursorAhead | Bug::CursorRecordIgnored => {
+            vec![Fault::Kill { back_after_ms: 0 }; 6]
+        }
+        Bug::SealNotAppended | Bug::SeedOneAhead => {
+            let numbers = [(4, 7), (2, 2), (5, 1)];
+            numbers.map(|partitions| Fault::Rescale { partitions }).to_vec()
+        }
         Bug::MessageIdChanges => vec![crash(CrashPoint::After(Step::PublishOutput), 40); 6],
         Bug::DocumentBeforeFiles => vec![crash(CrashPoint::After(Step::UploadManifest), 3); 2],
         Bug::RestoreSkipped => vec![Fault::Damage { what: What::Document, how: How::Cut }],

@@ -1,11 +1,12 @@
-//! What planted bugs do to appends and to positions (`crate::planted`). Nothing of it runs in a shipped binary.
+//! What planted bugs do to appends, cursor records and positions (`crate::planted`). Nothing of it runs in a shipped binary.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_core::append::AppendReply;
 use millstream_core::commit::{CommitRecord, hash_of};
-use millstream_core::ids::{LogPoint, Sequence};
+use millstream_core::egress::CursorRecord;
+use millstream_core::ids::{Incarnation, LogPoint, Sequence};
 use millstream_core::slice::SourcePosition;
 use millstream_log::commit_log::{Append, CommitLog, PartitionSubject, Refusal};
 use tokio::sync::mpsc;
@@ -98,6 +99,13 @@ impl BrokenAppend {
             let _ = offers.send(Offer { point, outputs, confirmed_at_ms });
         }
     }
+}
+
+/// A cursor record as if another life of the pipeline had written it: nobody goes on behind that.
+pub fn of_another_life(record: &[u8]) -> Bytes {
+    let known = CursorRecord::decode(record);
+    let other = known.map(|record| CursorRecord { pipeline: Incarnation(0), ..record });
+    other.map(|other| other.encode().into()).unwrap_or_default()
 }
 
 /// From where on sources are read.

@@ -14,6 +14,8 @@ use super::labels::Labels;
 use super::{AGAIN_AFTER, EgressSpec, EgressStart, Offer, Transactional};
 use crate::clock;
 use crate::crash::{self, Step};
+use crate::planted::{self, Bug};
+use crate::worker::broken;
 
 /// Bytes of keys and payloads in a batch, at most: the server holds a batch until it is complete.
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -112,7 +114,10 @@ impl Publisher<'_> {
 
     async fn read_record(&mut self, sink: &mut dyn TransactionalSink) -> Result<(), Interrupted> {
         let asked_at_ms = clock::now_ms();
-        let found = sink.last_cursor().await?;
+        let mut found = sink.last_cursor().await?;
+        if planted::is(Bug::CursorRecordIgnored) {
+            found = found.map(|(sequence, bytes)| (sequence, broken::of_another_life(&bytes)));
+        }
         let record = found.as_ref().map(|(sequence, bytes)| (*sequence, &bytes[..]));
         let read = self.egress.record_was_read(record, asked_at_ms);
         let subject = &self.spec.subject;

@@ -20,6 +20,7 @@ use millstream_state::{KeyedState, Share, Shared, deal};
 use super::document::{SavedStage, Savepoint};
 use super::store::{self, Of};
 use crate::crash::{Step, around};
+use crate::planted::{self, Bug};
 use crate::spec::{InputFrom, PipelineSpec, StageSpec};
 use crate::worker::Context;
 use crate::worker::checkpoint;
@@ -163,7 +164,10 @@ impl Seeding<'_> {
             let known = before
                 .and_then(|b| barrier.positions.iter().find(|p| usize::from(p.source.0) == b));
             let known = known.filter(|_| redriven || !is_redriven).copied();
-            let position = known.unwrap_or_else(|| SourcePosition::unread(id));
+            let mut position = known.unwrap_or_else(|| SourcePosition::unread(id));
+            if planted::is(Bug::SeedOneAhead) && position.sequence > Sequence(0) {
+                position.sequence.0 += 1;
+            }
             positions.push(SourcePosition { source: id, ..position });
         }
         positions
