@@ -29,6 +29,8 @@ pub enum Step {
     WipeState,
     /// The local database is hard-linked for a checkpoint.
     TakeCheckpoint,
+    /// The tables of a checkpoint are named in the store, before any of them is there.
+    AnnounceUpload,
     /// A table of a checkpoint is stored.
     UploadTable,
     /// A file that belongs to one checkpoint only is stored.
@@ -55,7 +57,7 @@ pub enum Step {
 
 impl Step {
     /// All steps.
-    pub const ALL: [Step; 21] = [
+    pub const ALL: [Step; 22] = [
         Step::OpenLog,
         Step::OpenDeadLetters,
         Step::RemoveLeftovers,
@@ -65,6 +67,7 @@ impl Step {
         Step::PublishOutput,
         Step::PersistState,
         Step::TakeCheckpoint,
+        Step::AnnounceUpload,
         Step::UploadTable,
         Step::UploadFile,
         Step::UploadManifest,
@@ -91,6 +94,7 @@ impl Step {
             Step::PersistState => "persist-state",
             Step::WipeState => "wipe-state",
             Step::TakeCheckpoint => "take-checkpoint",
+            Step::AnnounceUpload => "announce-upload",
             Step::UploadTable => "upload-table",
             Step::UploadFile => "upload-file",
             Step::UploadManifest => "upload-manifest",

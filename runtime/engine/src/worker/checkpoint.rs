@@ -5,13 +5,16 @@
 //! partition has the same. A file such as `CURRENT` is the same in many databases, and forgetting one's
 //! would take the others'.
 
-use std::collections::HashSet;
+mod forgetting;
+
+pub use self::forgetting::delete_all;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_core::ids::{Incarnation, Sequence};
-use millstream_log::blobs::{BlobError, Blobs, Digest};
+use millstream_log::blobs::{BlobError, BlobInfo, Blobs, Digest};
 use millstream_log::connect::chain;
 use millstream_state::{Checkpoint, CheckpointFile as StateFile, CheckpointManifest, ManifestFile};
 use serde::{Deserialize, Serialize};
@@ -47,14 +50,6 @@ struct Document {
     manifest: String,
     /// In the manifest's order the digest of each file that is a blob; none for those that are documents.
     blobs: Vec<Option<String>>,
-}
-
-/// The files of a checkpoint, as document, manifest and people know them.
-#[derive(Default)]
-struct Named {
-    blobs: Vec<Option<String>>,
-    manifest_files: Vec<ManifestFile>,
-    listed: Vec<CheckpointFile>,
 }
 
 impl CheckpointStore {
@@ -97,7 +92,7 @@ impl CheckpointStore {
         self.blobs.list_documents(&self.folder()).await.map_err(text)
     }
 
-    /// Hashes and stores a checkpoint, and forgets the oldest beyond [`KEPT`].
+    /// Hashes and stores a checkpoint, and removes what is no longer needed.
     pub async fn upload(
         &self,
         taken: Checkpoint,
@@ -113,9 +108,19 @@ impl CheckpointStore {
             files.redo_from.number.0,
             files.newest.number.0
         );
+        let mut infos = Vec::new();
+        for file in &files.files {
+            infos.push(BlobInfo::of_file(&file.path).await.map_err(text)?);
+        }
+        let files_of = || files.files.iter().zip(&infos);
+        let blobs: Vec<Option<String>> = files_of()
+            .map(|(file, info)| is_table(file).then(|| info.digest.to_string()))
+            .collect();
+        around(Step::AnnounceUpload, self.announce(&name, &blobs)).await?;
         let files_first = !planted::is(Bug::DocumentBeforeFiles);
-        let Named { blobs, manifest_files, listed } =
-            self.put_files(&files.files, &name, files_first).await?;
+        if files_first {
+            self.put_files(files_of(), &name).await?;
+        }
         let manifest = CheckpointManifest {
             incarnation: self.incarnation,
             partition: self.name(),
@@ -123,8 +128,9 @@ impl CheckpointStore {
             schema_versions: self.schemas.clone(),
             redo_from: files.redo_from,
             newest: files.newest,
-            files: manifest_files,
+            files: files.files.iter().map(in_manifest).collect(),
         };
+        let listed: Vec<CheckpointFile> = files_of().map(as_listed).collect();
         let info = CheckpointInfo {
             stage: self.stage.clone(),
             partition: self.partition,
@@ -140,10 +146,11 @@ impl CheckpointStore {
             blobs,
         };
         let bytes = Bytes::from(seal(&document)?);
+        self.still_announced(&name).await?;
         let put = self.blobs.put_document(&name, bytes.clone());
         around(Step::UploadManifest, put).await.map_err(text)?;
         if !files_first {
-            self.put_files(&files.files, &name, true).await?;
+            self.put_files(files_of(), &name).await?;
         }
         let read = around(Step::ReadManifest, self.blobs.get_document(&name)).await;
         if read.map_err(text)? != Some(bytes) {
@@ -151,67 +158,38 @@ impl CheckpointStore {
                 "checkpoint document {name} reads back differently than it was written"
             ));
         }
+        if let Err(error) = self.still_announced(&name).await {
+            self.blobs.delete_document(&name).await.map_err(text)?;
+            return Err(error);
+        }
         // The folder holds hard links only.
         let removed = around(Step::RemoveLinks, tokio::fs::remove_dir_all(target)).await;
         if let Err(error) = removed {
             tracing::warn!(%error, "checkpoint folder could not be removed");
         }
-        self.forget_old().await?;
+        // The checkpoint is one, whatever is left of others.
+        if let Err(error) = self.remove_old(clock::now_ms()).await {
+            tracing::warn!(checkpoint = %name, %error, "not everything old was removed from the store");
+        }
         Ok((info, files.redo_from.sequence))
     }
 
-    /// Stores the files of a checkpoint with this document, or only says what they are.
-    async fn put_files(&self, files: &[StateFile], name: &str, put: bool) -> Result<Named, String> {
-        let mut named = Named::default();
-        for file in files {
-            let digest = match file.name.ends_with(TABLE) {
-                true if !put => digest_of(&file.path).await?,
-                true => {
-                    let put = around(Step::UploadTable, self.blobs.put_file(&file.path)).await;
-                    put.map_err(text)?.digest
-                }
-                false => {
-                    let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
-                    let digest = Digest::of(&bytes);
-                    if put {
-                        let own = format!("{}{}", own_files(name), file.name);
-                        let put = self.blobs.put_document(&own, bytes);
-                        around(Step::UploadFile, put).await.map_err(text)?;
-                    }
-                    digest
-                }
-            };
-            named.blobs.push(file.name.ends_with(TABLE).then(|| digest.to_string()));
-            named.listed.push(CheckpointFile {
-                name: file.name.clone(),
-                hash: digest.to_string(),
-                size: file.length,
-            });
-            named.manifest_files.push(ManifestFile {
-                name: file.name.clone(),
-                length: file.length,
-                blake3: file.blake3,
-            });
-        }
-        Ok(named)
-    }
-
-    /// Removes what is older than the newest [`KEPT`] documents that are intact, and the files that only they name.
-    async fn forget_old(&self) -> Result<(), String> {
-        let names = self.documents().await?;
-        let (mut kept, mut intact, mut old) = (HashSet::new(), 0, names.len());
-        while intact < KEPT && old > 0 {
-            old -= 1;
-            if let Some(document) = self.document(&names[old]).await? {
-                intact += 1;
-                kept.extend(document.blobs.into_iter().flatten());
+    /// Stores the files of the checkpoint with this document.
+    async fn put_files(
+        &self,
+        files: impl Iterator<Item = (&StateFile, &BlobInfo)>,
+        name: &str,
+    ) -> Result<(), String> {
+        for (file, info) in files {
+            if is_table(file) {
+                let put = self.blobs.put_file(&file.path, info);
+                around(Step::UploadTable, put).await.map_err(text)?;
+            } else {
+                let bytes = Bytes::from(tokio::fs::read(&file.path).await.map_err(text)?);
+                let own = format!("{}{}", own_files(name), file.name);
+                let put = self.blobs.put_document(&own, bytes);
+                around(Step::UploadFile, put).await.map_err(text)?;
             }
-        }
-        if planted::is(Bug::SharedTablesForgotten) {
-            kept.clear();
-        }
-        for name in &names[..old] {
-            around(Step::ForgetCheckpoint, forget(&*self.blobs, name, &kept)).await?;
         }
         Ok(())
     }
@@ -324,7 +302,8 @@ const OWN_FILES: &str = "checkpoint-files/";
 
 /// Where the own files of the checkpoint with this document are.
 fn own_files(document: &str) -> String {
-    let place = document.trim_start_matches(CHECKPOINTS).trim_end_matches(".json");
+    let place =
+        document.trim_start_matches(CHECKPOINTS).trim_end_matches(".json").trim_end_matches('/');
     format!("{OWN_FILES}{place}/")
 }
 
@@ -338,47 +317,16 @@ async fn read(blobs: &dyn Blobs, name: &str) -> Result<Option<Document>, Unresto
     parsed.map(Some).map_err(|error| Unrestored::Damaged(format!("it cannot be read: {error}")))
 }
 
-/// Removes a checkpoint with all its files except those blobs.
-async fn forget(blobs: &dyn Blobs, name: &str, kept: &HashSet<String>) -> Result<(), String> {
-    let tables = match read(blobs, name).await {
-        Ok(document) => document.map(|d| d.blobs).unwrap_or_default(),
-        Err(Unrestored::Damaged(error)) => {
-            tracing::warn!(checkpoint = %name, %error, "tables of a damaged checkpoint stay in the store");
-            Vec::new()
-        }
-        Err(Unrestored::Failed(error)) => return Err(error),
-    };
-    around(Step::ForgetManifest, blobs.delete_document(name)).await.map_err(text)?;
-    for own in blobs.list_documents(&own_files(name)).await.map_err(text)? {
-        around(Step::ForgetFile, blobs.delete_document(&own)).await.map_err(text)?;
-    }
-    for table in tables.into_iter().flatten().filter(|table| !kept.contains(table)) {
-        let digest: Digest = table.parse().map_err(|e| format!("{e}"))?;
-        blobs.delete(&digest).await.map_err(text)?;
-    }
-    Ok(())
+fn is_table(file: &StateFile) -> bool {
+    file.name.ends_with(TABLE)
 }
 
-/// Removes all checkpoints of one life of a pipeline, whether or not it runs.
-pub async fn delete_all(
-    blobs: &dyn Blobs,
-    pipeline: &str,
-    incarnation: Incarnation,
-) -> Result<(), String> {
-    let life = format!("{pipeline}/{:032x}/", incarnation.0);
-    for name in blobs.list_documents(&format!("{CHECKPOINTS}{life}")).await.map_err(text)? {
-        forget(blobs, &name, &HashSet::new()).await?;
-    }
-    // What an upload left that was cut off before its document.
-    for own in blobs.list_documents(&format!("{OWN_FILES}{life}")).await.map_err(text)? {
-        blobs.delete_document(&own).await.map_err(text)?;
-    }
-    Ok(())
+fn in_manifest(file: &StateFile) -> ManifestFile {
+    ManifestFile { name: file.name.clone(), length: file.length, blake3: file.blake3 }
 }
 
-/// Name of a table as a blob, only for [`Bug::DocumentBeforeFiles`].
-async fn digest_of(path: &Path) -> Result<Digest, String> {
-    Ok(Digest::of(&tokio::fs::read(path).await.map_err(text)?))
+fn as_listed((file, info): (&StateFile, &BlobInfo)) -> CheckpointFile {
+    CheckpointFile { name: file.name.clone(), hash: info.digest.to_string(), size: file.length }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -389,6 +337,8 @@ fn text(error: impl std::fmt::Display) -> String {
 mod tests {
     use millstream_core::description::{StateKind, StateSpec};
     use millstream_core::ids::{CommitHash, CommitNumber, LogPoint, key_hash};
+    use std::collections::HashSet;
+
     use millstream_log::blobs::MemoryBlobs;
     use millstream_state::{Budgets, KeyedState, Shared};
 
@@ -478,5 +428,71 @@ mod tests {
         commit(&mut state, 5, folder.path(), &store).await;
         assert_eq!(commits(store.list().await.unwrap()), [3, 4, 5]);
         assert!(!store.documents().await.unwrap().contains(&damaged));
+    }
+
+    /// Ten minutes, and a bit.
+    const LATER_MS: i64 = 601_000;
+
+    /// What a kill leaves between the tables and the document, and a former owner that goes on after all.
+    #[tokio::test]
+    async fn what_an_upload_left_that_was_cut_off_is_removed_and_never_becomes_a_checkpoint() {
+        let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Shared::new(Budgets::default());
+        let mut state =
+            KeyedState::open(&folder.path().join("0"), &states(), &[], &shared).unwrap().0;
+        let store = store(&blobs, 0);
+        commit(&mut state, 1, folder.path(), &store).await;
+        let tables = blobs.list().await.unwrap();
+        let files = blobs.list_documents(OWN_FILES).await.unwrap();
+
+        let cut_off = format!("{}{:020}-{:020}.json", store.folder(), 2, 2);
+        let orphan = blobs.put(Bytes::from_static(b"a table")).await.unwrap();
+        let of_another = store.read(&store.documents().await.unwrap()[0]).await.ok().unwrap().2;
+        let mut announced = vec![Some(orphan.to_string()), None];
+        announced.extend(of_another);
+        store.announce(&cut_off, &announced).await.unwrap();
+        let own = format!("{}CURRENT", own_files(&cut_off));
+        blobs.put_document(&own, Bytes::from_static(b"MANIFEST-000005")).await.unwrap();
+        store.still_announced(&cut_off).await.unwrap();
+
+        let now_ms = 1_000_000;
+        store.remove_old(now_ms).await.unwrap();
+        assert!(blobs.size(&orphan).await.unwrap().is_some(), "it may be going on");
+        assert!(store.still_announced(&cut_off).await.unwrap_err().contains("revoked"));
+        store.remove_old(now_ms + LATER_MS / 2).await.unwrap();
+        assert!(blobs.size(&orphan).await.unwrap().is_some(), "and may not know it yet");
+        store.remove_old(now_ms + LATER_MS).await.unwrap();
+        assert_eq!(blobs.list().await.unwrap(), tables, "those of the checkpoint stay");
+        assert_eq!(blobs.list_documents(OWN_FILES).await.unwrap(), files);
+        assert!(store.still_announced(&cut_off).await.unwrap_err().contains("revoked"));
+        assert!(store.restore(&folder.path().join("restored")).await.unwrap());
+    }
+
+    /// Version 0.1 did not announce its tables.
+    #[tokio::test]
+    async fn checkpoints_without_an_announcement_are_removed_with_their_tables() {
+        let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+        let folder = tempfile::tempdir().unwrap();
+        let shared = Shared::new(Budgets::default());
+        let mut state =
+            KeyedState::open(&folder.path().join("0"), &states(), &[], &shared).unwrap().0;
+        let store = store(&blobs, 0);
+        commit(&mut state, 1, folder.path(), &store).await;
+        let name = store.documents().await.unwrap().remove(0);
+        blobs.delete_document(&format!("{}tables.json", own_files(&name))).await.unwrap();
+        store.remove_old(LATER_MS).await.unwrap();
+        assert!(store.restore(&folder.path().join("restored")).await.unwrap());
+        for number in 2..=7 {
+            commit(&mut state, number, folder.path(), &store).await;
+        }
+        let mut named = HashSet::new();
+        for name in store.documents().await.unwrap() {
+            named.extend(store.read(&name).await.ok().unwrap().2.into_iter().flatten());
+        }
+        let stored = blobs.list().await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(named, stored, "no table that no checkpoint names");
+        let announced = blobs.list_documents(OWN_FILES).await.unwrap();
+        assert_eq!(announced.iter().filter(|own| own.ends_with("tables.json")).count(), KEPT);
     }
 }

@@ -37,20 +37,19 @@ async fn suite(store: &dyn Blobs) {
     // Files there and back.
     let source = folder.path().join("source");
     std::fs::write(&source, &large[1..]).unwrap();
+    let info = BlobInfo::of_file(&source).await.unwrap();
+    assert_eq!(info, BlobInfo { digest: Digest::of(&large[1..]), bytes: large.len() as u64 - 1 });
     for _ in 0..2 {
-        let info = store.put_file(&source).await.unwrap();
-        assert_eq!(
-            info,
-            BlobInfo { digest: Digest::of(&large[1..]), bytes: large.len() as u64 - 1 }
-        );
+        store.put_file(&source, &info).await.unwrap();
         let target = folder.path().join("target");
         assert_eq!(store.get_file(&info.digest, &target).await.unwrap(), info);
         assert!(std::fs::read(&target).unwrap() == large[1..]);
     }
-    assert!(matches!(
-        store.put_file(&folder.path().join("nothing")).await,
-        Err(BlobError::File { .. })
-    ));
+    let nothing = folder.path().join("nothing");
+    assert!(matches!(BlobInfo::of_file(&nothing).await, Err(BlobError::File { .. })));
+    let absent = BlobInfo { digest: Digest::of(b"absent"), bytes: 6 };
+    assert!(matches!(store.put_file(&nothing, &absent).await, Err(BlobError::File { .. })));
+    assert_eq!(store.size(&absent.digest).await.unwrap(), None);
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");

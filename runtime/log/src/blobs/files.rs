@@ -14,18 +14,20 @@ pub(super) fn file_error(path: &Path) -> impl Fn(std::io::Error) -> BlobError + 
     move |source| BlobError::File { path: path.display().to_string(), source }
 }
 
-/// What the content of a file is called.
-pub(super) async fn info_of_file(path: &Path) -> Result<BlobInfo, BlobError> {
-    let mut file = File::open(path).await.map_err(file_error(path))?;
-    let (mut hasher, mut bytes) = (Hasher::default(), 0);
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let read = file.read(&mut piece).await.map_err(file_error(path))?;
-        if read == 0 {
-            return Ok(BlobInfo { digest: hasher.finish(), bytes });
+impl BlobInfo {
+    /// What the content of a file is called.
+    pub async fn of_file(path: &Path) -> Result<BlobInfo, BlobError> {
+        let mut file = File::open(path).await.map_err(file_error(path))?;
+        let (mut hasher, mut bytes) = (Hasher::default(), 0);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = file.read(&mut piece).await.map_err(file_error(path))?;
+            if read == 0 {
+                return Ok(BlobInfo { digest: hasher.finish(), bytes });
+            }
+            hasher.update(&piece[..read]);
+            bytes += read as u64;
         }
-        hasher.update(&piece[..read]);
-        bytes += read as u64;
     }
 }
 

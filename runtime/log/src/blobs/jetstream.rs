@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
 
-use super::files::{Incoming, PIECE_BYTES, file_error, info_of_file};
+use super::files::{Incoming, PIECE_BYTES, file_error};
 use super::name::check_document_name;
 use super::object::{Bucket, Unread};
 use super::{BlobError, BlobInfo, Blobs, Digest};
@@ -180,14 +180,17 @@ impl Blobs for JetStreamBlobs {
         })
     }
 
-    fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+    fn put_file<'a>(
+        &'a self,
+        path: &'a Path,
+        info: &'a BlobInfo,
+    ) -> BoxFuture<'a, Result<(), BlobError>> {
         Box::pin(async move {
-            let info = info_of_file(path).await?;
             if self.size(&info.digest).await?.is_none() {
                 let mut file = tokio::fs::File::open(path).await.map_err(file_error(path))?;
                 self.write(blob(&info.digest), &mut file).await?;
             }
-            Ok(info)
+            Ok(())
         })
     }
 

@@ -40,11 +40,15 @@ impl Blobs for MemoryBlobs {
         })
     }
 
-    fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+    fn put_file<'a>(
+        &'a self,
+        path: &'a Path,
+        info: &'a BlobInfo,
+    ) -> BoxFuture<'a, Result<(), BlobError>> {
         Box::pin(async move {
             let content = tokio::fs::read(path).await.map_err(file_error(path))?;
-            let bytes = content.len() as u64;
-            Ok(BlobInfo { digest: self.put(content.into()).await?, bytes })
+            self.state.lock().blobs.insert(info.digest, content.into());
+            Ok(())
         })
     }
 

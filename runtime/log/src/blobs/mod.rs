@@ -110,8 +110,12 @@ pub trait Blobs: Send + Sync {
     /// Stores bytes under their digest. Does nothing when they are there.
     fn put(&self, bytes: Bytes) -> BoxFuture<'_, Result<Digest, BlobError>>;
 
-    /// Stores a file's content, piece by piece.
-    fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>>;
+    /// Stores a file's content, piece by piece, under its digest ([`BlobInfo::of_file`]). Does nothing when it is there.
+    fn put_file<'a>(
+        &'a self,
+        path: &'a Path,
+        info: &'a BlobInfo,
+    ) -> BoxFuture<'a, Result<(), BlobError>>;
 
     /// The bytes, verified.
     fn get<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Bytes, BlobError>>;

@@ -14,7 +14,7 @@ use object_store::path::Path as Place;
 use object_store::{Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
-use super::files::{Incoming, PIECE_BYTES, file_error, info_of_file};
+use super::files::{Incoming, PIECE_BYTES, file_error};
 use super::name::check_document_name;
 use super::{BlobError, BlobInfo, Blobs, Digest, Hasher};
 use crate::connect::without_user;
@@ -110,7 +110,7 @@ impl UrlBlobs {
         }
     }
 
-    async fn upload(&self, path: &Path, info: BlobInfo) -> Result<(), BlobError> {
+    async fn upload(&self, path: &Path, info: &BlobInfo) -> Result<(), BlobError> {
         let place = self.blob(&info.digest);
         let failed = self.error("put a blob");
         let upload = self.store.put_multipart(&place).await.map_err(&failed)?;
@@ -152,13 +152,16 @@ impl Blobs for UrlBlobs {
         })
     }
 
-    fn put_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<BlobInfo, BlobError>> {
+    fn put_file<'a>(
+        &'a self,
+        path: &'a Path,
+        info: &'a BlobInfo,
+    ) -> BoxFuture<'a, Result<(), BlobError>> {
         Box::pin(async move {
-            let info = info_of_file(path).await?;
-            if self.size(&info.digest).await?.is_none() {
-                self.upload(path, info).await?;
+            match self.size(&info.digest).await? {
+                Some(_) => Ok(()),
+                None => self.upload(path, info).await,
             }
-            Ok(info)
         })
     }
 
