@@ -54,11 +54,11 @@ pub struct Args {
 
 /// Delays in milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Delays {
-    p50: f64,
-    p99: f64,
-    p999: f64,
-    max: f64,
+pub struct Delays {
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
 }
 
 /// The subcommand.
@@ -134,10 +134,10 @@ async fn measure(args: &Args, rate: u32, millstream: bool) -> Result<Delays> {
 }
 
 /// A record whose event time is before all others', so that it moves no time.
-const PRIMER: &str = r#"{"txn_id":"primer","account_id":"primer","customer_id":"c","amount":10.00,"currency":"EUR","merchant_category":"5411_grocery_stores","country":"DE","ts":1600000000000}"#;
+pub const PRIMER: &str = r#"{"txn_id":"primer","account_id":"primer","customer_id":"c","amount":10.00,"currency":"EUR","merchant_category":"5411_grocery_stores","country":"DE","ts":1600000000000}"#;
 
 /// The delays of the arrivals behind the first `skipped`.
-fn delays(schedule: &Schedule, arrived: &[Instant], skipped: usize) -> Option<Delays> {
+pub fn delays(schedule: &Schedule, arrived: &[Instant], skipped: usize) -> Option<Delays> {
     let mut delays: Vec<Duration> = (skipped..arrived.len())
         .map(|record| arrived[record].saturating_duration_since(schedule.due(record)))
         .collect();

@@ -6,6 +6,7 @@ mod broker;
 mod child;
 mod copy;
 mod files;
+mod hostile;
 mod jetstream;
 mod keys;
 mod latency;
@@ -40,6 +41,8 @@ enum Benchmark {
     Jetstream(jetstream::Args),
     /// From a record's due time to its output at the sink, against the server's own two hops
     Latency(latency::Args),
+    /// The delay of a good pipeline beside a hostile one, against the same without it
+    Hostile(hostile::Args),
     /// From the SIGKILL of a worker with much state to new output, against one without
     Recovery(recovery::Args),
     /// The pause of a module swap under load, against a stop and a start
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
         Benchmark::Local(args) => local::run(&args),
         Benchmark::Jetstream(args) => jetstream::run(&args),
         Benchmark::Latency(args) => latency::run(&args),
+        Benchmark::Hostile(args) => hostile::run(&args),
         Benchmark::Recovery(args) => recovery::run(&args),
         Benchmark::Swap(args) => swap::run(&args),
         Benchmark::Keys(args) => keys::run(&args),

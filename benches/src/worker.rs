@@ -29,6 +29,10 @@ pub const SOURCE_SUBJECT: &str = "tx";
 pub const SINK: &str = "RESULTS";
 /// The subject that is published to.
 pub const SINK_SUBJECT: &str = "fraud";
+/// The stream that the hostile pipeline reads.
+pub const HOSTILE: &str = "HOSTILE";
+/// The subject that it captures.
+pub const HOSTILE_SUBJECT: &str = "hostile";
 /// Name of the pipeline.
 pub const PIPELINE: &str = "fraud";
 /// How often the pipeline is asked whether it still runs.
@@ -55,6 +59,9 @@ pub struct Args {
     /// Pass every transaction on that a list of so many elements lets pass, instead of the fraud job
     #[arg(long)]
     work: Option<u16>,
+    /// Run a pipeline beside it whose guest does the worst that its records say
+    #[arg(long)]
+    hostile: bool,
     /// Core to run on
     #[arg(long)]
     core: Option<usize>,
@@ -149,6 +156,9 @@ async fn serve(args: &Args, mut asked: mpsc::UnboundedReceiver<String>) -> Resul
         false => whole.clone(),
     };
     worker.apply_part(spec.clone(), &share).await.map_err(Error::msg)?;
+    if args.hostile {
+        worker.apply(hostile(args.partitions)?).await.map_err(Error::msg)?;
+    }
     loop {
         tokio::select! {
             Some(line) = asked.recv() => match line.as_str() {
@@ -198,6 +208,21 @@ fn shipped(name: &str) -> Result<Vec<u8>> {
     let path = Path::new("udfs/dist").join(name).with_extension("wasm");
     fs::read(&path)
         .with_context(|| format!("failed to read {}; `cargo xtask build` makes it", path.display()))
+}
+
+/// A pipeline around the test guest `misbehave`.
+fn hostile(partitions: u16) -> Result<PipelineSpec> {
+    let path = Path::new("tests/guests/dist/misbehave.wasm");
+    let module = fs::read(path).with_context(|| {
+        format!("failed to read {}; `cargo xtask build --test-modules` makes it", path.display())
+    })?;
+    let mut spec = fraud(partitions, &module)?;
+    spec.name = "hostile".to_owned();
+    spec.sources[0].stream = HOSTILE.to_owned();
+    spec.sources[0].event_time = TimeSource::Broker;
+    spec.stages[0].inputs[0].key = KeySource::Pointer("/id".into());
+    spec.stages[0].outputs.fill(Vec::new());
+    Ok(spec)
 }
 
 /// The fraud job: what `examples/flink-parity/fraud/pipeline.yaml` says, on a server.

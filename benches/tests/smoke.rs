@@ -78,6 +78,13 @@ fn latency() {
 }
 
 #[test]
+fn hostile() {
+    let names = ["hostile/p50@200", "hostile/p99@200", "hostile/max@200"];
+    let args = ["hostile", "--rate", "200", "--seconds", "2", "--warm-up", "1", "--runs", "1"];
+    gives(&args, &names);
+}
+
+#[test]
 fn recovery() {
     let names = [
         "recovery/p50",

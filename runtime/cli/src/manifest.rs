@@ -160,7 +160,7 @@ impl Loaded {
 }
 
 /// A module file that is not a UDF.
-pub fn refused(error: &ModuleError) -> Problem {
+fn refused(error: &ModuleError) -> Problem {
     Problem::new(errors::MODULE_REFUSED, error.to_string())
 }
 

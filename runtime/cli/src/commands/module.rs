@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use millstream_control::api::modules::{DescriptionInfo, ModuleInfo, PortInfo, Remove, Show};
+use millstream_control::compiler::Compiler as _;
+use millstream_control::problem::Problem;
+use millstream_sandbox::MODULE_BYTES_MAX;
 
 use super::get::list_modules;
 use crate::actor::actor;
 use crate::cli::App;
+use crate::compile::ChildCompiler;
 use crate::connection::{Remote, block_on};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -67,14 +72,14 @@ impl Module {
 fn push(app: &App, file: &Path) -> Result<(), Failure> {
     let bytes =
         std::fs::read(file).map_err(|error| Failure::file("read the module", file, &error))?;
-    // A file that is no UDF need not travel.
-    manifest::sandbox()?.compile(&bytes).map_err(|error| {
-        Failure::problems(manifest::refused(&error).into(), None).at(file.display().to_string())
-    })?;
+    let bytes = Bytes::from(bytes);
     let pushed = block_on(async {
+        check(&bytes).await.map_err(|problem| {
+            Failure::problems(problem.into(), None).at(file.display().to_string())
+        })?;
         let remote = Remote::connect(app).await?;
         let bar = progress::spinner(&format!("pushing {}", units::bytes(bytes.len() as u64)));
-        let pushed = remote.client().push(bytes.into(), &actor(), false).await;
+        let pushed = remote.client().push(bytes, &actor(), false).await;
         bar.finish_and_clear();
         pushed.map_err(|problems| Failure::problems(problems, None))
     })?;
@@ -83,6 +88,16 @@ fn push(app: &App, file: &Path) -> Result<(), Failure> {
     }
     let done = if pushed.new { "pushed" } else { "is there already" };
     say(&format!("module {}: {done} (sha256:{})", pushed.module.name(), pushed.module.digest));
+    Ok(())
+}
+
+/// A file that is no UDF need not travel. Who pushes it need not have written it: it is compiled as a node does that, where there
+/// is a folder for what comes of it.
+async fn check(bytes: &Bytes) -> Result<(), Problem> {
+    let folder = manifest::code_folder();
+    if let Some(compiler) = folder.and_then(|code| ChildCompiler::new(&code, MODULE_BYTES_MAX)) {
+        compiler.compile(bytes.clone()).await?;
+    }
     Ok(())
 }
 

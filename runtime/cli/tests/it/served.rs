@@ -172,6 +172,15 @@ impl Run {
         (status.expect("a status"), body.to_owned())
     }
 
+    /// The most memory that the process has had, bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("a number") << 10
+    }
+
     /// SIGTERM. Returns when the process has ended, which must be its own doing.
     pub fn end(mut self) {
         self.signal(Signal::TERM);
