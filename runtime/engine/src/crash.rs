@@ -195,7 +195,7 @@ mod tests {
         for point in CrashPoint::all() {
             assert_eq!(point.to_string().parse::<CrashPoint>().unwrap(), point);
         }
-        assert_eq!(CrashPoint::all().count(), 42);
+        assert_eq!(CrashPoint::all().count(), 44);
         let unknown = "during:append-commit".parse::<CrashPoint>().unwrap_err();
         assert!(unknown.to_string().contains("during:append-commit"));
     }

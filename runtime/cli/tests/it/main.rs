@@ -14,7 +14,7 @@
 //! - `cluster`: several runtimes: restarted one after the other, killed, paused, drained, under load.
 //! - `starts`: where a new pipeline begins, through nodes that die before their first commit.
 //! - `queues`: pipelines on streams that only one consumer may read.
-//! - `hostile`: modules that are costly to compile.
+//! - `hostile`: modules that are costly to compile; `neighbours`: all the hostile ones beside a good pipeline.
 //! - `inside`: what commands show of a running pipeline, and what its deletion leaves.
 //! - `local`: `run --local` on the examples; `no_code`: on those without code.
 
@@ -32,6 +32,7 @@ mod inside;
 mod local;
 mod manifests;
 mod millstream;
+mod neighbours;
 mod new;
 mod no_code;
 mod projects;
