@@ -10,7 +10,7 @@ use millstream_core::columns::{
 use millstream_core::description::{Description, FieldType, Output, StateKind};
 
 /// What the call was about.
-pub(crate) struct Called<'a> {
+pub struct Called<'a> {
     pub description: &'a Description,
     pub limits: &'a Limits,
     /// Records or timers.
@@ -22,7 +22,7 @@ pub(crate) struct Called<'a> {
 }
 
 /// Checks effects against the description and the call.
-pub(crate) fn check(effects: &Effects, called: &Called<'_>) -> Result<(), String> {
+pub fn check(effects: &Effects, called: &Called<'_>) -> Result<(), String> {
     let outputs = &called.description.outputs;
     expect("emitted", effects.emitted.len(), outputs.len(), "outputs declared")?;
     let mut bytes = 0;

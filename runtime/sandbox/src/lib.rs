@@ -17,7 +17,8 @@
 mod cache;
 pub mod codec;
 mod describe;
-mod effects;
+#[doc(hidden)]
+pub mod effects;
 mod engine;
 mod error;
 mod fault;

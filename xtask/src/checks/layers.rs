@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata};
 use super::Finding;
 
 /// Our crates, and which of ours each may depend on. A new crate finds its place here first.
-const MAY_SEE: [(&str, &[&str]); 13] = [
+const MAY_SEE: [(&str, &[&str]); 14] = [
     (CORE, &[]),
     ("millstream-state", &[CORE]),
     ("millstream-sandbox", &[CORE]),
@@ -58,6 +58,16 @@ const MAY_SEE: [(&str, &[&str]); 13] = [
             "millstream-engine",
             "millstream-control",
             HOSTILE,
+        ],
+    ),
+    (
+        "millstream-fuzz",
+        &[
+            CORE,
+            "millstream-state",
+            "millstream-sandbox",
+            "millstream-engine",
+            "millstream-control",
         ],
     ),
     ("xtask", &[]),

@@ -52,6 +52,8 @@ use self::observer::Guests;
 use self::opening::pipeline_dir;
 use self::pipeline::Pipeline;
 pub use self::pipeline::{Assigned, Share};
+#[doc(hidden)]
+pub use self::savepoint::Savepoint;
 use crate::logs::LogLine;
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointInfo, CommitPoint, PipelineStatus};
