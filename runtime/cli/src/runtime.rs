@@ -1,7 +1,6 @@
 //! The runtime: one node with its worker, and the HTTP endpoint. What `run` and `dev` have in common.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile::ChildCompiler;
 use crate::failure::Failure;
-use crate::http::{Endpoint, Vitals};
+use crate::http::{Endpoint, HttpArgs, Vitals};
 use crate::manifest::code_folder;
 use crate::output::format::say;
 use crate::worker::EngineWorker;
@@ -37,14 +36,8 @@ const KEY_FILE: &str = "node.nk";
 #[derive(Args)]
 #[command(next_help_heading = "Runtime")]
 pub struct RuntimeArgs {
-    /// Where /healthz, /readyz and /metrics are served; port 0 takes a free one
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        env = "MILLSTREAM_HTTP",
-        default_value = "127.0.0.1:8480"
-    )]
-    http: SocketAddr,
+    #[command(flatten)]
+    http: HttpArgs,
 
     /// Name of this node, for people; by default the host's
     #[arg(long, value_name = "NAME", env = "MILLSTREAM_NODE")]
@@ -99,7 +92,7 @@ impl Runtime {
     ) -> Result<Self, Failure> {
         let folder =
             DataFolder::claim(data).map_err(|problem| Failure::problems(problem.into(), None))?;
-        let endpoint = Endpoint::bind(args.http).await?;
+        let endpoint = Endpoint::bind(&args.http).await?;
         let code = code_folder().unwrap_or_else(|| data.join("compiled"));
         let module_bytes = usize::from(args.module_mib) << 20;
         let sandbox =
@@ -134,9 +127,9 @@ impl Runtime {
         Ok(Runtime { node, endpoint, vitals, _folder: folder })
     }
 
-    /// Where the HTTP endpoint listens.
-    pub fn http(&self) -> SocketAddr {
-        self.endpoint.address()
+    /// Where the HTTP endpoint is.
+    pub fn http(&self) -> String {
+        self.endpoint.url()
     }
 
     /// Runs until `stop`; then drains: what is computed is committed, pipelines stop where they are.

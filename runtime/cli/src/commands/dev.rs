@@ -127,7 +127,7 @@ impl Dev {
             if let Some(watch) = &mut watch {
                 watch.turn(&remote).await;
             }
-            self.greet(&server.url(), http, folder);
+            self.greet(&server.url(), &http, folder);
             match watch {
                 Some(watch) => watch.follow(&remote, &app.out).await,
                 None => std::future::pending().await,
@@ -171,13 +171,13 @@ impl Dev {
         })
     }
 
-    fn greet(&self, nats: &str, http: std::net::SocketAddr, folder: &Path) {
+    fn greet(&self, nats: &str, http: &str, folder: &Path) {
         let kept = match self.data {
             Some(_) => format!("data is kept in {}", folder.display()),
             None => "data is temporary: `--data DIR` keeps it".to_owned(),
         };
         say(&format!(
-            "ready: NATS at {nats}, metrics and health at http://{http}; {kept}\n  \
+            "ready: NATS at {nats}, metrics and health at {http}; {kept}\n  \
              in another terminal:  export NATS_URL={nats}\n  \
              then:                 millstream get\n  \
              ctrl-c drains and ends"

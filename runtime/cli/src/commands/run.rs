@@ -65,7 +65,7 @@ impl Run {
             () = stop.cancelled() => return Ok(()),
         };
         let Opened { runtime, server } = opened;
-        say(&format!("serving at {server}; metrics and health at http://{}", runtime.http()));
+        say(&format!("serving at {server}; metrics and health at {}", runtime.http()));
         runtime.run(stop).await;
         Ok(())
     }
