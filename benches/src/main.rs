@@ -3,6 +3,7 @@
 //! What exists and what it gave is in `benches/README.md`.
 
 mod broker;
+mod checkpoint;
 mod child;
 mod copy;
 mod files;
@@ -45,6 +46,8 @@ enum Benchmark {
     Hostile(hostile::Args),
     /// From the SIGKILL of a worker with much state to new output, against one without
     Recovery(recovery::Args),
+    /// The pauses of a partition for a checkpoint of much state, against its slices without one
+    Checkpoint(checkpoint::Args),
     /// The pause of a module swap under load, against a stop and a start
     Swap(swap::Args),
     /// The fraud job from file to file over ever more accounts, against plain Rust
@@ -78,6 +81,7 @@ fn main() -> Result<()> {
         Benchmark::Jetstream(args) => jetstream::run(&args),
         Benchmark::Latency(args) => latency::run(&args),
         Benchmark::Hostile(args) => hostile::run(&args),
+        Benchmark::Checkpoint(args) => checkpoint::run(&args),
         Benchmark::Recovery(args) => recovery::run(&args),
         Benchmark::Swap(args) => swap::run(&args),
         Benchmark::Keys(args) => keys::run(&args),

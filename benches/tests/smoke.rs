@@ -85,6 +85,18 @@ fn hostile() {
 }
 
 #[test]
+fn checkpoint() {
+    let names = [
+        "checkpoint/state",
+        "checkpoint/pause-p50",
+        "checkpoint/pause-max",
+        "checkpoint/slice-p99",
+        "checkpoint/slice-max",
+    ];
+    gives(&["checkpoint", "--state", "1", "--checkpoints", "1"], &names);
+}
+
+#[test]
 fn recovery() {
     let names = [
         "recovery/p50",

@@ -175,6 +175,7 @@ fn exit_of(code: Code) -> Exit {
         | errors::DEAD_LETTER_UNKNOWN
         | errors::NODE_UNKNOWN
         | errors::USER_UNKNOWN
+        | errors::CHANGE_UNKNOWN
         | errors::OPERATION_UNKNOWN
         | errors::NO_ENTRIES
         | errors::CONTEXT_UNKNOWN
@@ -195,7 +196,11 @@ fn exit_of(code: Code) -> Exit {
         | errors::SIGNED_FOR_ANOTHER
         | errors::CLUSTER_UNEXPECTED => Exit::NotPermitted,
         errors::GRANT_INVALID | errors::SEED_UNUSABLE => Exit::Invalid,
-        errors::NO_OPERATOR_LEFT | errors::GRANTS_CHANGED => Exit::Refused,
+        errors::NO_OPERATOR_LEFT
+        | errors::GRANTS_CHANGED
+        | errors::NO_APPROVER
+        | errors::OWN_CHANGE
+        | errors::CHANGE_STALE => Exit::Refused,
         errors::MODULE_TOO_LARGE
         | errors::SETTINGS
         | errors::NOT_LOCAL

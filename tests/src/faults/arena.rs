@@ -156,7 +156,7 @@ impl Arena {
         let manifest = client.upload(&document, files, "faults").await;
         let manifest = manifest.map_err(|problems| anyhow::anyhow!("{problems}"))?;
         let by = "faults".to_owned();
-        self.call(&Apply { manifest, dry_run: false, if_revision: None, by }).await.map(drop)
+        self.call(&Apply { manifest, by, ..Apply::default() }).await.map(drop)
     }
 
     /// Has the first stage run another configuration.

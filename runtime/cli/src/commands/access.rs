@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use millstream_control::access::{Grant, Role};
-use millstream_control::api::access::{GrantRequest, List, Revoke};
+use millstream_control::api::access::{GrantRequest, List, Revoke, SetConsent};
 
 use crate::actor::actor;
 use crate::cli::App;
@@ -43,6 +43,15 @@ enum What {
         #[arg(long = "pipeline", value_name = "NAME")]
         pipelines: Vec<String>,
     },
+    /// Say whether changes of pipelines need the consent of an approver
+    ///
+    /// With `on`, `apply` and `savepoint restore` propose a change, and `millstream change approve` makes it: by another
+    /// key, with the role approver.
+    Consent {
+        /// `on` or `off`
+        #[arg(value_parser = ["on", "off"])]
+        needed: String,
+    },
     /// Take everything from a user
     Revoke {
         /// The user's name or public nkey
@@ -60,6 +69,9 @@ impl Access {
                     let listing = remote.call(&List {}).await?;
                     let nothing = "nothing is granted: everybody may do everything";
                     app.out.list(&listing.grants, nothing)?;
+                    if listing.consent {
+                        say("changes of pipelines need the consent of an approver");
+                    }
                 }
                 What::Grant { key, name, roles, pipelines } => {
                     let request = GrantRequest { key, name, roles, pipelines, by: actor() };
@@ -67,6 +79,12 @@ impl Access {
                     app.out.event(&grant, &grant.name, |_| {
                         format!("{}: granted {}", grant.name, self::roles(&grant))
                     })?;
+                }
+                What::Consent { needed } => {
+                    let needed = needed == "on";
+                    remote.call(&SetConsent { needed }).await?;
+                    let need = if needed { "need" } else { "do not need" };
+                    say(&format!("changes of pipelines {need} the consent of an approver"));
                 }
                 What::Revoke { user } => {
                     remote.call(&Revoke { user: user.clone() }).await?;

@@ -49,9 +49,10 @@ impl Apply {
                     dry_run: self.dry_run,
                     if_revision: self.if_revision,
                     by: actor(),
+                    ..Request::default()
                 };
                 let applied = one.ask(&remote, &request).await?;
-                if self.wait {
+                if self.wait && applied.outcome != Outcome::Proposed {
                     let phase = match applied.desired {
                         Desired::Running | Desired::Deleted => Phase::Running,
                         Desired::Paused => Phase::Paused,
@@ -66,7 +67,8 @@ impl Apply {
     }
 }
 
-fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
+/// Says what an apply did.
+pub fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
     if !app.out.is_for_people() {
         return app.out.event(applied, &applied.pipeline, |_| String::new());
     }
@@ -76,10 +78,15 @@ fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
         (Outcome::Changed, false) => "changed",
         (Outcome::Changed, true) => "would be changed",
         (Outcome::Unchanged, _) => "unchanged",
+        (Outcome::Proposed, _) => "proposed",
     };
     say(&format!("pipeline {}: {done} (revision {})", applied.pipeline, applied.revision));
     for change in &applied.changes {
         say(&format!("  {}", line(change)));
+    }
+    if let Some(id) = &applied.proposal {
+        say(&format!("  an approver must consent: `millstream change approve {id}`"));
+        return Ok(());
     }
     let name = &applied.pipeline;
     match applied.desired {
@@ -91,7 +98,7 @@ fn print(app: &App, applied: &Applied, dry_run: bool) -> Result<(), Failure> {
 }
 
 /// One changed field in words: `stages.fraud.module: old -> new`.
-fn line(change: &Change) -> String {
+pub fn line(change: &Change) -> String {
     let field = &change.field;
     let line = match (&change.old, &change.new) {
         (Some(old), Some(new)) => format!("{field}: {old} -> {new}"),

@@ -204,12 +204,7 @@ pub(super) async fn start(remote: &Remote, loaded: &Loaded) -> Result<Applied, F
         say(&format!("made stream {} for {}", made.stream, made.subjects.join(", ")));
     }
     let before = remote.ask(&Get { pipeline: manifest.name.clone() }).await.ok();
-    let request = Apply {
-        manifest: loaded.upload(remote).await?,
-        dry_run: false,
-        if_revision: None,
-        by: actor(),
-    };
+    let request = Apply { manifest: loaded.upload(remote).await?, by: actor(), ..Apply::default() };
     let applied = loaded.ask(remote, &request).await?;
     if applied.outcome != Outcome::Unchanged {
         wait_until_taken(remote, &applied.pipeline, before.as_ref()).await?;

@@ -36,7 +36,8 @@ impl Diff {
             let mut differs = false;
             for one in &loaded {
                 let manifest = one.upload(&remote).await?;
-                let request = Request { manifest, dry_run: true, if_revision: None, by: actor() };
+                let request =
+                    Request { manifest, dry_run: true, by: actor(), ..Request::default() };
                 let applied = one.ask(&remote, &request).await?;
                 differs |= applied.outcome != Outcome::Unchanged;
                 app.out.event(&applied, &applied.pipeline, |paint| lines(&applied, paint))?;
@@ -52,7 +53,9 @@ fn lines(applied: &Applied, paint: Paint) -> String {
         Outcome::Created => {
             format!("{} pipeline {name} (does not exist yet)", paint.apply(Style::Good, "+"))
         }
-        Outcome::Changed => format!("pipeline {name} (revision {})", applied.revision),
+        Outcome::Changed | Outcome::Proposed => {
+            format!("pipeline {name} (revision {})", applied.revision)
+        }
         Outcome::Unchanged => format!("pipeline {name}: no difference"),
     };
     for change in &applied.changes {

@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod build;
 mod can_i;
+mod change;
 mod checkpoint;
 mod compile_module;
 mod completion;
@@ -76,6 +77,7 @@ pub enum Command {
     Module(module::Module),
     Node(node::Node),
     Access(access::Access),
+    Change(change::Change),
     #[command(name = "whoami")]
     WhoAmI(whoami::WhoAmI),
     CanI(can_i::CanI),
@@ -119,6 +121,7 @@ impl Command {
             Command::Module(command) => command.run(app),
             Command::Node(command) => command.run(app),
             Command::Access(command) => command.run(app),
+            Command::Change(command) => command.run(app),
             Command::WhoAmI(command) => command.run(app),
             Command::CanI(command) => command.run(app),
             Command::Audit(command) => command.run(app),

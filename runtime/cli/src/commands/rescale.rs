@@ -56,7 +56,7 @@ impl Rescale {
             }
             let done = match applied.outcome {
                 Outcome::Unchanged => "unchanged",
-                Outcome::Created | Outcome::Changed => "rescaled",
+                Outcome::Created | Outcome::Changed | Outcome::Proposed => "rescaled",
             };
             app.out.event(&applied, &applied.pipeline, |_| {
                 let (name, revision) = (&applied.pipeline, applied.revision);

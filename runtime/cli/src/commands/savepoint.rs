@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use millstream_control::api::pipelines::Outcome;
 use millstream_control::api::savepoints::{Create, List, Remove, Restore, SavepointInfo};
 use millstream_control::api::status::Phase;
 
+use super::apply::print;
 use super::lifecycle::wait_for_phase;
 use crate::actor::actor;
 use crate::cli::App;
@@ -92,10 +94,15 @@ impl Savepoint {
                     let Some(loaded) = loaded else { return Ok(Exit::Ok) };
                     let bar = progress::spinner("restoring the savepoint");
                     let manifest = loaded.upload(&remote).await?;
-                    let request = Restore { savepoint: name, manifest, by: actor() };
+                    let request =
+                        Restore { savepoint: name, manifest, by: actor(), ..Restore::default() };
                     let applied = loaded.ask(&patient(), &request).await;
                     bar.finish_and_clear();
                     let applied = applied?;
+                    if applied.outcome == Outcome::Proposed {
+                        print(app, &applied, false)?;
+                        return Ok(Exit::Ok);
+                    }
                     if wait {
                         wait_for_phase(&remote, &applied.pipeline, Phase::Running).await?;
                     }

@@ -6,6 +6,7 @@
 //! - `new`: a project from a template; `projects`: those of all templates, from `new` to a changed expectation.
 //! - `tutorial`: runs docs/tutorial.md; `fences` takes its blocks out, here and in the binary's own tests.
 //! - `access`: signed requests, roles, and the audit trail with its export.
+//! - `consent`: changes that an approver must consent to.
 //! - `dead_letters`: the commands of `dlq`.
 //! - `dev`: a server and a runtime in one process, and the commands that talk to it.
 //! - `run`: the runtime as a process of its own: killed, scraped, asked whether it is ready.
@@ -22,6 +23,7 @@ mod access;
 mod accounts;
 mod chains;
 mod cluster;
+mod consent;
 mod dead_letters;
 mod deploy;
 mod dev;

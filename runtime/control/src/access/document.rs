@@ -24,6 +24,9 @@ pub const PATTERNS_MAX: usize = 100;
 pub struct AccessDocument {
     /// One per key.
     pub grants: Vec<Grant>,
+    /// Whether what a developer applies needs the consent of somebody else, who is an approver.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
 }
 
 /// What is granted to a key.
@@ -174,7 +177,7 @@ impl AccessDocument {
             );
             return Err(Problem::new(errors::GRANT_INVALID, message));
         }
-        AccessDocument { grants }.governed()
+        AccessDocument { grants, ..*self }.governed()
     }
 
     /// Without what a key or name had; none: it had nothing.
@@ -187,7 +190,7 @@ impl AccessDocument {
             return Ok(None);
         }
         let grants = self.grants.iter().filter(|grant| !is_meant(grant)).cloned().collect();
-        AccessDocument { grants }.governed().map(Some)
+        AccessDocument { grants, ..*self }.governed().map(Some)
     }
 
     /// Sorted, if somebody can change it later.
@@ -205,6 +208,13 @@ impl AccessDocument {
                 "nobody would be left who may grant and revoke",
             )
             .help("grant the role operator, for all pipelines, to somebody first"));
+        }
+        if self.consent && !self.grants.iter().any(|grant| grant.roles.contains(&Role::Approver)) {
+            return Err(Problem::new(
+                errors::NO_APPROVER,
+                "changes would need consent, and nobody is an approver",
+            )
+            .help("grant the role approver to somebody first: `millstream access grant KEY --name NAME --role approver`"));
         }
         Ok(self)
     }

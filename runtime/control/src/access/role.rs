@@ -13,7 +13,7 @@ pub enum Role {
     Viewer,
     /// Decides what runs: modules and manifests. Sees records and state.
     Developer,
-    /// Sees what a viewer sees. Reserved for consent to changes of others.
+    /// Sees what a viewer sees, and consents to changes of others, where consent is needed.
     Approver,
     /// Runs it: pauses, stops, rescales, drains, deletes; grants and revokes. Cannot change what code runs.
     Operator,

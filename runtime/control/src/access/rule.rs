@@ -36,6 +36,8 @@ pub const fn rule(kind: Kind) -> Rule {
 
         Kind::Info
         | Kind::Lag
+        | Kind::ChangeList
+        | Kind::ChangeShow
         | Kind::CheckpointList
         | Kind::CheckpointShow
         | Kind::ModuleList
@@ -55,6 +57,8 @@ pub const fn rule(kind: Kind) -> Rule {
         Kind::LogsLast | Kind::DeadLetterList => Rule::Users(Data, &[Developer, Operator]),
         Kind::DeadLetterShow | Kind::StateGet | Kind::StateList => Rule::Users(Data, &[Developer]),
 
+        Kind::ChangeApprove => Rule::Users(Change, &[Approver]),
+        Kind::ChangeReject => Rule::Users(Change, &[Approver, Developer]),
         Kind::ModulePush | Kind::PipelineApply | Kind::SavepointRestore => {
             Rule::Users(Change, &[Developer])
         }
@@ -64,7 +68,8 @@ pub const fn rule(kind: Kind) -> Rule {
         | Kind::PipelineResume
         | Kind::PipelineStop
         | Kind::SavepointCreate => Rule::Users(Change, &[Developer, Operator]),
-        Kind::AccessGrant
+        Kind::AccessConsent
+        | Kind::AccessGrant
         | Kind::AccessRevoke
         | Kind::DeadLetterDrop
         | Kind::ModuleRemove
@@ -92,11 +97,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_change_something_is_a_developer_or_an_operator() {
+    fn whoever_may_change_something_is_a_developer_or_an_operator_or_consents() {
         for kind in Kind::ALL {
             if let Rule::Users(effect, roles) = rule(*kind) {
                 assert!(!roles.is_empty(), "{kind:?}");
-                let others = roles.iter().any(|role| !matches!(role, Developer | Operator));
+                let consents = matches!(kind, Kind::ChangeApprove | Kind::ChangeReject);
+                let others = roles.iter().any(|role| match role {
+                    Developer | Operator => false,
+                    Approver => !consents,
+                    Viewer | Auditor => true,
+                });
                 assert!(effect == Effect::Look || !others, "{kind:?}: {roles:?}");
             }
         }

@@ -5,12 +5,14 @@
 //! | `cluster` | 32 hexadecimal digits, random | made once, never changed |
 //! | `trail` | number and SHA-256 of an entry of the audit trail, with a space between | from the first entry on; by every node that begins to write |
 //! | `grants` | [`AccessDocument`] as JSON | from the first grant on; every change compares and swaps |
+//! | `change.ID` | [`Proposed`] as JSON | until somebody approves or rejects it |
 
 use std::sync::Arc;
 
 use millstream_log::kv::{Kv, KvError, Revision};
 
 use super::AccessDocument;
+use crate::api::changes::Proposed;
 use crate::audit::Digest;
 use crate::clock;
 use crate::errors;
@@ -22,6 +24,7 @@ pub const ACCESS_BUCKET: &str = "millstream-access";
 const CLUSTER: &str = "cluster";
 const GRANTS: &str = "grants";
 const TRAIL: &str = "trail";
+const CHANGE: &str = "change.";
 
 /// The bucket.
 #[derive(Clone)]
@@ -119,5 +122,42 @@ impl AccessStore {
             }
             Err(error) => Err(storage(&error)),
         }
+    }
+
+    /// Remembers a change that waits for consent.
+    ///
+    /// # Errors
+    /// MS1406.
+    pub async fn propose(&self, proposed: &Proposed) -> Result<(), Problem> {
+        let key = format!("{CHANGE}{}", proposed.id);
+        let value =
+            serde_json::to_vec(proposed).map_err(|error| damaged(ACCESS_BUCKET, &key, &error))?;
+        self.bucket.put(&key, value.into()).await.map(drop).map_err(|error| storage(&error))
+    }
+
+    /// All changes that wait for consent, oldest first.
+    ///
+    /// # Errors
+    /// MS1406, MS1408.
+    pub async fn proposed(&self) -> Result<Vec<Proposed>, Problem> {
+        let mut all = Vec::new();
+        for key in self.bucket.keys(CHANGE).await.map_err(|error| storage(&error))? {
+            let entry = self.bucket.get(&key).await.map_err(|error| storage(&error))?;
+            let Some(entry) = entry else { continue };
+            let read: Proposed = serde_json::from_slice(&entry.value)
+                .map_err(|error| damaged(ACCESS_BUCKET, &key, &error))?;
+            all.push(read);
+        }
+        all.sort_by_key(|proposed| proposed.at_ms);
+        Ok(all)
+    }
+
+    /// Forgets a change: it was made, or rejected.
+    ///
+    /// # Errors
+    /// MS1406.
+    pub async fn settle(&self, proposed: &Proposed) -> Result<(), Problem> {
+        let key = format!("{CHANGE}{}", proposed.id);
+        self.bucket.delete(&key, None).await.map(drop).map_err(|error| storage(&error))
     }
 }

@@ -77,6 +77,16 @@ pub struct Listing {
     pub open: bool,
     /// By name.
     pub grants: Vec<Grant>,
+    /// Whether changes of pipelines need the consent of an approver.
+    #[serde(default)]
+    pub consent: bool,
+}
+
+/// Says whether changes of pipelines need the consent of an approver.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct SetConsent {
+    /// Whether they do.
+    pub needed: bool,
 }
 
 /// Grants a key exactly this: what it was granted before no longer counts.
@@ -116,6 +126,7 @@ operations! {
         }
     },
     List => AccessList => Listing,
+    SetConsent => AccessConsent => Done,
     GrantRequest => AccessGrant => Grant {
         fn target(&self) -> Target {
             Target::named(&self.key)

@@ -13,6 +13,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod changes;
 pub mod checkpoints;
 pub mod data;
 pub mod dead_letters;
@@ -114,6 +115,23 @@ macro_rules! said_by {
     };
 }
 pub(crate) use said_by;
+
+/// A request with the fields `by` and `consent`.
+macro_rules! may_need_consent {
+    () => {
+        fn claims(&self) -> Option<&str> {
+            (!self.by.is_empty()).then_some(self.by.as_str())
+        }
+
+        fn asked_by(&mut self, caller: &$crate::access::Caller) {
+            if let Some(name) = &caller.name {
+                self.by.clone_from(name);
+            }
+            self.consent.caller.clone_from(caller);
+        }
+    };
+}
+pub(crate) use may_need_consent;
 
 /// A response without content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Consent;
 use super::status::PipelineStatus;
-use super::{Kind, about_pipeline, operations, said_by};
+use super::{Kind, about_pipeline, may_need_consent, operations, said_by};
 use crate::access::Target;
 
 /// A manifest with what the server cannot see: the files it names.
@@ -28,7 +29,7 @@ pub struct Validate {
 }
 
 /// Creates or changes a pipeline. A new one runs; one that is paused or stopped stays so.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Apply {
     /// The manifest.
     pub manifest: ManifestText,
@@ -41,6 +42,9 @@ pub struct Apply {
     /// Who applies, for the record.
     #[serde(default)]
     pub by: String,
+    /// Filled in by the node.
+    #[serde(skip)]
+    pub consent: Consent,
 }
 
 /// What an apply did, or would do.
@@ -54,8 +58,11 @@ pub struct Applied {
     pub desired: Desired,
     /// Field by field; empty when created or unchanged.
     pub changes: Vec<Change>,
-    /// Revision after the change (the one before, for a dry run).
+    /// Revision after the change (the one before, for a dry run or a proposal).
     pub revision: u64,
+    /// Number of the proposal, where consent is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<String>,
 }
 
 /// What an apply amounts to.
@@ -68,6 +75,8 @@ pub enum Outcome {
     Changed,
     /// It runs exactly this already.
     Unchanged,
+    /// Nothing yet: somebody else must consent.
+    Proposed,
 }
 
 /// One field that differs between two manifests.
@@ -249,7 +258,7 @@ operations! {
         fn target(&self) -> Target {
             Target::manifest(&self.manifest)
         }
-        said_by!();
+        may_need_consent!();
     },
     List => PipelineList => Listing,
     Get => PipelineGet => PipelineInfo { about_pipeline!(); },

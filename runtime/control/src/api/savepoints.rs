@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 pub use millstream_engine::status::{SavedStage, SavepointInfo};
 use serde::{Deserialize, Serialize};
 
+use super::changes::Consent;
 use super::pipelines::{Applied, ManifestText};
-use super::{about_pipeline, operations, said_by};
+use super::{about_pipeline, may_need_consent, operations, said_by};
 use crate::access::Target;
 
 /// Takes a savepoint, and waits until it is stored.
@@ -37,7 +38,7 @@ pub struct Remove {
 }
 
 /// Creates a pipeline that goes on from a savepoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Restore {
     /// Name of the savepoint.
     pub savepoint: String,
@@ -46,6 +47,9 @@ pub struct Restore {
     /// Who does it, for the record.
     #[serde(default)]
     pub by: String,
+    /// Filled in by the node.
+    #[serde(skip)]
+    pub consent: Consent,
 }
 
 /// Changes the number of partitions of a running pipeline.
@@ -94,7 +98,7 @@ operations! {
         fn target(&self) -> Target {
             Target::named(&self.savepoint)
         }
-        said_by!();
+        may_need_consent!();
     },
     Rescale => PipelineRescale => Applied {
         about_pipeline!();

@@ -49,4 +49,16 @@ super::catalogue! {
     NO_ENTRIES = 1616, "the audit trail has no such entries",
         "There is nothing behind the entry that was named.",
         "`millstream audit ls` shows the newest entries.";
+    NO_APPROVER = 1631, "nobody could consent",
+        "Where changes need consent, somebody must be an approver, or nothing could be changed any more.",
+        "Grant the role approver to somebody first, or `millstream access consent off`.";
+    CHANGE_UNKNOWN = 1632, "there is no such proposed change",
+        "It was never proposed, or was approved or rejected meanwhile.",
+        "`millstream change ls` lists the changes that wait for consent.";
+    OWN_CHANGE = 1633, "nobody consents to a change of one's own",
+        "The key that consents is the one that proposed the change. Consent is worth something only from somebody else.",
+        "Ask another approver; `millstream access ls` lists them.";
+    CHANGE_STALE = 1634, "the change is not the one that was proposed",
+        "What it means has changed since it was proposed: the name of a module stands for other bytes.",
+        "Reject it, and have it proposed anew with `millstream apply`.";
 }

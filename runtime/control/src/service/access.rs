@@ -4,7 +4,7 @@ use super::{Answer, Service};
 use crate::access::signature::Audience;
 use crate::access::{AccessDocument, Gate, Grant, Target};
 use crate::api::access::{
-    Can, GrantRequest, Identified, Identity, List, Listing, Me, Revoke, Verdict, WhoAmI,
+    Can, GrantRequest, Identified, Identity, List, Listing, Me, Revoke, SetConsent, Verdict, WhoAmI,
 };
 use crate::api::{Done, Kind};
 use crate::clock;
@@ -59,7 +59,9 @@ impl<W: Worker> Answer<Can> for Service<W> {
 impl<W: Worker> Answer<List> for Service<W> {
     async fn answer(&self, _: List) -> Result<Listing, Problems> {
         let granted = self.granted().await?;
-        Ok(Listing { open: granted.is_none(), grants: granted.unwrap_or_default().grants })
+        let open = granted.is_none();
+        let AccessDocument { grants, consent } = granted.unwrap_or_default();
+        Ok(Listing { open, grants, consent })
     }
 }
 
@@ -102,6 +104,19 @@ impl<W: Worker> Answer<Revoke> for Service<W> {
         let changed = document.without(&request.user)?.ok_or_else(unknown)?;
         store.change(&changed, Some(at)).await?;
         tracing::info!(user = %request.user, "roles revoked");
+        Ok(Done {})
+    }
+}
+
+impl<W: Worker> Answer<SetConsent> for Service<W> {
+    async fn answer(&self, request: SetConsent) -> Result<Done, Problems> {
+        let _changing = self.changes.lock().await;
+        let store = self.gate.store();
+        let (document, at) = store.grants().await?.unzip();
+        let consent = request.needed;
+        let changed = AccessDocument { consent, ..document.unwrap_or_default() }.governed()?;
+        store.change(&changed, at).await?;
+        tracing::info!(needed = consent, "consent to changes");
         Ok(Done {})
     }
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod audit;
+mod changes;
 mod checkpoints;
 mod dead_letters;
 pub mod local;
@@ -155,6 +156,11 @@ impl<W: Worker> Service<W> {
         offer.endpoint::<api::access::List>().await?;
         offer.endpoint::<api::access::GrantRequest>().await?;
         offer.endpoint::<api::access::Revoke>().await?;
+        offer.endpoint::<api::access::SetConsent>().await?;
+        offer.endpoint::<api::changes::List>().await?;
+        offer.endpoint::<api::changes::Show>().await?;
+        offer.endpoint::<api::changes::Approve>().await?;
+        offer.endpoint::<api::changes::Reject>().await?;
         offer.endpoint::<api::audit::List>().await?;
         offer.endpoint::<api::audit::Head>().await?;
         offer.endpoint::<api::node::Info>().await?;

@@ -8,6 +8,7 @@ use millstream_core::ids::Incarnation;
 use millstream_sandbox::Module;
 
 use super::{Answer, Service};
+use crate::api::changes::ProposedRequest;
 use crate::api::pipelines::*;
 use crate::api::status::Phase;
 use crate::clock;
@@ -22,12 +23,7 @@ use crate::worker::Worker;
 
 impl<W: Worker> Answer<Validate> for Service<W> {
     async fn answer(&self, request: Validate) -> Result<Applied, Problems> {
-        let apply = Apply {
-            manifest: request.manifest,
-            dry_run: true,
-            if_revision: None,
-            by: String::new(),
-        };
+        let apply = Apply { manifest: request.manifest, dry_run: true, ..Apply::default() };
         self.answer(apply).await
     }
 }
@@ -139,12 +135,19 @@ impl<W: Worker> Service<W> {
             desired: Desired::Running,
             changes: Vec::new(),
             revision: 0,
+            proposal: None,
         };
         let now = clock::now_ms();
         let queues = queues::look_up(&self.connection, &new.document).await?;
         let starts = starts::look_up(&self.connection, &new.document, now).await?;
         if request.dry_run {
             return Ok(applied);
+        }
+        let what = || ProposedRequest::Apply(request.clone());
+        let proposed =
+            self.propose(&request.consent, &new.digests, &applied, &request.by, what).await?;
+        if let Some(proposed) = proposed {
+            return Ok(proposed);
         }
         let record = PipelineRecord {
             name,
@@ -192,6 +195,7 @@ impl<W: Worker> Service<W> {
             outcome: if changes.is_empty() { Outcome::Unchanged } else { Outcome::Changed },
             changes,
             revision: old_record.revision,
+            proposal: None,
         };
         if applied.outcome == Outcome::Unchanged {
             return Ok(applied);
@@ -211,6 +215,12 @@ impl<W: Worker> Service<W> {
         )?;
         if request.dry_run {
             return Ok(applied);
+        }
+        let what = || ProposedRequest::Apply(request.clone());
+        let proposed =
+            self.propose(&request.consent, &new.digests, &applied, &request.by, what).await?;
+        if let Some(proposed) = proposed {
+            return Ok(proposed);
         }
         let record = PipelineRecord {
             file: request.manifest.file,

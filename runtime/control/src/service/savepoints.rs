@@ -15,6 +15,7 @@ use millstream_log::Name;
 use super::pipelines::{Prepared, refuse_deleted};
 use super::state::worker_problem;
 use super::{Answer, Service};
+use crate::api::changes::ProposedRequest;
 use crate::api::pipelines::{Applied, Desired, Outcome};
 use crate::api::savepoints::{
     Create, List, Remove, Removed, Rescale, Restore, SavepointInfo, Savepoints,
@@ -99,6 +100,20 @@ impl<W: Worker> Answer<Restore> for Service<W> {
         if !known.iter().any(|savepoint| savepoint.name == request.savepoint) {
             return Err(self.unknown(&request.savepoint).await.into());
         }
+        let mut applied = Applied {
+            pipeline: name.clone(),
+            outcome: Outcome::Created,
+            desired: Desired::Running,
+            changes: Vec::new(),
+            revision: 0,
+            proposal: None,
+        };
+        let what = || ProposedRequest::Restore(request.clone());
+        let proposed =
+            self.propose(&request.consent, &new.digests, &applied, &request.by, what).await?;
+        if let Some(proposed) = proposed {
+            return Ok(proposed);
+        }
         let spec = life_of(&new)?;
         let worker = &self.peers.local.worker;
         let restored = worker.restore(&request.savepoint, &spec).await;
@@ -126,13 +141,8 @@ impl<W: Worker> Answer<Restore> for Service<W> {
             return Err(problem.into());
         }
         tracing::info!(pipeline = %name, savepoint = %request.savepoint, "pipeline created from a savepoint");
-        Ok(Applied {
-            pipeline: name,
-            outcome: Outcome::Created,
-            desired: Desired::Running,
-            changes: Vec::new(),
-            revision: 1,
-        })
+        applied.revision = 1;
+        Ok(applied)
     }
 }
 
@@ -149,6 +159,7 @@ impl<W: Worker> Answer<Rescale> for Service<W> {
             desired: recorded.record.desired,
             changes: diff(&old.manifest, &new.manifest),
             revision: recorded.record.revision,
+            proposal: None,
         };
         if applied.changes.is_empty() {
             return Ok(applied);

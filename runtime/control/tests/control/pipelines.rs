@@ -97,7 +97,7 @@ async fn a_file_is_uploaded_and_swapped_by_its_bytes() {
     let apply = async |wasm: Vec<u8>| {
         std::fs::write(folder.path().join("my.wasm"), wasm).unwrap();
         let manifest = uploaded(&cluster.client, &text, folder.path()).await;
-        cluster.ask(&Apply { manifest, dry_run: false, if_revision: None, by: String::new() }).await
+        cluster.ask(&Apply { manifest, ..Apply::default() }).await
     };
     assert_eq!(apply(guest()).await.outcome, Outcome::Created);
     assert_eq!(apply(guest()).await.outcome, Outcome::Unchanged);
@@ -165,7 +165,7 @@ async fn dry_runs_and_revisions_guard_a_change() {
         },
         dry_run,
         if_revision,
-        by: String::new(),
+        ..Apply::default()
     };
     assert_eq!(cluster.ask(&request(&text, true, None)).await.outcome, Outcome::Created);
     assert_eq!(

@@ -21,7 +21,7 @@ fn create(name: Option<&str>, stop: bool) -> Create {
 fn restore(savepoint: &str, text: &str) -> Restore {
     let manifest =
         ManifestText { file: "q.yaml".into(), text: text.into(), ..ManifestText::default() };
-    Restore { savepoint: savepoint.into(), manifest, by: "me".into() }
+    Restore { savepoint: savepoint.into(), manifest, by: "me".into(), ..Restore::default() }
 }
 
 fn rescale(partitions: u16) -> Rescale {

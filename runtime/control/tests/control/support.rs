@@ -128,7 +128,7 @@ impl Cluster {
     pub async fn apply(&self, text: &str) -> Result<Applied, Problems> {
         let manifest =
             ManifestText { file: "p.yaml".into(), text: text.into(), ..ManifestText::default() };
-        let request = Apply { manifest, dry_run: false, if_revision: None, by: "me@here".into() };
+        let request = Apply { manifest, by: "me@here".into(), ..Apply::default() };
         self.client.call(&request).await
     }
 
