@@ -218,10 +218,13 @@ impl Run<'_> {
         let Self { options, arena, times, mut report, .. } = self;
         let numbers = feed.end().await?;
         let all = async || (times.outputs() >= numbers).then_some(());
-        if let Err(error) = until("all outputs are there", options.patience, all).await {
+        if report.complaints.is_empty()
+            && let Err(error) = until("all outputs are there", options.patience, all).await
+        {
             report.complain([format!("{error:#}: {} of {numbers}", times.outputs())]);
         }
-        report.complain(verdict::judge(&arena, options.seed, numbers).await);
+        let is_broken = !report.complaints.is_empty();
+        report.complain(verdict::judge(&arena, options.seed, numbers, is_broken).await);
         report.finished(numbers, &arena.lives);
         if is_mixed && options.lasts >= LONG && report.lives() < 2 {
             report.complain(["the pipeline was never rescaled".to_owned()]);

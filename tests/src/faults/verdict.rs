@@ -14,13 +14,15 @@ use super::arena::{Arena, until};
 use super::damage::incomplete;
 use super::workload::{Account, PIPELINE, Record, SINKS, SOURCE, Sink, TOTALS, expected};
 
-/// How long a cluster may take to answer, or to stop.
+/// How long a cluster may take to answer, or to stop; and one of which is known already that it does not do what it should.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_WITH_BROKEN: Duration = Duration::from_secs(5);
 /// Differences of one kind that are told.
 const SHOWN: usize = 3;
 
 /// Compares everything with the model of the records `0..numbers`, and says what differs.
-pub async fn judge(arena: &Arena, seed: u64, numbers: u64) -> Vec<String> {
+pub async fn judge(arena: &Arena, seed: u64, numbers: u64, is_broken: bool) -> Vec<String> {
+    let patience = if is_broken { PATIENCE_WITH_BROKEN } else { PATIENCE };
     let model = expected(seed, numbers);
     let mut complaints = Vec::new();
     let mut note = |what: &str, found: Result<Vec<String>>| match found {
@@ -28,13 +30,13 @@ pub async fn judge(arena: &Arena, seed: u64, numbers: u64) -> Vec<String> {
         Err(error) => complaints.push(format!("{what}: {error:#}")),
     };
     note("source", source(arena, seed, numbers).await);
-    note("state", states(arena, &model).await);
-    note("stop", stop(arena).await);
+    note("state", states(arena, &model, patience).await);
+    note("stop", stop(arena, patience).await);
     for sink in SINKS {
         note(sink.name, outputs(arena, sink, numbers, &model).await);
     }
     note("dead letters", dead_letters(arena).await);
-    note("log", logs(arena).await);
+    note("log", logs(arena, patience).await);
     complaints
 }
 
@@ -86,7 +88,11 @@ fn ranges(numbers: &[u64]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-async fn states(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<String>> {
+async fn states(
+    arena: &Arena,
+    model: &BTreeMap<String, Account>,
+    patience: Duration,
+) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     for (key, account) in model {
         let request = state::Get {
@@ -95,7 +101,7 @@ async fn states(arena: &Arena, model: &BTreeMap<String, Account>) -> Result<Vec<
             key: Data(key.clone().into_bytes()),
         };
         let get = async || arena.call(&request).await.ok();
-        let found = until("state is read", PATIENCE, get).await?;
+        let found = until("state is read", patience, get).await?;
         complaints
             .extend(differences(&found, account).map(|what| format!("state of {key}: {what}")));
     }
@@ -148,15 +154,15 @@ fn integer(value: i64) -> Data {
 }
 
 /// Stops the pipeline when it has processed and published everything: what is too much would come until then.
-async fn stop(arena: &Arena) -> Result<Vec<String>> {
+async fn stop(arena: &Arena, patience: Duration) -> Result<Vec<String>> {
     let by = "faults".to_owned();
     let request = Stop { pipeline: PIPELINE.to_owned(), drain: true, by };
-    until("a stop is taken", PATIENCE, async || arena.call(&request).await.ok()).await?;
+    until("a stop is taken", patience, async || arena.call(&request).await.ok()).await?;
     let stopped = async || {
         let info = arena.call(&Get { pipeline: PIPELINE.to_owned() }).await.ok()?;
         info.status.is_none_or(|status| status.phase == Phase::Stopped).then_some(())
     };
-    until("the pipeline is drained", PATIENCE, stopped).await?;
+    until("the pipeline is drained", patience, stopped).await?;
     Ok(Vec::new())
 }
 
@@ -213,7 +219,7 @@ async fn dead_letters(arena: &Arena) -> Result<Vec<String>> {
 }
 
 /// Reads the logs of all lives to their ends, and says what is wrong with what was read at any time.
-async fn logs(arena: &Arena) -> Result<Vec<String>> {
+async fn logs(arena: &Arena, patience: Duration) -> Result<Vec<String>> {
     let all_seen = async || {
         arena.lives.look().await.ok()?;
         for (log, chain) in arena.lives.chains() {
@@ -224,7 +230,7 @@ async fn logs(arena: &Arena) -> Result<Vec<String>> {
         }
         Some(())
     };
-    until("the logs are read to their ends", PATIENCE, all_seen).await?;
+    until("the logs are read to their ends", patience, all_seen).await?;
     Ok(arena.lives.violations())
 }
 
