@@ -10,6 +10,8 @@
 mod attempt;
 mod follow;
 
+pub use attempt::life;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -139,6 +139,15 @@ pub trait Worker: Send + Sync + 'static {
         partition: Option<u16>,
     ) -> impl Future<Output = Result<Vec<CheckpointVerified>, WorkerError>> + Send;
 
+    /// The same of a life of a pipeline that need not run anywhere, from the store.
+    fn verify_stored_checkpoints(
+        &self,
+        pipeline: &str,
+        life: &Life,
+        stage: Option<&str>,
+        partition: Option<u16>,
+    ) -> impl Future<Output = Result<Vec<CheckpointVerified>, WorkerError>> + Send;
+
     /// Takes a savepoint of the pipeline, all of whose partitions must be here. With `stay` it computes nothing more until
     /// [`Worker::go_on`].
     fn savepoint(

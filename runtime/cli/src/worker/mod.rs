@@ -179,6 +179,17 @@ impl Worker for EngineWorker {
         }
     }
 
+    async fn verify_stored_checkpoints(
+        &self,
+        pipeline: &str,
+        life: &Life,
+        stage: Option<&str>,
+        partition: Option<u16>,
+    ) -> Result<Vec<CheckpointVerified>, WorkerError> {
+        let verified = self.engine.verify_stored_checkpoints(pipeline, life, stage, partition);
+        verified.await.map_err(WorkerError::Failed)
+    }
+
     async fn savepoint(
         &self,
         pipeline: &str,

@@ -98,10 +98,15 @@ async fn a_damaged_truncated_or_missing_file_of_a_checkpoint_is_named() {
     let own = files(&store.join("documents/checkpoint-files"));
     let current = own.iter().find(|path| path.ends_with("CURRENT")).expect("it has one");
     std::fs::write(current, "MANIFEST-0").expect("write");
-    let verified = served.call(&["checkpoint", "verify", "p", "--partition", "0"]);
-    assert_eq!(verified.code, 8, "{}", verified.stderr);
-    assert!(verified.stdout.contains("CURRENT: "), "{}", verified.stdout);
-    assert!(verified.stdout.contains("has 10 bytes, expected"), "{}", verified.stdout);
+    let is_named = || {
+        let verified = served.call(&["checkpoint", "verify", "p", "--partition", "0"]);
+        assert_eq!(verified.code, 8, "{}", verified.stderr);
+        assert!(verified.stdout.contains("CURRENT: "), "{}", verified.stdout);
+        assert!(verified.stdout.contains("has 10 bytes, expected"), "{}", verified.stdout);
+    };
+    is_named();
+    served.call(&["stop", "p", "--wait"]).ok();
+    is_named();
 }
 
 /// All files below a folder.

@@ -234,17 +234,22 @@ impl<W: Worker> Reconciler<W> {
     }
 }
 
+/// The life of a pipeline that is wanted.
+pub fn life(record: &PipelineRecord) -> Life {
+    let (incarnation, log) = (record.incarnation(), record.log.clone());
+    Life { incarnation, log, checkpoint_store: checkpoint_store(record) }
+}
+
 /// The life of a pipeline that is wanted, then those before it.
 fn lives(record: &PipelineRecord) -> impl Iterator<Item = Life> {
-    let checkpoint_store = checkpoint_store(record);
-    let known = std::iter::once((record.incarnation, record.log.clone()));
-    let retired = record.retired.iter().map(|life| (life.incarnation, life.log.clone()));
-    let lives: Vec<_> = known.chain(retired).collect();
-    lives.into_iter().map(move |(incarnation, log)| Life {
-        incarnation: Incarnation(incarnation),
-        log,
+    let wanted = life(record);
+    let checkpoint_store = wanted.checkpoint_store.clone();
+    let retired = record.retired.iter().map(move |life| Life {
+        incarnation: Incarnation(life.incarnation),
+        log: life.log.clone(),
         checkpoint_store: checkpoint_store.clone(),
-    })
+    });
+    std::iter::once(wanted).chain(retired)
 }
 
 /// The store that the manifest names. A manifest that cannot be read any more must not keep its pipeline from being

@@ -1,10 +1,12 @@
 //! `checkpoint.*`.
 
+use super::state::worker_problem;
 use super::{Answer, Service};
 use crate::api::checkpoints::{CheckpointInfo, Checkpoints, List, Now, Show, Verified, Verify};
 use crate::api::local::VerifyCheckpoints;
 use crate::errors;
 use crate::problem::{Problem, Problems};
+use crate::reconcile::life;
 use crate::worker::Worker;
 
 impl<W: Worker> Answer<Now> for Service<W> {
@@ -56,9 +58,28 @@ impl<W: Worker> Answer<Verify> for Service<W> {
             }
         };
         let Verify { pipeline, partition, .. } = request;
-        let checkpoints =
-            self.peers.verify(&VerifyCheckpoints { pipeline, stage, partition }).await?;
-        Ok(Verified { checkpoints })
+        let request = VerifyCheckpoints { pipeline, stage, partition };
+        match self.peers.verify(&request).await {
+            Ok(checkpoints) => Ok(Verified { checkpoints }),
+            Err(problems) if problems.has(errors::PIPELINE_NOT_RUNNING) => {
+                self.verify_stored(request).await
+            }
+            Err(problems) => Err(problems),
+        }
+    }
+}
+
+impl<W: Worker> Service<W> {
+    /// Verifies the checkpoints of a pipeline that runs nowhere.
+    async fn verify_stored(&self, request: VerifyCheckpoints) -> Result<Verified, Problems> {
+        let VerifyCheckpoints { pipeline, stage, partition } = request;
+        let recorded = self.pipelines.require(&pipeline).await?;
+        let life = life(&recorded.record);
+        let worker = &self.peers.local.worker;
+        let stage = stage.as_deref();
+        let verified = worker.verify_stored_checkpoints(&pipeline, &life, stage, partition).await;
+        let failed = |error| worker_problem(&pipeline, errors::CHECKPOINT_FAILED, &error);
+        Ok(Verified { checkpoints: verified.map_err(failed)? })
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use millstream_control::api::checkpoints::Verify;
 use millstream_control::api::local::{TakeSavepoint, Taking};
-use millstream_control::api::pipelines::{Delete, Desired, Get, ManifestText, Outcome};
+use millstream_control::api::pipelines::{
+    Delete, Desired, Get, ManifestText, Outcome, PipelineInfo, Stop,
+};
 use millstream_control::api::savepoints::{Create, List, Remove, Rescale, Restore};
+use millstream_control::api::status::Phase;
 use millstream_control::client::Client;
 use millstream_control::errors;
 use millstream_control::registry::{PIPELINES_BUCKET, Pipelines};
@@ -171,6 +174,21 @@ async fn verifying_says_what_is_damaged() {
     assert_eq!(verified[0].faults[0].fact, "is missing");
     let unknown = Verify { stage: Some("wrok".into()), ..verify };
     assert_eq!(cluster.refused(&unknown).await.0[0].code, errors::STAGE_UNKNOWN);
+}
+
+#[tokio::test]
+async fn checkpoints_of_a_pipeline_that_does_not_run_are_verified_from_the_store() {
+    let (cluster, _) = cluster().await;
+    let life = cluster.ask(&Get { pipeline: "p".into() }).await.incarnation;
+    cluster.ask(&Stop { pipeline: "p".into(), drain: false, by: "me".into() }).await;
+    let has_stopped = |info: &PipelineInfo| {
+        info.status.as_ref().is_some_and(|status| status.phase == Phase::Stopped)
+    };
+    cluster.until("p", has_stopped).await;
+    let verify = Verify { pipeline: "p".into(), stage: None, partition: None };
+    let verified = cluster.ask(&verify).await.checkpoints;
+    assert_eq!(verified[0].faults[0].fact, "is missing");
+    cluster.node.worker.called(&format!("verify stored p {life}")).await;
 }
 
 /// Who asks for a savepoint may die before it has an answer, or with the pipeline at rest.

@@ -333,15 +333,18 @@ impl Worker for RecordingWorker {
         _partition: Option<u16>,
     ) -> Result<Vec<CheckpointVerified>, WorkerError> {
         self.require(pipeline)?;
-        let fault = CheckpointFault { file: "000001.sst".into(), fact: "is missing".into() };
-        Ok(vec![CheckpointVerified {
-            stage: "work".into(),
-            commit: 9,
-            files: 1,
-            size: 3,
-            faults: vec![fault],
-            ..CheckpointVerified::default()
-        }])
+        Ok(vec![damaged()])
+    }
+
+    async fn verify_stored_checkpoints(
+        &self,
+        pipeline: &str,
+        life: &Life,
+        _stage: Option<&str>,
+        _partition: Option<u16>,
+    ) -> Result<Vec<CheckpointVerified>, WorkerError> {
+        self.note(format!("verify stored {pipeline} {:032x}", life.incarnation.0));
+        Ok(vec![damaged()])
     }
 
     async fn savepoint(
@@ -399,5 +402,18 @@ impl Worker for RecordingWorker {
 
     async fn unrestore(&self, spec: &PipelineSpec) {
         self.note(format!("unrestore {}", spec.name));
+    }
+}
+
+/// A checkpoint that lacks a file.
+fn damaged() -> CheckpointVerified {
+    let fault = CheckpointFault { file: "000001.sst".into(), fact: "is missing".into() };
+    CheckpointVerified {
+        stage: "work".into(),
+        commit: 9,
+        files: 1,
+        size: 3,
+        faults: vec![fault],
+        ..CheckpointVerified::default()
     }
 }

@@ -9,6 +9,7 @@ mod forgetting;
 
 pub use self::forgetting::delete_all;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -323,6 +324,32 @@ fn is_table(file: &StateFile) -> bool {
 
 fn in_manifest(file: &StateFile) -> ManifestFile {
     ManifestFile { name: file.name.clone(), length: file.length, blake3: file.blake3 }
+}
+
+/// The places of all stored checkpoints of one life of a pipeline.
+pub async fn all_of(
+    blobs: &Arc<dyn Blobs>,
+    pipeline: &str,
+    incarnation: Incarnation,
+) -> Result<Vec<CheckpointStore>, String> {
+    let folder = format!("{CHECKPOINTS}{pipeline}/{:032x}/", incarnation.0);
+    let documents = blobs.list_documents(&folder).await.map_err(text)?;
+    let mut places = BTreeSet::new();
+    for name in &documents {
+        let mut parts = name.trim_start_matches(&folder).split('/');
+        if let (Some(stage), Some(Ok(partition))) = (parts.next(), parts.next().map(str::parse)) {
+            places.insert((stage.to_owned(), partition));
+        }
+    }
+    let place = |(stage, partition)| CheckpointStore {
+        blobs: Arc::clone(blobs),
+        pipeline: pipeline.to_owned(),
+        incarnation,
+        stage,
+        partition,
+        schemas: Vec::new(),
+    };
+    Ok(places.into_iter().map(place).collect())
 }
 
 fn as_listed((file, info): (&StateFile, &BlobInfo)) -> CheckpointFile {

@@ -527,9 +527,7 @@ impl Pipeline {
     ) -> Result<Vec<CheckpointVerified>, String> {
         let mut verified = Vec::new();
         for lane in self.all() {
-            let is_meant = stage.is_none_or(|stage| lane.store.stage == stage)
-                && partition.is_none_or(|partition| lane.store.partition == partition);
-            if is_meant {
+            if lane.store.is_of(stage, partition) {
                 verified.extend(lane.store.verify(temporary).await?);
             }
         }

@@ -1,11 +1,13 @@
 //! What a worker does with savepoints, and with stored checkpoints that nobody restores.
 
+use std::path::PathBuf;
+
 use millstream_core::seal::Seal;
 use millstream_log::Name;
 use millstream_log::commit_log::{JetStreamLog, LogOptions};
 
 use super::savepoint::{self, Savepoint};
-use super::{Life, Worker};
+use super::{Life, Worker, checkpoint};
 use crate::spec::PipelineSpec;
 use crate::status::{CheckpointVerified, SavepointInfo};
 
@@ -113,8 +115,30 @@ impl Worker {
         partition: Option<u16>,
     ) -> Result<Vec<CheckpointVerified>, String> {
         let running = self.pipeline(pipeline).ok_or("not running")?;
-        let own = format!("{:032x}", self.context.random());
-        let temporary = self.context.data.join(VERIFYING).join(own);
-        running.verify(stage, partition, &temporary).await
+        running.verify(stage, partition, &self.verifying()).await
+    }
+
+    /// Reads all stored checkpoints of one life of a pipeline back, which need not run anywhere.
+    pub async fn verify_stored_checkpoints(
+        &self,
+        pipeline: &str,
+        life: &Life,
+        stage: Option<&str>,
+        partition: Option<u16>,
+    ) -> Result<Vec<CheckpointVerified>, String> {
+        let blobs = self.context.checkpoints_of(life.checkpoint_store.as_deref())?;
+        let temporary = self.verifying();
+        let mut verified = Vec::new();
+        for store in checkpoint::all_of(&blobs, pipeline, life.incarnation).await? {
+            if store.is_of(stage, partition) {
+                verified.extend(store.verify(&temporary).await?);
+            }
+        }
+        Ok(verified)
+    }
+
+    /// A folder for files that are verified.
+    fn verifying(&self) -> PathBuf {
+        self.context.data.join(VERIFYING).join(format!("{:032x}", self.context.random()))
     }
 }

@@ -8,6 +8,12 @@ use super::checkpoint::{CheckpointStore, Unrestored};
 use crate::status::{CheckpointFault, CheckpointVerified};
 
 impl CheckpointStore {
+    /// Whether it is of this stage and partition, if one is given.
+    pub fn is_of(&self, stage: Option<&str>, partition: Option<u16>) -> bool {
+        stage.is_none_or(|stage| self.stage == stage)
+            && partition.is_none_or(|partition| self.partition == partition)
+    }
+
     /// Reads every stored checkpoint of the partition back, oldest first, and checks length and hash of every file. `temporary`,
     /// which is made and removed, gets one file at a time. Fails when store or disk do: that says nothing of the checkpoints.
     pub async fn verify(&self, temporary: &Path) -> Result<Vec<CheckpointVerified>, String> {
