@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use millstream_core::commit::{CommitKind, CommitRecord, hash_of};
-use millstream_core::ids::{CommitHash, CommitNumber, Generation, Incarnation};
+use millstream_core::ids::{CommitHash, CommitNumber, Generation, Incarnation, SourceId};
 
 use super::follow::Seen;
+use super::workload::ONCE;
+
+/// What the first stage calls the source: its only input.
+const RECORDS: SourceId = SourceId(0);
 
 /// What was found in the log.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Chain {
     pub records: u64,
     /// Takeovers among them.
     pub takeovers: u64,
+    /// Records of the source that were applied, by what the commits say.
+    pub applied: u64,
     /// Records that were trimmed before they were seen.
     pub unseen: u64,
     /// What must not be.
@@ -62,6 +68,10 @@ impl Chain {
         let header = record.header;
         let takes_over = header.kind == CommitKind::Takeover;
         self.takeovers += u64::from(takes_over);
+        if is_of(subject, ONCE) {
+            let runs = record.slice.runs.iter().filter(|run| run.source == RECORDS);
+            self.applied += runs.map(|run| u64::from(run.count)).sum::<u64>();
+        }
         let now = Last {
             sequence,
             number: header.number,
@@ -122,6 +132,11 @@ impl Chain {
     }
 }
 
+/// Whether a partition's subject is one of this stage.
+fn is_of(subject: &str, stage: &str) -> bool {
+    subject.rsplit('.').nth(1) == Some(stage)
+}
+
 /// The rule that two records of a partition break.
 fn broken(last: &Last, now: &Last, takes_over: bool) -> Option<String> {
     let follows = now.number.0 == last.number.0 + 1;
@@ -135,4 +150,15 @@ fn broken(last: &Last, now: &Last, takes_over: bool) -> Option<String> {
     let is_stranger = now.generation != last.generation || now.owner != last.owner;
     (follows && !takes_over && is_stranger)
         .then(|| format!("generation {} did not take over", now.generation.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_names_its_stage() {
+        assert!(is_of("millstream.log.faults_0a.once.3", "once"));
+        assert!(!is_of("millstream.log.faults_0a.totals.3", "once"));
+    }
 }

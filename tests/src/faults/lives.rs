@@ -158,6 +158,15 @@ impl Lives {
         })
     }
 
+    /// How often records of the source were applied, in all lives; and whether that is all, because no end of a log was missed.
+    pub fn applied(&self) -> (u64, bool) {
+        let known = self.known();
+        let chains = known.logs.values().map(|log| lock(&log.chain).applied);
+        let is_all = known.recorded.len() == 1
+            && known.logs.values().all(|log| lock(&log.chain).unseen == 0);
+        (chains.sum(), is_all)
+    }
+
     /// What must not be in the logs, in all that was read.
     pub fn violations(&self) -> Vec<String> {
         let known = self.known();

@@ -70,7 +70,9 @@ fn faults(bug: Bug) -> Vec<Fault> {
         Bug::EgressBeforeCommit => {
             vec![crash(CrashPoint::Before(Step::AppendCommit), 20); 4]
         }
-        Bug::NoExpectedSequence | Bug::RefusedOutputsPublished => vec![Fault::Pause; 2],
+        Bug::NoExpectedSequence => vec![Fault::Pause; 2],
+        // Whoever wakes up has a moment for it.
+        Bug::RefusedOutputsPublished => vec![Fault::Pause; 4],
         Bug::UnansweredAcknowledged => vec![Fault::KillServer { leads: Led::Log }; 4],
         Bug::CursorAhead | Bug::CursorRecordIgnored => {
             vec![Fault::Kill { back_after_ms: 0 }; 6]
@@ -82,9 +84,11 @@ fn faults(bug: Bug) -> Vec<Fault> {
         Bug::MessageIdChanges => vec![crash(CrashPoint::After(Step::PublishOutput), 40); 6],
         Bug::DocumentBeforeFiles => vec![crash(CrashPoint::After(Step::UploadManifest), 3); 2],
         Bug::RestoreSkipped => vec![Fault::Damage { what: What::Document, how: How::Cut }],
+        Bug::SharedTablesForgotten => {
+            vec![crash(CrashPoint::After(Step::ForgetCheckpoint), 4); 3]
+        }
         Bug::TakeoverNotAppended
         | Bug::RedoOneLate
-        | Bug::SharedTablesForgotten
         | Bug::TrimAboveFloor
         | Bug::SourceOneBehind => vec![Fault::Kill { back_after_ms: 500 }; 4],
     }
