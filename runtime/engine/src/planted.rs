@@ -33,8 +33,6 @@ pub enum Bug {
     TrimAboveFloor,
     /// A source is read from one record behind the next one.
     SourceOneAhead,
-    /// A source is read from the last record that was processed.
-    SourceOneBehind,
     /// An output has another message id each time it is published.
     MessageIdChanges,
     /// A new owner does not go on behind the cursor record of a transactional sink.
@@ -47,7 +45,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 17] = [
+    pub const ALL: [Bug; 16] = [
         Bug::EgressBeforeCommit,
         Bug::RefusedOutputsPublished,
         Bug::NoExpectedSequence,
@@ -60,7 +58,6 @@ impl Bug {
         Bug::SharedTablesForgotten,
         Bug::TrimAboveFloor,
         Bug::SourceOneAhead,
-        Bug::SourceOneBehind,
         Bug::MessageIdChanges,
         Bug::CursorRecordIgnored,
         Bug::SealNotAppended,
@@ -81,7 +78,6 @@ impl Bug {
             Bug::SharedTablesForgotten => "shared-tables-forgotten",
             Bug::TrimAboveFloor => "trim-above-floor",
             Bug::SourceOneAhead => "source-one-ahead",
-            Bug::SourceOneBehind => "source-one-behind",
             Bug::MessageIdChanges => "message-id-changes",
             Bug::CursorRecordIgnored => "cursor-record-ignored",
             Bug::SealNotAppended => "seal-not-appended",

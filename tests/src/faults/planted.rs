@@ -87,9 +87,8 @@ fn faults(bug: Bug) -> Vec<Fault> {
         Bug::SharedTablesForgotten => {
             vec![crash(CrashPoint::After(Step::ForgetCheckpoint), 4); 3]
         }
-        Bug::TakeoverNotAppended
-        | Bug::RedoOneLate
-        | Bug::TrimAboveFloor
-        | Bug::SourceOneBehind => vec![Fault::Kill { back_after_ms: 500 }; 4],
+        Bug::TakeoverNotAppended | Bug::RedoOneLate | Bug::TrimAboveFloor => {
+            vec![Fault::Kill { back_after_ms: 500 }; 4]
+        }
     }
 }

@@ -114,10 +114,6 @@ pub fn positions(mut positions: Vec<SourcePosition>) -> Vec<SourcePosition> {
         if planted::is(Bug::SourceOneAhead) {
             position.sequence = Sequence(position.sequence.0 + 1);
         }
-        if planted::is(Bug::SourceOneBehind) && position.sequence == position.last_sequence {
-            position.sequence = Sequence(position.sequence.0 - 1);
-            position.last_sequence = Sequence(0);
-        }
     }
     positions
 }
